@@ -1,0 +1,111 @@
+"""What every command shares: strict flags, one line for what goes wrong, exit codes, the cache."""
+
+import logging
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+from absl import app, flags
+from absl import logging as absl_logging
+
+from vae_jax import errors, outcome, validation
+
+
+def start(main: Callable[[], outcome.Outcome]) -> None:
+  """Parses the flags, calls `main`, prints the outcome and exits with its code."""
+  app.run(lambda _: sys.exit(_run(main)), flags_parser=_parse)
+
+
+def _run(main: Callable[[], outcome.Outcome]) -> int:
+  _log_plainly()
+  _use_compilation_cache()
+  try:
+    result = main()
+  except (
+    errors.InputError,
+    errors.DamagedError,
+    errors.InUseError,
+    errors.StorageError,
+    errors.Stopped,
+  ) as error:
+    _complain(str(error))
+    return error.exit_code
+  except KeyboardInterrupt:
+    _complain('stopped before the first step')
+    return 130
+  return result.exit_code
+
+
+def _complain(message: str) -> None:
+  print(' '.join(message.split()), file=sys.stderr, flush=True)
+
+
+def _log_plainly() -> None:
+  """Progress is for a person: the message alone, without date, thread and source line."""
+  absl_logging.set_verbosity(absl_logging.INFO)
+  absl_logging.get_absl_handler().setFormatter(logging.Formatter('%(message)s'))
+  for name in ('jax', 'orbax', 'wandb', 'matplotlib'):
+    logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _use_compilation_cache() -> None:
+  """Keeps compiled programs for the next start, readable by their owner alone: they are code."""
+  root = os.environ.get('VAE_JAX_CACHE') or pathlib.Path.home() / '.cache' / 'vae_jax'
+  directory = pathlib.Path(root) / 'xla'
+  try:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+  except OSError as error:
+    logging.warning('no compilation cache: cannot write %s: %s', directory, error.strerror)
+    return
+  jax.config.update('jax_compilation_cache_dir', str(directory))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  """Parses strictly: absl takes stray words and repeated flags without a murmur."""
+  try:
+    _refuse_repeated(argv[1:])
+    rest = flags.FLAGS(argv)
+    if len(rest) > 1:
+      raise errors.InputError(f'{rest[1]!r} is no flag; did you mean {_as_flag(rest[1])}?')
+  except errors.InputError as error:
+    _complain(str(error))
+  except flags.Error as error:
+    _complain(_tidy(str(error)))
+  except Exception as error:  # the config file is the user's code: anything may come out of it
+    _complain(_of_config(error))
+  else:
+    return rest
+  sys.exit(errors.InputError.exit_code)
+
+
+def _refuse_repeated(arguments: Sequence[str]) -> None:
+  seen = set()
+  for argument in arguments:
+    match = re.match(r'--?([\w.\[\]]+)', argument)
+    if not match:
+      continue
+    name = match.group(1)
+    if name in seen:
+      raise errors.InputError(f'--{name} is given twice; give it once')
+    seen.add(name)
+
+
+def _as_flag(word: str) -> str:
+  name, equals, value = word.partition('=')
+  name = name.removeprefix('config.')
+  return f'--config.{validation.nearest_key(name)}{equals}{value}'
+
+
+def _tidy(message: str) -> str:
+  return message.replace('flag --', '--').strip()
+
+
+def _of_config(error: Exception) -> str:
+  """Says in one line what the config file, or an override of it, stumbled over."""
+  words = ' '.join(str(error).split())
+  return f'--config: {type(error).__name__}: {words}'

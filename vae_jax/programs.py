@@ -1,0 +1,158 @@
+"""The compiled programs of a launch: one lane's functions, vmapped over the lanes and jitted.
+
+All lanes of the grid go through the same program. Everything that differs between them is data in
+`Lane`, so that another beta, seed or latent size never compiles anew.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from vae_jax import data, evaluation, networks
+from vae_jax.lanes import Lane
+from vae_jax.learner import Learner, State
+
+
+class Training(NamedTuple):
+  """What the training program is built for: shapes and constants, nothing that a lane varies."""
+
+  learner: Learner
+  batch_size: int
+  chunk_steps: int
+  data_seed: int
+  scale: float  # the model sees stored / scale
+  dynamic: bool  # binarise anew at each step
+
+
+def run_chunk(
+  training: Training, states: State, lanes: Lane, images: Array, first: Array, stop: Array
+) -> tuple[State, Mapping[str, Array]]:
+  """Takes the steps first .. stop - 1 of every lane, at most `chunk_steps`.
+
+  The scan always has `chunk_steps` steps; those from `stop` on change nothing. So one compiled
+  program serves every chunk, also the last, short one.
+
+  Args:
+    training: constants of the program.
+    states, lanes: with a leading axis [G].
+    images: the training data as stored, [n, *event].
+    first, stop: [] int32, stop > first.
+
+  Returns:
+    The new states, and the metrics [G] averaged over the steps taken, named `batch/...`.
+  """
+  indices = data.batch_indices(
+    training.data_seed, first, training.chunk_steps, training.batch_size, len(images)
+  )  # [S, N]
+  steps = first + jnp.arange(training.chunk_steps)
+  lane_step = jax.vmap(training.learner.step, in_axes=(0, 0, None, None, None))
+
+  def body(states, inputs):
+    step, index = inputs
+    # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
+    batch = data.to_batch(images[index], training.scale, training.dynamic, training.data_seed, step)
+    return lane_step(states, lanes, batch, step, step < stop)
+
+  states, metrics = jax.lax.scan(body, states, (steps, indices))
+  taken = (steps < stop)[:, None]  # [S, 1]
+  averages = jax.tree.map(lambda m: jnp.where(taken, m, 0).sum(0) / taken.sum(), metrics)
+  return states, {f'batch/{name}': value for name, value in averages.items()}
+
+
+def compile_chunk(training: Training, lanes: Lane, images: Array) -> jax.stages.Compiled:
+  """Compiles `run_chunk` ahead of time, so that no training step waits for the compiler.
+
+  The compiled program takes (states, lanes, images, first, stop) and gives back the buffers of
+  `states` (they are donated).
+  """
+  states = jax.eval_shape(jax.vmap(training.learner.init), lanes)
+  program = jax.jit(functools.partial(run_chunk, training), donate_argnums=0)
+  step = jax.ShapeDtypeStruct((), jnp.int32)
+  return program.lower(states, lanes, images, step, step).compile()
+
+
+def init(learner: Learner, lanes: Lane) -> State:
+  """Returns the states [G] of all lanes at step 0; a program of its own."""
+  return jax.jit(jax.vmap(learner.init))(lanes)
+
+
+def make_evaluate(learner: Learner, scale: float) -> Callable[..., Mapping[str, Array]]:
+  """Returns the jitted (params [G], lanes [G], batches) -> metrics [G]; x = stored / scale."""
+  one_lane = functools.partial(evaluation.evaluate, learner.evaluate, scale=scale)
+  return jax.jit(jax.vmap(one_lane, in_axes=(0, 0, None)))
+
+
+def nll(
+  model: networks.Model,
+  params: Any,
+  lanes: Lane,
+  images: np.ndarray,
+  scale: float,
+  num_samples: int,
+  batch_size: int,
+) -> evaluation.Nll:
+  """Returns the importance-sampled NLL [G] of every lane over `images` [n, *event].
+
+  Args:
+    model: of one example.
+    params, lanes: with a leading axis [G].
+    images: as stored.
+    scale: the model sees stored / scale.
+    num_samples: K, exactly.
+    batch_size: how many decodings a lane holds at a time; images x samples, as square as can be.
+  """
+  chunk = min(num_samples, math.isqrt(batch_size))
+  batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)))
+
+  @jax.jit
+  def program(params, lanes, batches):
+    def one_lane(params, lane):
+      return evaluation.log_evidence(model, params, lane, batches, scale, num_samples, chunk)
+
+    return jax.vmap(one_lane)(params, lanes)
+
+  values = jax.device_get(program(params, lanes, batches))
+  return evaluation.nll_of(values, batches.weights, math.prod(images.shape[1:]))
+
+
+class Pictures(NamedTuple):
+  """Pixels in [0, 255], for people to look at."""
+
+  originals: np.ndarray  # uint8 [n, *event]
+  reconstructions: np.ndarray  # uint8 [G, n, *event]
+  samples: np.ndarray  # uint8 [G, m, *event]
+
+
+def pictures(
+  model: networks.Model,
+  params: Any,
+  lanes: Lane,
+  images: np.ndarray,
+  scale: float,
+  num_samples: int,
+) -> Pictures:
+  """Returns reconstructions of `images` [n, *event] and `num_samples` prior samples per lane.
+
+  Values are mapped so that the range of the originals is [0, 255], and clipped.
+  """
+
+  @jax.jit
+  def program(params, lanes, x):
+    reconstruct = jax.vmap(functools.partial(evaluation.reconstruct, model), (0, 0, None))
+    sample = functools.partial(evaluation.sample_prior, model, num_samples=num_samples)
+    return reconstruct(params, lanes, x), jax.vmap(sample)(params, lanes)
+
+  x = np.asarray(images, np.float32) / scale
+  low, high = (0.0, 1.0) if x.min() >= 0 and x.max() <= 1 else (x.min(), x.max())
+
+  def to_pixels(values):
+    unit = (np.nan_to_num(np.asarray(values)) - low) / (high - low)
+    return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
+
+  return Pictures(to_pixels(x), *map(to_pixels, jax.device_get(program(params, lanes, x))))

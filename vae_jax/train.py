@@ -1,0 +1,258 @@
+"""Trains and evaluates a study: build, restore, loop, log. The only loop of the codebase."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import tqdm
+
+from vae_jax import (
+  checkpoint,
+  errors,
+  figures,
+  learner,
+  outcome,
+  programs,
+  stopping,
+  study,
+  tracking,
+  workdir,
+)
+from vae_jax.outcome import Outcome, Progress
+
+
+class Run(NamedTuple):
+  """One attempt at a study: what the loop reads and writes to."""
+
+  study: study.Study
+  settings: Mapping[str, Any]  # config.train
+  workdir: pathlib.Path
+  checkpoints: ocp.CheckpointManager
+  tracker: tracking.Tracker
+  evaluate: Callable[[learner.State], Mapping[str, Any]]
+  started: float  # on the monotonic clock, less the seconds of earlier attempts
+  signal_number: Callable[[], int]  # 0 until somebody asks to stop
+
+
+def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
+  """Trains every lane of a study as one program and evaluates it; continues a run that stopped.
+
+  A run that is killed at any moment and called again with the same config ends with the same bits
+  as one that is not.
+
+  Args:
+    config: nested mappings of plain values, see `validation.CHECKS`.
+    directory: the workdir: where its files go (README, "What a run leaves on disk").
+
+  Raises:
+    InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
+    Stopped: by SIGTERM or Ctrl-C, after saving the state.
+  """
+  started = time.monotonic()
+  directory = pathlib.Path(directory)
+  built = study.from_config(config)
+  with _claim(built, config, directory), stopping.deferred() as signal_number:
+    if _is_finished(directory):
+      logging.info('%s is finished already; nothing to train', directory)
+      return outcome.read(directory, figures.draw_all(directory))
+    with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
+      progress = _restore_or_init(built, manager)
+      with _tracker(built, config, directory, progress.step) as tracker:
+        attempt = Run(
+          study=built,
+          settings=config['train'],
+          workdir=directory,
+          checkpoints=manager,
+          tracker=tracker,
+          evaluate=outcome.make_evaluate(built, config['evaluation']),
+          started=started - progress.seconds,
+          signal_number=signal_number,
+        )
+        progress = _loop(attempt, progress)
+        return _finish(attempt, config['evaluation'], progress)
+
+
+def evaluate(
+  directory: os.PathLike | str, num_samples: int | None, num_images: int | None
+) -> Outcome:
+  """Evaluates the newest checkpoint of any run anew and rewrites its results.csv and pictures.
+
+  Args:
+    directory: the workdir of a run, finished or not.
+    num_samples, num_images: of the NLL; None for the numbers of the run's config.
+
+  Raises:
+    InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
+  """
+  directory = pathlib.Path(directory)
+  config = workdir.read_config(directory)
+  asked = {'nll_samples': num_samples, 'nll_images': num_images}
+  settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
+  built = study.from_config(config | {'evaluation': settings})
+  with _claim(built, config, directory):
+    with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
+      progress = _restored(built, manager)
+    if progress is None:
+      raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
+    metrics = outcome.make_evaluate(built, settings)(progress.state)
+    metrics |= outcome.nll(built, settings, progress.state)
+    progress = progress._replace(evaluated=outcome.host(metrics))
+    outcome.save_pictures(built, directory, progress.state)
+    final = progress.step == config['train']['steps']
+    outcome.write_results(built, directory, progress, final)
+    return outcome.read(directory, figures.draw_all(directory))
+
+
+def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
+  dataset, width = built.dataset, len(built.points)
+  provenance = workdir.provenance(dataset.name, dataset.version, dataset.sha256, width)
+  return workdir.claim(directory, config, provenance)
+
+
+def _is_finished(directory: pathlib.Path) -> bool:
+  path = directory / 'results.csv'
+  return path.exists() and all(
+    row['status'] != 'running' and row['test/nll_samples'] for row in tracking.read_results(path)
+  )
+
+
+def _restore_or_init(built: study.Study, manager: ocp.CheckpointManager) -> Progress:
+  """Continues from the newest good checkpoint, or writes the initial state as step 0."""
+  progress = _restored(built, manager)
+  if progress is None:
+    progress = Progress(0, programs.init(built.training.learner, built.lanes), {}, 0.0, 0.0)
+    _save(manager, progress)
+  else:
+    logging.info('continuing from step %d', progress.step)
+    checkpoint.forget_after(manager, progress.step)
+  return progress
+
+
+def _restored(built: study.Study, manager: ocp.CheckpointManager) -> Progress | None:
+  like = jax.eval_shape(jax.vmap(built.training.learner.init), built.lanes)
+  found = checkpoint.restore_newest(manager, like)
+  return found and Progress(found.step, found.state, **found.record)
+
+
+def _save(manager: ocp.CheckpointManager, progress: Progress) -> None:
+  record = progress._asdict()
+  step, state = record.pop('step'), record.pop('state')
+  checkpoint.save(manager, step, state, record)
+
+
+@contextlib.contextmanager
+def _tracker(
+  built: study.Study, config: Mapping, directory: pathlib.Path, step: int
+) -> Iterator[tracking.Tracker]:
+  """Opens the tracker, and closes it with the exit code that the program will have."""
+  identity = json.dumps([config, str(directory.resolve())], sort_keys=True)
+  tracker = tracking.open_tracker(
+    directory,
+    built.names,
+    [point._asdict() for point in built.points],
+    config,
+    tracking.Settings(group=built.name, **config['wandb']),
+    restored_step=step,
+    sweep_hash=hashlib.sha256(identity.encode()).hexdigest()[:8],
+  )
+  exit_code = 1
+  try:
+    yield tracker
+    exit_code = 0
+  except errors.Stopped as stopped:
+    exit_code = stopped.exit_code
+    raise
+  finally:
+    tracker.close(exit_code)
+
+
+def _loop(attempt: Run, progress: Progress) -> Progress:
+  """Trains to the last step; every log point is a place to stop."""
+  total = attempt.settings['steps']
+  if progress.step == total:
+    return progress
+  images = jax.device_put(attempt.study.dataset.train)
+  chunk = programs.compile_chunk(attempt.study.training, attempt.study.lanes, images)
+  with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
+    while progress.step < total:
+      progress, metrics = _advance(attempt, chunk, images, progress)
+      signal_number = attempt.signal_number()  # read once: what is raised below was saved here
+      _log(attempt, progress, metrics, save=signal_number != 0)
+      elbos = [elbo for elbo in outcome.host(metrics)['batch/elbo'] if elbo is not None]
+      best = max(elbos, default=float('nan'))
+      bar.set_postfix_str(f'best ELBO {best:.2f} nats, {len(attempt.study.points)} lanes')
+      bar.update(progress.step - bar.n)
+      if signal_number and progress.step < total:
+        raise errors.Stopped(
+          signal_number, f'stopped and saved at step {progress.step}; the same command continues'
+        )
+  return progress
+
+
+def _advance(
+  attempt: Run, chunk: jax.stages.Compiled, images: jax.Array, progress: Progress
+) -> tuple[Progress, dict[str, Any]]:
+  """Trains to the next log point, and evaluates there if it is time."""
+  settings = attempt.settings
+  every, total = settings['log_every'], settings['steps']
+  stop = min((progress.step // every + 1) * every, total)
+  began = time.monotonic()
+  state, metrics = chunk(
+    progress.state, attempt.study.lanes, images, np.int32(progress.step), np.int32(stop)
+  )
+  jax.block_until_ready(state)
+  training_seconds = progress.training_seconds + time.monotonic() - began
+  evaluated = progress.evaluated
+  if stop % settings['evaluate_every'] == 0 or stop == total:
+    new = attempt.evaluate(state)
+    metrics = metrics | new
+    evaluated = outcome.host(new)
+  seconds = time.monotonic() - attempt.started
+  return Progress(stop, state, evaluated, seconds, training_seconds), metrics
+
+
+def _log(attempt: Run, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:
+  """Writes the metrics, then results.csv and a checkpoint where they are due.
+
+  The checkpoint comes last: what it does not cover is written again by the next attempt.
+  """
+  settings, step = attempt.settings, progress.step
+  last = step == settings['steps']
+  attempt.tracker.write(step, metrics)
+  if step % settings['evaluate_every'] == 0 or last:
+    outcome.write_results(attempt.study, attempt.workdir, progress, final=False)
+  if step % settings['checkpoint_every'] == 0 or last or save:
+    _save(attempt.checkpoints, progress)
+
+
+def _finish(attempt: Run, settings: Mapping[str, Any], progress: Progress) -> Outcome:
+  """Adds the NLL and the pictures; the rows say `done` once all else is on disk."""
+  built, directory = attempt.study, attempt.workdir
+  logging.info(
+    'importance-sampled NLL: %d samples for each of %d images and %d lanes',
+    settings['nll_samples'],
+    settings['nll_images'],
+    len(built.points),
+  )
+  estimate = outcome.host(outcome.nll(built, settings, progress.state))
+  if signal_number := attempt.signal_number():
+    raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
+  progress = progress._replace(
+    evaluated={**progress.evaluated, **estimate}, seconds=time.monotonic() - attempt.started
+  )
+  pictures = outcome.save_pictures(built, directory, progress.state)
+  outcome.write_results(built, directory, progress, final=False)
+  paths = figures.draw_all(directory)
+  attempt.tracker.write_images(progress.step, outcome.lane_grids(pictures))
+  rows = outcome.write_results(built, directory, progress, final=True)
+  attempt.tracker.summarise(rows, {path.stem: path for path in paths})
+  return outcome.read(directory, paths)

@@ -1,0 +1,148 @@
+"""The directory of a run: claimed by one process, tied to one config, with its provenance."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+
+from vae_jax import errors, files
+
+_PACKAGES = ('vae_jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'numpy')
+
+
+@contextlib.contextmanager
+def claim(workdir: os.PathLike | str, config: Mapping, provenance: Mapping) -> Iterator[None]:
+  """Holds the workdir for the block: creates it, or checks that it belongs to this very config.
+
+  Raises:
+    InputError: it holds a run of another config or of other data, or files that are no run.
+    InUseError: another process holds it.
+    StorageError: it cannot be written.
+  """
+  workdir = pathlib.Path(workdir)
+  if workdir.exists() and not workdir.is_dir():
+    raise errors.InputError(f'--workdir={workdir} is a file; name a directory')
+  with files.storage_errors(workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+  _check_owner(workdir, config)
+  with files.directory_lock(workdir):
+    _check_owner(workdir, config)  # again: another process may have made it in between
+    _tie(workdir, config, provenance)
+    yield
+
+
+def _check_owner(workdir: pathlib.Path, config: Mapping) -> None:
+  if (workdir / 'config.json').exists():
+    difference = _difference(read_config(workdir), _plain(config))
+    if difference:
+      raise errors.InputError(
+        f'--workdir={workdir} holds a run of another config: {difference}; '
+        'name another directory, or give the same config to continue'
+      )
+  elif any(not path.name.startswith('.') for path in workdir.iterdir()):
+    raise errors.InputError(f'--workdir={workdir} holds files that are no run; name a new one')
+
+
+def _tie(workdir: pathlib.Path, config: Mapping, provenance: Mapping) -> None:
+  path = workdir / 'provenance.json'
+  if path.exists():
+    stored = _read_json(path)
+    for key in ('data_sha256', 'width'):
+      if stored.get(key) != provenance[key]:
+        raise errors.InputError(
+          f'--workdir={workdir} was started with {key}={stored.get(key)}, now it is '
+          f'{provenance[key]}; name another directory'
+        )
+  else:
+    files.write_text(path, json.dumps(provenance, indent=2) + '\n')
+  if not (workdir / 'config.json').exists():
+    files.write_text(workdir / 'config.json', json.dumps(_plain(config), indent=2) + '\n')
+
+
+def _plain(config: Any) -> Any:
+  """Returns the config as JSON reads it back: tuples as lists."""
+  return json.loads(json.dumps(config, allow_nan=False))
+
+
+def _read_json(path: pathlib.Path) -> Any:
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise errors.DamagedError(f'{path} cannot be read: {error}') from error
+
+
+def read_config(workdir: os.PathLike | str) -> dict[str, Any]:
+  """Returns the config of a run.
+
+  Raises:
+    InputError: the directory holds no run.
+    DamagedError: its config.json is no JSON.
+  """
+  path = pathlib.Path(workdir) / 'config.json'
+  if not path.is_file():
+    raise errors.InputError(f'--workdir={workdir} holds no run (no config.json)')
+  return _read_json(path)
+
+
+def _difference(stored: Any, given: Any, key: str = '') -> str:
+  """Names the keys that differ, the first three with both values; '' where none does."""
+  differences = list(_differences(stored, given, key))
+  more = f' and {len(differences) - 3} more' if len(differences) > 3 else ''
+  return ', '.join(differences[:3]) + more
+
+
+def _differences(stored: Any, given: Any, key: str) -> Iterator[str]:
+  if isinstance(stored, dict) and isinstance(given, dict):
+    for name in sorted(stored.keys() | given.keys()):
+      below = f'{key}.{name}' if key else name
+      yield from _differences(stored.get(name), given.get(name), below)
+  elif stored != given:
+    yield f'{key} is {stored!r} there, {given!r} here'
+
+
+def provenance(data_name: str, data_version: str, data_sha256: str, width: int) -> dict[str, Any]:
+  """Returns what produced a run: versions, commit, device, data, and the lanes per program.
+
+  `width` is recorded because the last bits of a lane depend on it (and on nothing else beside it).
+  """
+  device = jax.devices()[0]
+  return {
+    'versions': {name: _version(name) for name in _PACKAGES},
+    'python': platform.python_version(),
+    'platform': platform.platform(),
+    'git': _git(),
+    'device': {'kind': device.device_kind, 'platform': device.platform},
+    'data': f'{data_name} {data_version}',
+    'data_sha256': data_sha256,
+    'width': width,
+  }
+
+
+def _version(package: str) -> str | None:
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return None
+
+
+def _git() -> dict[str, Any] | None:
+  """Returns the commit of this code and whether it was changed since; None outside a clone."""
+  here = pathlib.Path(__file__).resolve().parent
+
+  def ask(*arguments: str) -> str:
+    command = ['git', '-C', str(here), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+  try:
+    # An installed copy may lie inside somebody else's repository: it must track this very file.
+    ask('ls-files', '--error-unmatch', __file__)
+    return {'commit': ask('rev-parse', 'HEAD'), 'dirty': bool(ask('status', '--porcelain'))}
+  except (OSError, subprocess.CalledProcessError):
+    return None
