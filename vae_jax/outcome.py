@@ -40,7 +40,7 @@ def make_evaluate(
   """Returns state [G] -> `train/...` and `test/...` metrics [G], on the images that are fixed."""
   # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
   batch_size = max(1, settings['batch_size'] // study.num_samples)
-  program = programs.make_evaluate(study.training.learner, study.evaluation_scale)
+  program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale)
   splits = {
     'train': study.dataset.train_fixed[: settings['train_images']],
     'test': study.dataset.test[: settings['test_images']],
@@ -69,7 +69,7 @@ def nll(study: Study, settings: Mapping[str, Any], state: learner.State) -> dict
     state.params,
     study.lanes,
     images,
-    study.evaluation_scale,
+    study.dataset.fixed_scale,
     num_samples,
     settings['batch_size'],
   )
@@ -133,7 +133,7 @@ def save_pictures(study: Study, workdir: pathlib.Path, state: learner.State) -> 
     state.params,
     study.lanes,
     study.dataset.test[:_NUM_PICTURES],
-    study.evaluation_scale,
+    study.dataset.fixed_scale,
     _NUM_PICTURES,
   )
   with files.atomic_path(workdir / 'images.npz') as temporary:
@@ -152,8 +152,9 @@ def lane_grids(pictures: programs.Pictures) -> dict[str, list[np.ndarray]]:
   }
 
 
-def read(workdir: pathlib.Path, pictures: list[pathlib.Path]) -> Outcome:
-  """Returns the outcome that stands in results.csv."""
+def read(workdir: pathlib.Path) -> Outcome:
+  """Returns the outcome that stands on disk."""
   rows = tracking.read_results(workdir / 'results.csv')
   exit_code = 3 if any(row['status'] in ('diverged', 'failed') for row in rows) else 0
+  pictures = sorted((workdir / 'figures').glob('*.png'))
   return Outcome(rows, workdir / 'results.csv', pictures, exit_code)

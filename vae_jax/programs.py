@@ -31,7 +31,13 @@ class Training(NamedTuple):
 
 
 def run_chunk(
-  training: Training, states: State, lanes: Lane, images: Array, first: Array, stop: Array
+  training: Training,
+  states: State,
+  lanes: Lane,
+  images: Array,
+  indices: Array,
+  first: Array,
+  stop: Array,
 ) -> tuple[State, Mapping[str, Array]]:
   """Takes the steps first .. stop - 1 of every lane, at most `chunk_steps`.
 
@@ -42,14 +48,12 @@ def run_chunk(
     training: constants of the program.
     states, lanes: with a leading axis [G].
     images: the training data as stored, [n, *event].
+    indices: [S, N], the examples of each step, S = `chunk_steps`.
     first, stop: [] int32, stop > first.
 
   Returns:
     The new states, and the metrics [G] averaged over the steps taken, named `batch/...`.
   """
-  indices = data.batch_indices(
-    training.data_seed, first, training.chunk_steps, training.batch_size, len(images)
-  )  # [S, N]
   steps = first + jnp.arange(training.chunk_steps)
   lane_step = jax.vmap(training.learner.step, in_axes=(0, 0, None, None, None))
 
@@ -68,13 +72,30 @@ def run_chunk(
 def compile_chunk(training: Training, lanes: Lane, images: Array) -> jax.stages.Compiled:
   """Compiles `run_chunk` ahead of time, so that no training step waits for the compiler.
 
-  The compiled program takes (states, lanes, images, first, stop) and gives back the buffers of
-  `states` (they are donated).
+  The compiled program takes (states, lanes, images, indices, first, stop); the buffers of `states`
+  are donated to it.
   """
   states = jax.eval_shape(jax.vmap(training.learner.init), lanes)
   program = jax.jit(functools.partial(run_chunk, training), donate_argnums=0)
   step = jax.ShapeDtypeStruct((), jnp.int32)
-  return program.lower(states, lanes, images, step, step).compile()
+  indices = jax.ShapeDtypeStruct((training.chunk_steps, training.batch_size), jnp.int32)
+  return program.lower(states, lanes, images, indices, step, step).compile()
+
+
+def take_chunk(
+  training: Training,
+  chunk: jax.stages.Compiled,
+  states: State,
+  lanes: Lane,
+  images: Array,
+  first: int,
+  stop: int,
+) -> tuple[State, Mapping[str, Array]]:
+  """Takes the steps first .. stop - 1 with the program of `compile_chunk`; see `run_chunk`."""
+  indices = data.batch_indices(
+    training.data_seed, first, training.chunk_steps, training.batch_size, len(images)
+  )
+  return chunk(states, lanes, images, indices, np.int32(first), np.int32(stop))
 
 
 def init(learner: Learner, lanes: Lane) -> State:

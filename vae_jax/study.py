@@ -37,11 +37,6 @@ class Study(NamedTuple):
   num_samples: int  # L
 
   @property
-  def evaluation_scale(self) -> float:
-    """The model sees stored / scale of the fixed images; a fixed binary draw is stored as 0/1."""
-    return 1.0 if self.dataset.dynamic else self.dataset.scale
-
-  @property
   def event(self) -> tuple[int, ...]:
     """The shape of one example."""
     return self.dataset.train.shape[1:]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 import tqdm
 
@@ -63,7 +62,8 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   with _claim(built, config, directory), stopping.deferred() as signal_number:
     if _is_finished(directory):
       logging.info('%s is finished already; nothing to train', directory)
-      return outcome.read(directory, figures.draw_all(directory))
+      figures.draw_all(directory)  # the kill may have come while they were drawn
+      return outcome.read(directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       progress = _restore_or_init(built, manager)
       with _tracker(built, config, directory, progress.step) as tracker:
@@ -109,7 +109,8 @@ def evaluate(
     outcome.save_pictures(built, directory, progress.state)
     final = progress.step == config['train']['steps']
     outcome.write_results(built, directory, progress, final)
-    return outcome.read(directory, figures.draw_all(directory))
+    figures.draw_all(directory)
+    return outcome.read(directory)
 
 
 def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
@@ -119,9 +120,10 @@ def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
 
 
 def _is_finished(directory: pathlib.Path) -> bool:
-  path = directory / 'results.csv'
-  return path.exists() and all(
-    row['status'] != 'running' and row['test/nll_samples'] for row in tracking.read_results(path)
+  results = directory / 'results.csv'
+  return results.exists() and all(
+    row['status'] == 'done' or (row['status'] == 'diverged' and row['test/nll_samples'])
+    for row in tracking.read_results(results)
   )
 
 
@@ -206,8 +208,9 @@ def _advance(
   every, total = settings['log_every'], settings['steps']
   stop = min((progress.step // every + 1) * every, total)
   began = time.monotonic()
-  state, metrics = chunk(
-    progress.state, attempt.study.lanes, images, np.int32(progress.step), np.int32(stop)
+  built = attempt.study
+  state, metrics = programs.take_chunk(
+    built.training, chunk, progress.state, built.lanes, images, progress.step, stop
   )
   jax.block_until_ready(state)
   training_seconds = progress.training_seconds + time.monotonic() - began
@@ -235,7 +238,7 @@ def _log(attempt: Run, progress: Progress, metrics: Mapping[str, Any], save: boo
 
 
 def _finish(attempt: Run, settings: Mapping[str, Any], progress: Progress) -> Outcome:
-  """Adds the NLL and the pictures; the rows say `done` once all else is on disk."""
+  """Adds the NLL, the final rows and the pictures."""
   built, directory = attempt.study, attempt.workdir
   logging.info(
     'importance-sampled NLL: %d samples for each of %d images and %d lanes',
@@ -250,9 +253,8 @@ def _finish(attempt: Run, settings: Mapping[str, Any], progress: Progress) -> Ou
     evaluated={**progress.evaluated, **estimate}, seconds=time.monotonic() - attempt.started
   )
   pictures = outcome.save_pictures(built, directory, progress.state)
-  outcome.write_results(built, directory, progress, final=False)
+  rows = outcome.write_results(built, directory, progress, final=True)
   paths = figures.draw_all(directory)
   attempt.tracker.write_images(progress.step, outcome.lane_grids(pictures))
-  rows = outcome.write_results(built, directory, progress, final=True)
   attempt.tracker.summarise(rows, {path.stem: path for path in paths})
-  return outcome.read(directory, paths)
+  return outcome.read(directory)

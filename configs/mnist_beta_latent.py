@@ -1,0 +1,71 @@
+"""Rate against distortion on MNIST: 7 betas x 5 latent sizes x 2 seeds = 70 lanes.
+
+  python -m launch.train --config=configs/mnist_beta_latent.py --workdir=runs/mnist
+
+The data set is TFDS `mnist`, binarised anew at each step.
+"""
+
+from ml_collections import config_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Returns every setting of the study; no value is defaulted elsewhere."""
+  config = config_dict.ConfigDict()
+  config.study = 'mnist_beta_latent'
+
+  # What you sweep: data to the one program, so that a new value costs no compilation.
+  config.lanes = dict(
+    combine='product',  # or 'zip', or 'list' with `points`
+    beta=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0),
+    latent_size=(2, 5, 10, 20, 50),  # padded to the largest, then masked
+    seed=(0, 1),
+    learning_rate=(1e-3,),
+    points=(),  # for 'list': ((beta, latent_size, seed, learning_rate), ...)
+  )
+
+  # What you override: each value below makes another program.
+  config.data = dict(
+    name='mnist',
+    path='',
+    train_split='train',
+    test_split='test',
+    crop=(),  # () or (height, width)
+    pad=(),
+    scale_to_unit=True,
+    binarize='dynamic',  # pixels are drawn anew at each step; the test set is drawn once
+    seed=0,
+  )
+  config.likelihood = dict(
+    name='bernoulli',
+    scale='fixed',  # the rest is for 'gaussian'
+    initial_scale=1.0,
+    min_scale=0.001,
+    mean='identity',
+  )
+  config.encoder = dict(
+    name='mlp', channels=(), kernels=(), strides=(), hidden=(500,), activation='relu'
+  )
+  config.decoder = dict(
+    name='mlp',
+    channels=(),
+    kernels=(),
+    strides=(),
+    hidden=(500,),
+    activation='relu',
+    output_bias='zeros',
+  )
+  config.bound = dict(name='elbo', num_samples=1, kl='analytic')
+  config.optimizer = dict(name='adam', b1=0.9, b2=0.999, eps=1e-8)
+  config.schedule = dict(name='constant', warmup_steps=0, decay_steps=1, factor=1.0)
+  config.train = dict(
+    steps=4690,  # 10 passes over the 60,000 images
+    batch_size=128,
+    log_every=67,
+    evaluate_every=938,
+    checkpoint_every=938,
+  )
+  config.evaluation = dict(
+    train_images=2000, test_images=10000, batch_size=500, nll_samples=100, nll_images=1000
+  )
+  config.wandb = dict(mode='disabled', entity='', project='vae_jax', tags=())
+  return config

@@ -1,0 +1,71 @@
+"""Static MNIST, one lane: the 784-500-20 ReLU VAE of the Flax examples, 10 epochs.
+
+  python -m launch.train --config=configs/mnist_static.py --workdir=runs/mnist_static
+
+The data set is TFDS `binarized_mnist` (Larochelle's fixed binarisation, 50,000 training images).
+"""
+
+from ml_collections import config_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Returns every setting of the study; no value is defaulted elsewhere."""
+  config = config_dict.ConfigDict()
+  config.study = 'mnist_static'
+
+  # What you sweep: data to the one program, so that a new value costs no compilation.
+  config.lanes = dict(
+    combine='product',  # or 'zip', or 'list' with `points`
+    beta=(1.0,),
+    latent_size=(20,),
+    seed=(0,),
+    learning_rate=(1e-3,),
+    points=(),  # for 'list': ((beta, latent_size, seed, learning_rate), ...)
+  )
+
+  # What you override: each value below makes another program.
+  config.data = dict(
+    name='binarized_mnist',
+    path='',
+    train_split='train',
+    test_split='test',
+    crop=(),  # () or (height, width)
+    pad=(),
+    scale_to_unit=True,
+    binarize='none',  # the data set is binary as it comes
+    seed=0,
+  )
+  config.likelihood = dict(
+    name='bernoulli',
+    scale='fixed',  # the rest is for 'gaussian'
+    initial_scale=1.0,
+    min_scale=0.001,
+    mean='identity',
+  )
+  config.encoder = dict(
+    name='mlp', channels=(), kernels=(), strides=(), hidden=(500,), activation='relu'
+  )
+  config.decoder = dict(
+    name='mlp',
+    channels=(),
+    kernels=(),
+    strides=(),
+    hidden=(500,),
+    activation='relu',
+    output_bias='zeros',
+  )
+  config.bound = dict(name='elbo', num_samples=1, kl='analytic')
+  config.optimizer = dict(name='adam', b1=0.9, b2=0.999, eps=1e-8)
+  config.schedule = dict(name='constant', warmup_steps=0, decay_steps=1, factor=1.0)
+  config.train = dict(
+    steps=3900,  # 390 a pass over the 50,000 images
+    batch_size=128,
+    log_every=39,
+    evaluate_every=390,
+    checkpoint_every=1950,
+  )
+  config.evaluation = dict(
+    train_images=10000, test_images=10000, batch_size=1000, nll_samples=200, nll_images=10000
+  )
+  config.wandb = dict(mode='disabled', entity='', project='vae_jax', tags=())
+  return config

@@ -1,0 +1,57 @@
+"""What several tests need: a small study, and programs that keep their files to themselves."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from configs import digits
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='session', autouse=True)
+def cache(tmp_path_factory):
+  """One cache for the whole suite, away from the user's; programs compiled once serve all tests."""
+  directory = tmp_path_factory.mktemp('cache')
+  previous = os.environ.get('VAE_JAX_CACHE')
+  os.environ['VAE_JAX_CACHE'] = str(directory)
+  yield directory
+  if previous is None:
+    del os.environ['VAE_JAX_CACHE']
+  else:
+    os.environ['VAE_JAX_CACHE'] = previous
+
+
+@pytest.fixture
+def config():
+  """The digits study, cut down to a few seconds: 2 betas x 2 latent sizes x 1 seed."""
+  config = digits.get_config().to_dict()
+  config['lanes'] |= dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,))
+  config['encoder'] |= dict(hidden=(16,))
+  config['decoder'] |= dict(hidden=(16,))
+  config['train'] |= dict(
+    steps=60, batch_size=32, log_every=10, evaluate_every=20, checkpoint_every=20
+  )
+  config['evaluation'] |= dict(train_images=50, test_images=50, nll_samples=20, nll_images=30)
+  return config
+
+
+@pytest.fixture
+def command():
+  """Runs `python -m launch.NAME *arguments` as a user would; returns the finished process."""
+
+  def run(name: str, *arguments: str, **keywords) -> subprocess.CompletedProcess:
+    return subprocess.run(
+      [sys.executable, '-m', f'launch.{name}', *arguments],
+      cwd=keywords.pop('cwd', ROOT),
+      env=os.environ | keywords.pop('env', {}),
+      capture_output=True,
+      text=True,
+      timeout=300,
+      **keywords,
+    )
+
+  return run

@@ -1,0 +1,175 @@
+"""The bounds against quadrature, against models of known evidence, and against laws."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import linear_gaussian
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+
+from vae_jax import bounds, densities
+
+LOC, SCALE = 0.4, 0.6  # q(z | x) of the one-dimensional model
+SLOPE, OFFSET = np.array([1.5, -0.7, 0.3]), np.array([0.2, 0.0, -1.0])
+X = np.array([1.0, 0.0, 1.0])
+
+
+def decode_bernoulli(z):
+  return densities.bernoulli().make((jnp.asarray(SLOPE) * z[0] + OFFSET,))
+
+
+def log_likelihood_at(z):
+  """log p(x | z) of the one-dimensional model by SciPy."""
+  return scipy.stats.bernoulli.logpmf(X, scipy.special.expit(SLOPE * z + OFFSET)).sum()
+
+
+def integral(function):
+  return scipy.integrate.quad(function, -12, 12, epsabs=1e-10)[0]
+
+
+def one_dimensional_terms(noise):
+  posterior = distrax.Normal(jnp.array([LOC]), jnp.array([SCALE]))
+  return bounds.elbo_terms(posterior, decode_bernoulli, jnp.asarray(X), noise, jnp.ones(1))
+
+
+def test_elbo_equals_quadrature():
+  """E_q[log p(x|z)] and KL by quadrature, for several betas and both forms of the KL."""
+  q, p = scipy.stats.norm(LOC, SCALE), scipy.stats.norm()
+  likelihood = integral(lambda z: q.pdf(z) * log_likelihood_at(z))
+  kl = integral(lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)))
+  noise = jax.random.normal(jax.random.key(0), (200_000, 1))
+  terms = one_dimensional_terms(noise)
+  assert terms.kl == pytest.approx(kl, abs=1e-5)
+  for rate in (bounds.analytic_kl, bounds.sampled_kl):
+    for beta in (0.0, 0.3, 1.0, 4.0):
+      per_sample = jax.vmap(
+        lambda n, b=beta, r=rate: bounds.beta_elbo(one_dimensional_terms(n[None]), b, r)
+      )(noise)
+      stderr = np.std(per_sample) / np.sqrt(len(noise))
+      estimate = bounds.beta_elbo(terms, beta, rate)
+      assert estimate == pytest.approx(likelihood - beta * kl, abs=5 * float(stderr))
+
+
+def test_elbo_is_below_the_evidence_by_the_kl_to_the_true_posterior():
+  """log p(x) - ELBO = KL(q || p(z|x)), all by quadrature (Kingma & Welling 2014, eq. 1)."""
+  q, p = scipy.stats.norm(LOC, SCALE), scipy.stats.norm()
+  evidence = np.log(integral(lambda z: p.pdf(z) * np.exp(log_likelihood_at(z))))
+
+  def gap(z):
+    return q.pdf(z) * (q.logpdf(z) - p.logpdf(z) - log_likelihood_at(z) + evidence)
+
+  noise = jax.random.normal(jax.random.key(1), (200_000, 1))
+  terms = one_dimensional_terms(noise)
+  elbo = bounds.beta_elbo(terms, 1.0, bounds.analytic_kl)
+  stderr = np.std(terms.log_likelihood) / np.sqrt(len(noise))
+  assert elbo < evidence
+  assert evidence - elbo == pytest.approx(integral(gap), abs=5 * float(stderr))
+
+
+def linear_terms(model, x, loc, scale, noise):
+  posterior = distrax.Normal(jnp.asarray(loc), jnp.asarray(scale))
+  mask = jnp.ones(noise.shape[-1])
+  return bounds.elbo_terms(posterior, model.decode, jnp.asarray(x), noise, mask)
+
+
+def test_iwae_grows_with_samples_and_stays_below_the_evidence():
+  """Burda et al. 2016, theorem 1, on a linear-Gaussian model with a bad posterior."""
+  model = linear_gaussian.make(event_size=6, latent_size=2)
+  x = np.random.default_rng(1).normal(size=6)
+  loc, scale = model.exact_posterior(x)
+  evidence = model.log_evidence(x)
+
+  def estimate(num_samples, repeats=20_000):
+    noise = jax.random.normal(jax.random.key(num_samples), (repeats, num_samples, 2))
+    values = jax.vmap(
+      lambda n: bounds.iwae_bound(linear_terms(model, x, loc + 0.3, 1.3 * scale, n))
+    )(noise)
+    return np.mean(values), np.std(values) / np.sqrt(repeats)
+
+  means, stderrs = np.array([estimate(k) for k in (1, 2, 5, 20)]).T
+  steps = np.diff(means)
+  assert np.all(steps > 5 * np.hypot(stderrs[1:], stderrs[:-1]))
+  assert np.all(means < evidence + 5 * stderrs)
+  assert evidence - means[-1] < 0.1 * (evidence - means[0])
+
+
+@pytest.mark.parametrize('num_samples', [1, 50])
+def test_bounds_are_exact_at_the_exact_posterior(num_samples):
+  """There log w is constant: ELBO (sampled KL), IWAE = log p(x), with no variance, for any L."""
+  model = linear_gaussian.make(event_size=6, latent_size=3)
+  x = np.random.default_rng(2).normal(size=6)
+  noise = jax.random.normal(jax.random.key(0), (num_samples, 3))
+  terms = linear_terms(model, x, *model.exact_posterior(x), noise)
+  evidence = model.log_evidence(x)
+  assert bounds.iwae_bound(terms) == pytest.approx(evidence, abs=1e-4)
+  assert bounds.beta_elbo(terms, 1.0, bounds.sampled_kl) == pytest.approx(evidence, abs=1e-4)
+
+
+def test_sampled_kl_agrees_with_the_analytic_one():
+  key = jax.random.key(3)
+  loc, log_scale = jax.random.normal(key, (2, 7))
+  posterior = densities.diagonal_gaussian(loc, log_scale)
+  noise = jax.random.normal(jax.random.key(4), (100_000, 7))
+  terms = bounds.elbo_terms(
+    posterior, lambda z: densities.bernoulli().make((z,)), jnp.ones(7), noise, jnp.ones(7)
+  )
+  stderr = np.std(terms.log_ratio) / np.sqrt(len(noise))
+  analytic = float(bounds.analytic_kl(terms))
+  assert bounds.sampled_kl(terms) == pytest.approx(analytic, abs=5 * float(stderr))
+  scale = np.exp(log_scale)
+  closed_form = 0.5 * np.sum(np.square(loc) + scale**2 - 1 - 2 * np.asarray(log_scale))
+  assert terms.kl == pytest.approx(closed_form, rel=1e-5)
+
+
+def test_every_axis_is_reduced_where_it_should_be():
+  """All sizes differ, so that a sum over the wrong axis cannot go unseen; NumPy is the oracle."""
+  n, num_samples, z_size, d = 2, 3, 4, 5
+  rng = np.random.default_rng(0)
+  x = rng.integers(0, 2, (n, d)).astype(np.float32)
+  loc, log_scale = rng.normal(size=(2, n, z_size)).astype(np.float32)
+  noise = rng.normal(size=(n, num_samples, z_size)).astype(np.float32)
+  weights = rng.normal(size=(d, z_size)).astype(np.float32)
+  mask = np.array([1, 1, 1, 0], np.float32)
+
+  def one(x, loc, log_scale, noise):
+    posterior = densities.diagonal_gaussian(loc, log_scale)
+    decode = lambda z: densities.bernoulli().make((jnp.asarray(weights) @ z,))  # noqa: E731
+    return bounds.elbo_terms(posterior, decode, x, noise, jnp.asarray(mask))
+
+  terms = jax.vmap(one)(x, loc, log_scale, noise)
+  z = mask * (loc[:, None] + np.exp(log_scale)[:, None] * noise)
+  logits = np.einsum('dz,nlz->nld', weights, z, dtype=np.float64)
+  log_likelihood = scipy.stats.bernoulli.logpmf(x[:, None], scipy.special.expit(logits)).sum(-1)
+  q = scipy.stats.norm(loc[:, None], np.exp(log_scale)[:, None])
+  log_ratio = (mask * (scipy.stats.norm.logpdf(z) - q.logpdf(z))).sum(-1)
+  np.testing.assert_allclose(terms.log_likelihood, log_likelihood, rtol=1e-5)
+  np.testing.assert_allclose(terms.log_ratio, log_ratio, rtol=1e-4, atol=1e-5)
+  iwae = scipy.special.logsumexp(log_likelihood + log_ratio, axis=1) - np.log(num_samples)
+  np.testing.assert_allclose(jax.vmap(bounds.iwae_bound)(terms), iwae, rtol=1e-5)
+  assert terms.kl.shape == (n,)
+
+
+def test_duplicated_pixels_double_the_distortion_and_leave_the_rate_alone():
+  """KL and reconstruction are both sums: nothing is averaged over pixels or latents."""
+  key = jax.random.key(5)
+  logits = jax.random.normal(key, (6,))
+  x = (logits > 0).astype(jnp.float32)
+  posterior = densities.diagonal_gaussian(jnp.array([0.3, -1.0]), jnp.array([-0.5, 0.1]))
+  noise = jax.random.normal(jax.random.key(6), (4, 2))
+
+  def terms_of(repeat):
+    decode = lambda z: densities.bernoulli().make((jnp.tile(logits * z[0], repeat),))  # noqa: E731
+    return bounds.elbo_terms(posterior, decode, jnp.tile(x, repeat), noise, jnp.ones(2))
+
+  once, twice = terms_of(1), terms_of(2)
+  assert bounds.distortion(twice) == pytest.approx(2 * float(bounds.distortion(once)), rel=1e-6)
+  assert bounds.analytic_kl(twice) == bounds.analytic_kl(once)
+  assert bounds.sampled_kl(twice) == bounds.sampled_kl(once)
+
+
+def test_wrong_ranks_are_refused():
+  posterior = densities.standard_normal(2)
+  with pytest.raises(AssertionError):
+    bounds.elbo_terms(posterior, decode_bernoulli, jnp.asarray(X), jnp.zeros(2), jnp.ones(2))

@@ -1,0 +1,79 @@
+"""Grids of lanes: their order, their names, their masks, and what is refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from vae_jax import errors, lanes
+
+AXES = dict(beta=(0.5, 4.0), latent_size=(2, 10), seed=(0, 1, 2), learning_rate=(1e-3,))
+
+
+def test_product_is_every_combination_once():
+  points = lanes.from_axes('product', AXES, ())
+  assert points == [lanes.Point(*p) for p in itertools.product(*AXES.values())]
+
+
+def test_zip_pairs_the_axes_and_repeats_single_values():
+  axes = dict(beta=(0.5, 1, 4.0), latent_size=(2, 5, 10), seed=(7,), learning_rate=(1e-3,))
+  assert lanes.from_axes('zip', axes, ()) == [
+    (0.5, 2, 7, 1e-3),
+    (1.0, 5, 7, 1e-3),
+    (4.0, 10, 7, 1e-3),
+  ]
+
+
+def test_list_takes_points_as_they_stand():
+  points = ((1.0, 10, 0, 1e-3), (4.0, 2, 1, 1e-4))
+  assert lanes.from_axes('list', {}, points) == list(points)
+
+
+def test_names_are_short_unique_and_read_back():
+  points = lanes.from_axes('list', {}, ((4.0, 10, 0, 1e-3), (0.1, 2, 1, 1e-3), (1e-5, 2, 1, 1e-3)))
+  assert lanes.names(points) == ['b4-z10-s0', 'b0.1-z2-s1', 'b1e-05-z2-s1']
+  rates = lanes.from_axes('product', AXES | dict(learning_rate=(1e-3, 0.01)), ())
+  assert 'b0.5-z2-s0-lr0.01' in lanes.names(rates)
+  assert len(set(lanes.names(rates))) == len(rates) == 24
+
+
+def test_stack_masks_the_inert_latents():
+  lane = lanes.stack(lanes.from_axes('product', AXES, ()), width=10)
+  np.testing.assert_array_equal(lane.mask.sum(1), [2, 2, 2, 10, 10, 10] * 2)
+  np.testing.assert_array_equal(lane.mask[0], [1, 1] + [0] * 8)
+  np.testing.assert_array_equal(lane.beta, [0.5] * 6 + [4.0] * 6)
+
+
+@pytest.mark.parametrize(
+  ('axis', 'values', 'words'),
+  [
+    ('beta', (-1.0,), ('lanes.beta=-1.0', 'nearest valid value is 0')),
+    ('beta', (float('nan'),), ('lanes.beta=nan', 'finite')),
+    ('beta', (float('inf'),), ('lanes.beta=inf', 'finite')),
+    ('beta', ('4',), ("lanes.beta='4'",)),
+    ('beta', (True,), ('lanes.beta=True',)),
+    ('latent_size', (0,), ('lanes.latent_size=0', 'nearest valid value is 1')),
+    ('latent_size', (8.5,), ('lanes.latent_size=8.5', 'nearest valid value is 8')),
+    ('latent_size', (None,), ('lanes.latent_size=None',)),
+    ('seed', (-1,), ('lanes.seed=-1', 'nearest valid value is 0')),
+    ('learning_rate', (0.0,), ('lanes.learning_rate=0.0',)),
+    ('seed', (), ('lanes.seed is empty',)),
+    ('beta', (1.0, 1.0), ('stands twice',)),
+  ],
+)
+def test_bad_values_name_the_axis_the_value_and_the_nearest_valid_one(axis, values, words):
+  with pytest.raises(errors.InputError) as caught:
+    lanes.from_axes('product', AXES | {axis: values}, ())
+  for word in words:
+    assert word in str(caught.value)
+
+
+def test_zip_of_unequal_lengths_is_refused():
+  with pytest.raises(errors.InputError, match=r'lanes\.beta has 2 values'):
+    lanes.from_axes('zip', AXES | dict(latent_size=(2, 3, 4)), ())
+
+
+@pytest.mark.parametrize('points', [(), ((1.0, 2),), (3,)])
+def test_list_needs_whole_points(points):
+  with pytest.raises(errors.InputError, match=r'lanes\.points'):
+    lanes.from_axes('list', {}, points)

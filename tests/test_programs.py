@@ -1,0 +1,175 @@
+"""Lanes in one program: exactness of padding, independence of lanes, one trace."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import bounds, data, densities, lanes, learner, networks, optimizers, programs
+
+EVENT = (6, 6, 1)
+STEPS = 200
+
+
+def make_training(rate=bounds.analytic_kl, num_samples=2, bound=None) -> programs.Training:
+  encoder = networks.MlpEncoder((16,), 'relu')
+  decoder = networks.MlpDecoder((16,), 'relu', EVENT, 1, ())
+  model = networks.make_model(encoder, decoder, densities.bernoulli(), EVENT)
+  bound = bound or (lambda terms, beta: bounds.beta_elbo(terms, beta, rate))
+  schedule = optimizers.make_schedule('constant', 0, 1, 1.0)
+  optimizer = optimizers.make_optimizer('adam', 0.9, 0.999, 1e-8, schedule)
+  one_lane = learner.make_learner(model, bound, rate, num_samples, optimizer)
+  return programs.Training(one_lane, 20, STEPS, data_seed=0, scale=255.0, dynamic=True)
+
+
+@pytest.fixture(scope='module')
+def images():
+  """Bars on a dark ground: something that a small model can learn."""
+  rng = np.random.default_rng(0)
+  grey = rng.integers(0, 60, (90, *EVENT))
+  for i, image in enumerate(grey):
+    image[:, i % 6] += 180
+  return jnp.asarray(grey, jnp.uint8)
+
+
+def trained(training, points, width, images, steps=STEPS):
+  stacked = lanes.stack([lanes.Point(*point) for point in points], width)
+  states = programs.init(training.learner, stacked)
+  chunk = programs.compile_chunk(training, stacked, images)
+  return programs.take_chunk(training, chunk, states, stacked, images, 0, steps)
+
+
+def lane_of(states, i):
+  return jax.tree.map(lambda leaf: np.asarray(leaf[i]), states)
+
+
+def assert_bit_equal(one, other):
+  jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize('rate', [bounds.analytic_kl, bounds.sampled_kl])
+def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, rate):
+  training = make_training(rate)
+  point = (0.5, 3, 7, 1e-3)
+  unpadded, metrics = trained(training, [point], 3, images)
+  padded, padded_metrics = trained(training, [point], 11, images)
+
+  def check(path, one, other):
+    active = tuple(slice(0, size) for size in one.shape)
+    np.testing.assert_allclose(
+      other[active], one, rtol=1e-4, atol=2e-5, err_msg=jax.tree_util.keystr(path)
+    )
+    rest = np.array(other)
+    rest[active] = 0
+    assert not np.any(rest), f'inert weights moved at {path}'
+
+  jax.tree_util.tree_map_with_path(check, unpadded.params, padded.params)
+  for name, value in metrics.items():
+    np.testing.assert_allclose(padded_metrics[name], value, rtol=1e-5, err_msg=name)
+  start = programs.init(training.learner, lanes.stack([lanes.Point(*point)], 3))
+  moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), start.params, unpadded.params)
+  assert min(jax.tree.leaves(moved)) > 1e-3  # the comparison above is not of two idle models
+
+
+def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
+  """The same width with and without the bad lane; it holds its last finite state."""
+  training = make_training()
+  good = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
+  clean, clean_metrics = trained(training, [*good, (1.0, 5, 2, 1e-3)], 5, images)
+  dirty, dirty_metrics = trained(training, [*good, (1.0, 5, 2, 1e8)], 5, images)
+  for i in range(2):
+    assert_bit_equal(lane_of(clean, i), lane_of(dirty, i))
+    assert_bit_equal(lane_of(clean_metrics, i), lane_of(dirty_metrics, i))
+  np.testing.assert_array_equal(dirty.diverged_at[:2], learner.NOT_DIVERGED)
+  step = int(dirty.diverged_at[2])
+  assert 0 < step < STEPS
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(lane_of(dirty, 2)))
+  until, _ = trained(training, [*good, (1.0, 5, 2, 1e8)], 5, images, steps=step)
+  assert_bit_equal(lane_of(until, 2)[:2], lane_of(dirty, 2)[:2])
+
+
+def test_a_lane_does_not_depend_on_its_slot(images):
+  training = make_training()
+  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3), (0.1, 2, 2, 3e-3)]
+  forward, _ = trained(training, points, 5, images)
+  backward, _ = trained(training, points[::-1], 5, images)
+  for i in range(3):
+    assert_bit_equal(lane_of(forward, i), lane_of(backward, 2 - i))
+
+
+def test_a_lane_alone_is_the_lane_in_the_sweep(images):
+  """Same draws whatever the neighbours and the padding: what is left is rounding."""
+  training = make_training()
+  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3), (0.1, 2, 2, 3e-3)]
+  together, metrics = trained(training, points, 5, images, steps=20)
+  for i, point in enumerate(points):
+    alone, alone_metrics = trained(training, [point], 5, images, steps=20)
+    difference = jax.tree.map(
+      lambda a, b: np.abs(a - b).max(), lane_of(alone.params, 0), lane_of(together.params, i)
+    )
+    assert max(jax.tree.leaves(difference)) < 1e-6
+    for name in metrics:
+      np.testing.assert_allclose(alone_metrics[name][0], metrics[name][i], rtol=1e-6)
+
+
+def test_seeds_differ_and_the_same_seed_agrees(images):
+  training = make_training()
+  points = [(1.0, 3, seed, 1e-3) for seed in (0, 1, 0)]
+  stacked = lanes.stack([lanes.Point(*point) for point in points], 3)
+  start = programs.init(training.learner, stacked)
+  states, _ = trained(training, points, 3, images, steps=5)
+  assert_bit_equal(lane_of(start, 0), lane_of(start, 2))
+  assert_bit_equal(lane_of(states, 0), lane_of(states, 2))
+  for states_at in (start, states):
+    kernel = states_at.params['encoder']['params']['hidden_0']['kernel']
+    assert np.abs(kernel[0] - kernel[1]).max() > 0.1
+
+
+def test_chunks_do_not_change_the_result(images):
+  """200 steps at once, or 130 and 70 through the same program."""
+  training = make_training()
+  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
+  stacked = lanes.stack([lanes.Point(*point) for point in points], 5)
+  chunk = programs.compile_chunk(training, stacked, images)
+  whole, _ = trained(training, points, 5, images)
+  states = programs.init(training.learner, stacked)
+  states, _ = programs.take_chunk(training, chunk, states, stacked, images, 0, 130)
+  states, _ = programs.take_chunk(training, chunk, states, stacked, images, 130, 200)
+  assert_bit_equal(jax.device_get(whole), jax.device_get(states))
+
+
+def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
+  traces = 0
+
+  def bound(terms, beta):
+    nonlocal traces
+    traces += 1
+    return bounds.beta_elbo(terms, beta, bounds.analytic_kl)
+
+  program = jax.jit(functools.partial(programs.run_chunk, make_training(bound=bound)))
+  for point in [(1.0, 3, 0, 1e-3), (4.0, 2, 1, 1e-2), (0.0, 5, 9, 1e-4)]:
+    stacked = lanes.stack([lanes.Point(*point)], 5)
+    states = programs.init(make_training().learner, stacked)
+    for first, stop in [(0, 3), (3, 5)]:
+      indices = data.batch_indices(0, first, STEPS, 20, len(images))
+      program(states, stacked, images, indices, np.int32(first), np.int32(stop))
+    assert program._cache_size() == traces == 1
+
+
+def test_beta_weighs_the_rate(images):
+  """Along beta the trained rate falls and the distortion rises."""
+  training = make_training()
+  points = [(beta, 4, 0, 3e-3) for beta in (0.0, 0.3, 1.0, 4.0)]
+  states, _ = trained(training, points, 4, images)
+  stacked = lanes.stack([lanes.Point(*point) for point in points], 4)
+  chunk = programs.compile_chunk(training, stacked, images)
+  _, metrics = programs.take_chunk(training, chunk, states, stacked, images, 200, 400)
+  assert np.all(np.diff(metrics['batch/rate']) < 0)
+  assert np.all(np.diff(metrics['batch/distortion']) > 0)
+  objective = -metrics['batch/distortion'] - stacked.beta * metrics['batch/rate']
+  np.testing.assert_allclose(metrics['batch/objective'], objective, rtol=1e-5)
+  np.testing.assert_allclose(
+    metrics['batch/elbo'], -metrics['batch/distortion'] - metrics['batch/rate'], rtol=1e-5
+  )

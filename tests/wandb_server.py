@@ -1,0 +1,152 @@
+"""A W&B server on the loopback, in memory: just enough for the real client to log its runs.
+
+It answers what wandb 0.31 asks, remembers what arrives, and knows a run again when it is resumed.
+"""
+
+import contextlib
+import dataclasses
+import http.server
+import json
+import re
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+
+@dataclasses.dataclass
+class Run:
+  """What the server has received of one run; `sessions` counts how often it was opened."""
+
+  about: dict[str, Any] = dataclasses.field(default_factory=dict)  # groupName, jobType, tags ...
+  config: dict[str, Any] = dataclasses.field(default_factory=dict)
+  rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+  summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+  files: dict[str, bytes] = dataclasses.field(default_factory=dict)
+  exit_code: int | None = None
+  sessions: int = 0
+
+
+class Server(http.server.ThreadingHTTPServer):
+  """`runs` maps run ids to what was received."""
+
+  daemon_threads = True
+  request_queue_size = 128  # one connection per run, all at once
+
+  def __init__(self):
+    super().__init__(('127.0.0.1', 0), _Handler)
+    self.url = f'http://127.0.0.1:{self.server_address[1]}'
+    self.runs: dict[str, Run] = {}
+    self.lock = threading.Lock()
+
+  def handle_error(self, request: Any, client_address: Any) -> None:
+    """Says nothing: the client drops its open connections when it ends."""
+
+
+@contextlib.contextmanager
+def serve() -> Iterator[Server]:
+  """Runs a server on a free port of 127.0.0.1 for the length of the block."""
+  with Server() as server:
+    thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.05})
+    thread.start()
+    try:
+      yield server
+    finally:
+      server.shutdown()
+      thread.join()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+  protocol_version = 'HTTP/1.1'
+
+  def log_message(self, *_: Any) -> None:
+    pass
+
+  def do_POST(self) -> None:
+    body = json.loads(self._body())
+    with self.server.lock:
+      if self.path == '/graphql':
+        found = re.search(r'(?:query|mutation)\s+(\w+)', body['query'])
+        operation = found.group(1) if found else 'Viewer'  # the one that comes without a name
+        answer = {'data': _answer(self.server, operation, body.get('variables') or {})}
+      else:
+        _receive_stream(self.server.runs[self.path.split('/')[4]], body)
+        answer = {}
+    self._reply(answer)
+
+  def do_PUT(self) -> None:
+    _, _, run, name = self.path.split('/', 3)
+    content = self._body()
+    with self.server.lock:
+      self.server.runs[run].files[urllib.parse.unquote(name)] = content
+    self._reply({})
+
+  def _body(self) -> bytes:
+    return self.rfile.read(int(self.headers.get('content-length') or 0))
+
+  def _reply(self, answer: Any) -> None:
+    content = json.dumps(answer).encode()
+    self.send_response(200)
+    self.send_header('content-type', 'application/json')
+    self.send_header('content-length', str(len(content)))
+    self.end_headers()
+    self.wfile.write(content)
+
+
+def _answer(server: Server, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
+  project = {'id': 'project', 'name': variables.get('project'), 'entity': {'name': 'tester'}}
+  match operation:
+    case 'Viewer':
+      return {'viewer': {'id': 'user', 'entity': 'tester', 'username': 'tester', 'flags': '{}'}}
+    case 'RunResumeStatus':
+      return {'model': {**project, 'bucket': _bucket_to_resume(server, variables['name'])}}
+    case 'UpsertBucket':
+      return {'upsertBucket': {'bucket': _upsert(server, variables, project), 'inserted': True}}
+    case 'CreateRunFiles':
+      run, names = variables['run'], variables['files']
+      urls = [{'name': name, 'uploadUrl': f'{server.url}/upload/{run}/{name}'} for name in names]
+      return {'createRunFiles': {'runID': run, 'uploadHeaders': [], 'files': urls}}
+    case 'ArtifactType':
+      return {'project': {'artifact': None}}
+    case 'CreateArtifact':  # "committed": its files are there already and need not be sent
+      artifact = {'id': 'artifact', 'state': 'COMMITTED', 'artifactSequence': {'id': 'sequence'}}
+      return {'createArtifact': {'artifact': artifact}}
+    case _:
+      return {}
+
+
+def _upsert(server: Server, sent: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:
+  run = server.runs.setdefault(sent['name'], Run())
+  run.sessions += sent['groupName'] is not None  # later upserts only update the config
+  run.about |= {key: value for key, value in sent.items() if value is not None}
+  config = json.loads(sent['config'] or '{}')
+  run.config |= {key: item['value'] for key, item in config.items() if key != '_wandb'}
+  return {'id': f'id-{sent["name"]}', 'name': sent['name'], 'project': project}
+
+
+def _bucket_to_resume(server: Server, name: str) -> dict[str, Any] | None:
+  if name not in server.runs:
+    return None
+  run = server.runs[name]
+  return {
+    'id': f'id-{name}',
+    'name': name,
+    'displayName': run.about['displayName'],
+    'tags': run.about['tags'],
+    'config': json.dumps({key: {'value': value} for key, value in run.config.items()}),
+    'wandbConfig': '{"t": 1}',
+    'summaryMetrics': json.dumps(run.summary),
+    **{'logLineCount': 0, 'eventsLineCount': 0, 'eventsTail': '[]', 'historyTail': '[]'},
+    'historyLineCount': len(run.rows),
+  }
+
+
+def _receive_stream(run: Run, body: dict[str, Any]) -> None:
+  files = body.get('files') or {}
+  history = files.get('wandb-history.jsonl')
+  if history:
+    run.rows[history['offset'] :] = [json.loads(line) for line in history['content']]
+  for line in files.get('wandb-summary.json', {}).get('content', []):
+    run.summary = json.loads(line)
+  if body.get('complete'):
+    run.exit_code = body['exitcode']

@@ -1,0 +1,74 @@
+"""Batches as a pure function of (seed, step): a resumed run sees the batches it would have seen."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+  """Returns the order of one epoch, int32 [n].
+
+  Sorting the raw words of a counter-based generator, whose stream NumPy guarantees for good, and
+  not `Generator.permutation`, which it does not.
+  """
+  words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(num_examples)
+  return np.argsort(words, kind='stable').astype(np.int32)
+
+
+def batch_indices(
+  seed: int, first_step: int, num_steps: int, batch_size: int, num_examples: int
+) -> np.ndarray:
+  """Returns which examples the steps of a chunk train on.
+
+  The stream is one random permutation of the examples after the other, one for each epoch, so each
+  example is seen exactly once a pass: step s takes the positions
+
+    s N, ..., s N + N - 1        epoch, offset = divmod(position, n)
+
+  and a batch may straddle two epochs (or hold several, if it is larger than the data set). On the
+  host, between chunks: a sort of 60,000 words takes NumPy 3 ms, and XLA on a CPU 25 ms.
+
+  Args:
+    seed: the data seed.
+    first_step: the first step of the chunk, from 0.
+    num_steps: S.
+    batch_size: N.
+    num_examples: n.
+
+  Returns:
+    indices [S, N], int32. Row s does not depend on the chunk in which it is computed.
+  """
+  size = num_steps * batch_size
+  epoch, offset = divmod(first_step * batch_size, num_examples)  # Python's integers: no overflow
+  num_epochs = -(-(offset + size) // num_examples)
+  orders = [_permutation(seed, epoch + e, num_examples) for e in range(num_epochs)]
+  return np.concatenate(orders)[offset : offset + size].reshape(num_steps, batch_size)
+
+
+def to_batch(
+  images: Array, scale: float, dynamic: bool, seed: Array | int, step: Array | int
+) -> Array:
+  """Returns the values that the model sees, from the values as they lie on the device.
+
+    x = stored / scale, or with dynamic binarisation x ~ Bernoulli(stored / scale)
+
+  Args:
+    images: stored examples [N, *event], uint8 or float32.
+    scale: Dataset.scale, or fixed_scale for Dataset.test and train_fixed.
+    dynamic: Dataset.dynamic, static; False for Dataset.test and train_fixed.
+    seed: the data seed; int32, may be traced.
+    step: int32, may be traced. The draw is a function of (seed, step) and nothing else.
+
+  Returns:
+    x [N, *event], float32.
+  """
+  x = jnp.asarray(images).astype(jnp.float32) / scale  # [N, *event]
+  if not dynamic:
+    return x
+  # The generator is named so that a global JAX setting cannot change the batches.
+  binarize_key = jax.random.fold_in(jax.random.key(seed, impl='threefry2x32'), step)
+  return jax.random.bernoulli(binarize_key, x).astype(jnp.float32)

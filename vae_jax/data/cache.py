@@ -1,0 +1,109 @@
+"""Decoded splits as verified .npy files, so that a data set is decoded once.
+
+A file is named <name>-<version>-<split>-<source>-<sha256>.npy: `source` is the fingerprint of the
+prepared files it was decoded from, so data prepared anew is decoded anew; `sha256` is that of the
+file's own bytes, checked at each load. What fails the check is removed and decoded again.
+"""
+
+import functools
+import hashlib
+import io
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_jax import files
+
+_NAME = re.compile(
+  r'(?P<name>.+)-(?P<version>\d+\.\d+\.\d+)-(?P<split>.+)'
+  r'-(?P<source>[0-9a-f]{16})-(?P<sha256>[0-9a-f]{64})\.npy'
+)
+
+
+class Entry(NamedTuple):
+  """One cached split."""
+
+  path: pathlib.Path
+  name: str
+  version: str
+  split: str
+  source: str
+  sha256: str
+
+
+def directory() -> pathlib.Path:
+  """Returns where the cache lies: $VAE_JAX_CACHE/data, else ~/.cache/vae_jax/data."""
+  return pathlib.Path(os.environ.get('VAE_JAX_CACHE') or '~/.cache/vae_jax').expanduser() / 'data'
+
+
+def entries(name: str) -> list[Entry]:
+  """Returns what is cached of a data set; none where the directory is absent or unreadable."""
+  try:
+    paths = sorted(directory().iterdir())
+  except OSError:
+    return []
+  matches = [(path, _NAME.fullmatch(path.name)) for path in paths]
+  found = [Entry(path, **match.groupdict()) for path, match in matches if match]
+  return [entry for entry in found if entry.name == name]
+
+
+def fetch(
+  name: str, version: str, split: str, source: str | None, decode: Callable[[], np.ndarray]
+) -> np.ndarray:
+  """Returns a split from the cache, or decodes it and caches it.
+
+  Args:
+    name: of the data set, as in the file's name.
+    version: of the data set.
+    split: a named split, whole.
+    source: fingerprint of the prepared files, or None to take what is cached.
+    decode: called where nothing valid is cached.
+  """
+  for entry in entries(name):
+    if (entry.version, entry.split) == (version, split) and source in (None, entry.source):
+      array = _verified(entry)
+      if array is not None:
+        return array
+  array = np.ascontiguousarray(decode())
+  try:
+    _store(array, name, version, split, source)
+  except OSError as error:
+    _warn_once(f'no cache of decoded data in {directory()} ({error}); going on without it')
+  return array
+
+
+def _verified(entry: Entry) -> np.ndarray | None:
+  """Returns the array of an entry, or None: damaged (and then removed), or gone meanwhile."""
+  try:
+    if files.sha256_of_file(entry.path) == entry.sha256:
+      return np.load(entry.path, allow_pickle=False)
+    entry.path.unlink(missing_ok=True)
+  except OSError:
+    pass  # another process replaced it, or it cannot be read: decode instead
+  return None
+
+
+def _store(array: np.ndarray, name: str, version: str, split: str, source: str) -> None:
+  buffer = io.BytesIO()
+  np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(array))
+  digest = hashlib.sha256(buffer.getvalue())
+  digest.update(array)
+  folder = directory()
+  folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+  path = folder / f'{name}-{version}-{split}-{source}-{digest.hexdigest()}.npy'
+  with files.atomic_path(path) as temporary, open(temporary, 'wb') as file:
+    file.write(buffer.getvalue())
+    file.write(array)
+  for entry in entries(name):  # what was decoded from files that are prepared no longer
+    if (entry.version, entry.split) == (version, split) and entry.path != path:
+      entry.path.unlink(missing_ok=True)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+  logging.getLogger(__name__).warning(message)

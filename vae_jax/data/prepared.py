@@ -1,0 +1,110 @@
+"""TFDS data sets: $TFDS_DATA_DIR/NAME[/CONFIG]/VERSION, found and read by their files alone.
+
+Neither the code of a data set nor TensorFlow is imported, and a cached split does not even import
+TFDS.
+"""
+
+import os
+import pathlib
+import re
+
+import numpy as np
+
+from vae_jax import errors
+from vae_jax.data import cache, records, sources
+
+_NAME = re.compile(r'(\w+(?:/\w[\w.-]*)?)(?::(\d+\.\d+\.\d+))?')
+
+
+def open_prepared(name: str, other_names: tuple[str, ...]) -> sources.Source:
+  """Returns a TFDS data set: NAME or NAME/CONFIG, with :VERSION or else the newest prepared one.
+
+  Args:
+    name: the config's data.name.
+    other_names: data sets that are not of TFDS, for messages.
+
+  Raises:
+    InputError: unknown, not prepared, not in this version, or not as array_record.
+    DamagedError: its description cannot be read.
+  """
+  match = _NAME.fullmatch(name)
+  if not match:
+    raise _unknown(name, other_names, [])
+  base, version = match.groups()
+  versions = _prepared_versions(base)
+  if not versions:
+    return _open_cached(base, version, other_names)
+  if version and version not in versions:
+    raise errors.InputError(
+      f'data.name={name!r} is not prepared in {_data_directory()}, only {", ".join(versions)}'
+    )
+  version = version or versions[-1]
+  directory = _data_directory() / base / version
+
+  def read(split: str) -> np.ndarray:
+    return cache.fetch(
+      _cache_name(base),
+      version,
+      split,
+      records.fingerprint(directory, split),
+      lambda: records.decode(directory, base, split),
+    )
+
+  splits = records.split_names(directory, base)
+  return sources.Source(base, version, f'data.name={name!r}', splits, read)
+
+
+def _data_directory() -> pathlib.Path:
+  return pathlib.Path(os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+
+
+def _prepared_versions(base: str) -> list[str]:
+  """Returns the prepared versions of a data set, the newest last."""
+  found = [path.parent.name for path in (_data_directory() / base).glob('*/dataset_info.json')]
+  versions = [version for version in found if re.fullmatch(r'\d+\.\d+\.\d+', version)]
+  return sorted(versions, key=lambda version: [int(part) for part in version.split('.')])
+
+
+def _cache_name(base: str) -> str:
+  return base.replace('/', '+')
+
+
+def _open_cached(base: str, version: str | None, other_names: tuple[str, ...]) -> sources.Source:
+  """Returns a data set whose prepared files are gone, from what was decoded before.
+
+  Raises:
+    InputError: nothing is cached, or several versions are.
+  """
+  entries = [e for e in cache.entries(_cache_name(base)) if version in (None, e.version)]
+  if len({entry.version for entry in entries}) != 1:
+    raise _not_prepared(base, other_names)
+  version = entries[0].version
+
+  def refuse() -> np.ndarray:  # what was cached is damaged, and there is nothing to decode
+    raise _not_prepared(base, other_names)
+
+  def read(split: str) -> np.ndarray:
+    return cache.fetch(_cache_name(base), version, split, None, refuse)
+
+  splits = tuple(sorted({entry.split for entry in entries}))
+  return sources.Source(base, version, f'data.name={base!r}', splits, read)
+
+
+def _not_prepared(base: str, other_names: tuple[str, ...]) -> errors.InputError:
+  """Returns the error for a name without data: how to prepare it, if TFDS knows it."""
+  import tensorflow_datasets as tfds
+
+  known = tfds.list_builders(with_community_datasets=False)
+  if base.split('/')[0] not in known:
+    return _unknown(base, other_names, known)
+  return errors.InputError(
+    f"data.name={base!r} is not prepared in {_data_directory()}: run `pip install '.[prepare]'`, "
+    f'then `{records.build_command(base)}`, or set TFDS_DATA_DIR to where it is prepared'
+  )
+
+
+def _unknown(name: str, other_names: tuple[str, ...], known: list[str]) -> errors.InputError:
+  return errors.InputError(
+    f'data.name={name!r} is no known data set; valid are {", ".join(other_names)} and the data '
+    f'sets of TFDS{sources.nearest(name, [*other_names, *known])}'
+  )

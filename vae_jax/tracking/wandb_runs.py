@@ -1,0 +1,240 @@
+"""One W&B run per lane, all held by one process, and one run that sums up the study.
+
+Everything here may raise whatever wandb raises; the tracker catches it. wandb is imported on use:
+it costs half a second, and a run without W&B needs none of it. In W&B's pages, the stop button of
+any lane stops the whole program, as Ctrl-C does: its lanes are trained together.
+"""
+
+import concurrent.futures
+import logging
+import os
+import pathlib
+import resource
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vae_jax import files
+from vae_jax.tracking import scalars
+
+_INIT_SECONDS = 8.0
+_FINISH_SECONDS = 60.0
+_OPENING_THREADS = 8
+# Of wandb-core, the larger user: 3 for a run and 1 for its connection, and those of its own.
+_DESCRIPTORS_PER_RUN = 5
+_DESCRIPTORS_BESIDES = 100
+
+# One run records the machine, the code and the packages for all.
+_LIGHT = {
+  'x_disable_stats': True,
+  'x_disable_meta': True,
+  'x_disable_machine_info': True,
+  'x_save_requirements': False,
+  'disable_git': True,
+  'disable_code': True,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Settings(NamedTuple):
+  """Where the W&B runs go.
+
+  Attributes:
+    mode: 'online', 'offline' (upload later with `wandb sync`) or 'disabled'.
+    entity: the W&B user or team; '' is the account's default.
+    project: the W&B project.
+    group: what the runs of one study share.
+    tags: tags of every run.
+  """
+
+  mode: str
+  entity: str
+  project: str
+  group: str
+  tags: tuple[str, ...]
+
+
+class WandbRuns:
+  """The open W&B runs of one program."""
+
+  def __init__(self, directory: pathlib.Path, settings: Settings, sweep_hash: str):
+    """Opens nothing yet; `directory` is WORKDIR/wandb."""
+    self._directory = directory
+    self._settings = settings
+    self._hash = sweep_hash
+    self._mode = settings.mode
+    self._lanes = []
+    self._others = []
+    # `wandb agent` names its trial where it would name every run; the first lane stands for it.
+    self._sweep_id = os.environ.pop('WANDB_SWEEP_ID', None)
+    self._trial_id = os.environ.pop('WANDB_RUN_ID', None) if self._sweep_id else None
+
+  def prepare(self, last_step: int) -> int:
+    """Makes the directory, and returns the step up to which W&B may hold rows already.
+
+    The runs of W&B cannot be cut back as metrics.jsonl is, so what a restarted run writes again
+    must not be logged again. `last_step` is the last one of metrics.jsonl before it is cut (-1 if
+    it is empty). The step is kept in a file: at a second restart metrics.jsonl may be shorter.
+    """
+    self._directory.mkdir(exist_ok=True)
+    self._directory.chmod(0o700)  # W&B makes its files readable by all
+    path = self._directory / 'step_already_logged'
+    known = int(path.read_text()) if path.exists() else -1
+    if last_step > known:
+      files.write_text(path, f'{last_step}\n')
+    return max(known, last_step)
+
+  def open_lanes(
+    self, names: Sequence[str], lane_fields: Sequence[Mapping], config: Mapping
+  ) -> None:
+    """Opens one run per lane: all of them online or, when that fails, all of them offline.
+
+    Raises:
+      RuntimeError: the process may not open as many files as the runs need.
+    """
+    _raise_descriptor_limit(len(names) + 1)
+    configs = [{**config, 'lane': scalars.python_values(fields)} for fields in lane_fields]
+    if self._mode == 'online':
+      try:
+        self._open_lanes(names, configs)
+        return
+      except Exception as error:
+        self._go_offline(error)
+    self._open_lanes(names, configs)
+
+  def log(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Logs one row per lane at an optimiser step."""
+    for run, row in zip(self._lanes, rows, strict=True):
+      values = {name: value for name, value in row.items() if name not in ('lane', 'step')}
+      run.log({**values, 'train/step': step})
+
+  def log_images(self, step: int, images: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Logs, for every name, one uint8 picture [H, W] or [H, W, 3] per lane."""
+    import wandb
+
+    for lane, run in enumerate(self._lanes):
+      pictures = {name: wandb.Image(image[lane]) for name, image in images.items()}
+      run.log({**pictures, 'train/step': step})
+
+  def summarise(
+    self,
+    rows: Sequence[Mapping[str, Any]],
+    field_names: Sequence[str],
+    pictures: Mapping[str, os.PathLike | str],
+  ) -> None:
+    """Sets the summary of each lane's run; a further run gets all rows as a table."""
+    import wandb
+
+    rows = [scalars.python_values(row) for row in rows]
+    in_config = {'lane', 'name', *field_names}
+    for row in rows:
+      results = {k: v for k, v in row.items() if k not in in_config and v is not None}
+      self._lanes[row['lane']].summary.update(results)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = wandb.Table(columns, [[row.get(name) for name in columns] for row in rows])
+    summary = self._open('summary', 'summary', config={}, first=False)
+    self._others.append(summary)
+    summary.log(
+      {'results': table, **{name: wandb.Image(str(path)) for name, path in pictures.items()}}
+    )
+
+  def finish(self, exit_codes: Sequence[int]) -> None:
+    """Ends all runs, lane i with exit_codes[i]; waits at most a minute for the uploads.
+
+    Raises:
+      TimeoutError: not everything was uploaded in that time.
+    """
+    import wandb
+
+    runs = [*zip(self._lanes, exit_codes, strict=False), *((run, 0) for run in self._others)]
+    try:
+      # One by one, 64 runs need 10 s.
+      with concurrent.futures.ThreadPoolExecutor(len(runs) or 1) as pool:
+        for future in [pool.submit(run.finish, exit_code=code) for run, code in runs]:
+          future.result()
+    finally:
+      wandb.teardown()  # else wandb does it at exit, with a traceback if its process has died
+
+  def _go_offline(self, reason: Exception) -> None:
+    import wandb
+
+    _log.warning(
+      'W&B cannot be used online and goes on offline (later: wandb sync %s): %s',
+      self._directory,
+      first_line(reason),
+    )
+    self._mode = 'offline'
+    self._lanes = []
+    wandb.teardown()  # until then the ids of the failed runs are in use
+
+  def _open_lanes(self, names: Sequence[str], configs: Sequence[Mapping]) -> None:
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    if self._mode == 'online' and not wandb.login(prompt=False, verify=False):
+      raise RuntimeError('not logged in (run `wandb login`, or set WANDB_API_KEY)')
+
+    def open_lane(lane: int) -> Any:
+      run = self._open(names[lane], 'train', configs[lane], first=lane == 0)
+      # W&B's own step counts log calls, and starts again at 0 after a restart.
+      run.define_metric('*', step_metric='train/step')
+      return run
+
+    # The first run alone finds out whether there is a server; the others then wait side by side.
+    self._lanes.append(open_lane(0))
+    with concurrent.futures.ThreadPoolExecutor(_OPENING_THREADS) as pool:
+      self._lanes.extend(pool.map(open_lane, range(1, len(names))))
+
+  def _open(self, name: str, job_type: str, config: Mapping, first: bool) -> Any:
+    import wandb
+
+    return wandb.init(
+      mode=self._mode,
+      # Also offline: a restart writes a fragment, and `wandb sync` joins only what is resumed.
+      resume='allow',
+      reinit='create_new',
+      id=(first and self._trial_id) or f'{name}-{self._hash}',
+      name=name,
+      job_type=job_type,
+      config=config,
+      # Under `wandb agent`, the environment holds the entity and the project of its sweep.
+      entity=None if self._sweep_id else self._settings.entity or None,
+      project=None if self._sweep_id else self._settings.project,
+      group=self._settings.group,
+      tags=self._settings.tags,
+      dir=self._directory.parent,
+      settings=_run_settings(**({'sweep_id': self._sweep_id} if first else _LIGHT)),
+    )
+
+
+def first_line(reason: Any) -> str:
+  """Returns the first line of an exception's message, or its class when it has none."""
+  return (str(reason).strip() or type(reason).__name__).splitlines()[0]
+
+
+def _run_settings(**settings: Any) -> Any:
+  """Returns the settings of one run: those that all runs share, and the given ones."""
+  import wandb
+
+  return wandb.Settings(
+    silent=True,
+    console='off',  # a captured stdout would go to every run
+    init_timeout=_INIT_SECONDS,
+    finish_timeout=_FINISH_SECONDS,
+    finish_timeout_raises=True,
+    x_transaction_log_flush_interval=1.0,  # kill -9 loses what was not flushed; default: 15 s
+    **settings,
+  )
+
+
+def _raise_descriptor_limit(runs: int) -> None:
+  """Lets this process, and wandb-core as its child, open enough files for the runs."""
+  needed = runs * _DESCRIPTORS_PER_RUN + _DESCRIPTORS_BESIDES
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  if soft == resource.RLIM_INFINITY or soft >= needed:
+    return
+  if hard != resource.RLIM_INFINITY and hard < needed:
+    raise RuntimeError(f'{runs} runs need {needed} open files, the limit is {hard} (ulimit -n)')
+  resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
