@@ -58,11 +58,11 @@ def get_config() -> config_dict.ConfigDict:
   config.optimizer = dict(name='adam', b1=0.9, b2=0.999, eps=1e-8)
   config.schedule = dict(name='constant', warmup_steps=0, decay_steps=1, factor=1.0)
   config.train = dict(
-    steps=4690,  # 10 passes over the 60,000 images
+    steps=2345,  # 5 passes over the 60,000 images
     batch_size=128,
     log_every=67,
-    evaluate_every=938,
-    checkpoint_every=938,
+    evaluate_every=469,
+    checkpoint_every=469,
   )
   config.evaluation = dict(
     train_images=2000, test_images=10000, batch_size=500, nll_samples=100, nll_images=1000

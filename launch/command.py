@@ -1,15 +1,19 @@
 """What every command shares: strict flags, one line for what goes wrong, exit codes, the cache."""
 
+import difflib
+import glob
 import logging
 import os
 import pathlib
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 from absl import app, flags
 from absl import logging as absl_logging
+from ml_collections import config_flags
 
 from vae_jax import errors, outcome, validation
 
@@ -68,7 +72,7 @@ def _use_compilation_cache() -> None:
 def _parse(argv: Sequence[str]) -> list[str]:
   """Parses strictly: absl takes stray words and repeated flags without a murmur."""
   try:
-    _refuse_repeated(argv[1:])
+    _check_names(argv[1:])
     rest = flags.FLAGS(argv)
     if len(rest) > 1:
       raise errors.InputError(f'{rest[1]!r} is no flag; did you mean {_as_flag(rest[1])}?')
@@ -76,14 +80,13 @@ def _parse(argv: Sequence[str]) -> list[str]:
     _complain(str(error))
   except flags.Error as error:
     _complain(_tidy(str(error)))
-  except Exception as error:  # the config file is the user's code: anything may come out of it
-    _complain(_of_config(error))
   else:
     return rest
   sys.exit(errors.InputError.exit_code)
 
 
-def _refuse_repeated(arguments: Sequence[str]) -> None:
+def _check_names(arguments: Sequence[str]) -> None:
+  """Refuses a flag given twice, of which absl takes the last, and a key that no config has."""
   seen = set()
   for argument in arguments:
     match = re.match(r'--?([\w.\[\]]+)', argument)
@@ -93,6 +96,10 @@ def _refuse_repeated(arguments: Sequence[str]) -> None:
     if name in seen:
       raise errors.InputError(f'--{name} is given twice; give it once')
     seen.add(name)
+    section, _, key = name.partition('.')
+    if section == 'config' and key and not any(c.startswith(key) for c in validation.CHECKS):
+      near = validation.nearest_key(key)
+      raise errors.InputError(f'--{name}: no such key; did you mean --config.{near}?')
 
 
 def _as_flag(word: str) -> str:
@@ -102,10 +109,32 @@ def _as_flag(word: str) -> str:
 
 
 def _tidy(message: str) -> str:
-  return message.replace('flag --', '--').strip()
+  """Says what absl says without its repetitions, its tuples and its tracebacks."""
+  if missing := re.search(r'Flag (--\w+) must have a value', message):
+    return f'{missing.group(1)} is missing; it is required'
+  message = message.replace('flag --', '--').strip()
+  before, traceback, trace = message.partition('Traceback (most recent call last)')
+  if traceback:
+    return f'{before.strip()} {trace.splitlines()[-1]}'
+  return re.sub(r"\('([^']*)', '[^']*'\)", r'\1', message)
 
 
-def _of_config(error: Exception) -> str:
-  """Says in one line what the config file, or an override of it, stumbled over."""
-  words = ' '.join(str(error).split())
-  return f'--config: {type(error).__name__}: {words}'
+def read_config(holder: flags.FlagHolder) -> dict[str, Any]:
+  """Returns the config of a config-file flag as nested plain values.
+
+  Raises:
+    InputError: the file is missing, or cannot be run; a missing one names those that there are.
+  """
+  try:
+    return holder.value.to_dict()
+  except Exception as error:  # the config file is the user's code: anything may come out of it
+    filename = config_flags.get_config_filename(flags.FLAGS[holder.name])
+    path = pathlib.Path(filename.split(':')[0])
+    if path.is_file():
+      raise errors.InputError(f'--config={path}: {type(error).__name__}: {error}') from error
+    files = sorted(map(str, path.parent.glob('[a-z]*.py'))) or sorted(
+      glob.glob('configs/[a-z]*.py')
+    )
+    near = difflib.get_close_matches(str(path), files, n=1, cutoff=0.0)
+    hint = f'; did you mean {near[0]}?' if near else ''
+    raise errors.InputError(f'--config={path}: no such file{hint}') from error

@@ -1,6 +1,6 @@
 """Evaluates the newest checkpoint of a run anew: NLL, bounds, results.csv and the pictures.
 
-  python -m launch.evaluate --workdir=runs/digits --num_samples=5000 --num_images=359
+python -m launch.evaluate --workdir=runs/digits --num_samples=5000 --num_images=359
 """
 
 from absl import flags

@@ -18,7 +18,7 @@ flags.mark_flags_as_required(['config', 'workdir'])
 
 
 def main() -> outcome.Outcome:
-  result = train.run(CONFIG.value.to_dict(), WORKDIR.value)
+  result = train.run(command.read_config(CONFIG), WORKDIR.value)
   terminal.show(result)
   return result
 

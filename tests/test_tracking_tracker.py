@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vae_jax import tracking
+from vae_jax.tracking import wandb_runs
 
 
 def open_tracker(workdir, mode='disabled', restored_step=0):
@@ -69,6 +70,26 @@ def test_a_restarted_run_writes_each_step_once(tmp_path):
   assert [(row['lane'], row['step']) for row in rows] == [
     (lane, step) for step in (10, 20, 30, 40) for lane in (0, 1)
   ]
+
+
+def test_wandb_is_left_alone_after_its_first_failure(tmp_path, monkeypatch, caplog):
+  calls = []
+
+  def fail(_, *arguments):
+    calls.append(arguments[0])
+    raise ConnectionError('first line\nsecond line')
+
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'open_lanes', lambda *_: None)
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'log', fail)
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'finish', fail)
+  tracker = open_tracker(tmp_path, mode='offline')
+  for step in (10, 20, 30):
+    tracker.write(step, {'x': jnp.ones(2)})
+  tracker.close(7)
+  assert calls == [10, [7, 7]]  # but what it has is flushed
+  (message,) = [record.getMessage() for record in caplog.records]
+  assert message.endswith('ConnectionError: first line')
+  assert len(tracking.read_metrics(tmp_path / 'metrics.jsonl')) == 6
 
 
 def test_wrong_calls_are_errors_and_not_warnings(tmp_path):

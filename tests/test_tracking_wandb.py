@@ -1,6 +1,6 @@
 """W&B, through its real client: offline files read by its own parser, online on the loopback.
 
-Nothing here leaves the machine, and nothing is written outside pytest's directory.
+Nothing here leaves the machine, and nothing is written to the user's home.
 """
 
 import collections
@@ -15,6 +15,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import jax.numpy as jnp
@@ -115,6 +116,17 @@ def sync(workdir):
   subprocess.run(command, capture_output=True, check=True, timeout=60)
 
 
+def wandb_processes():
+  """Returns the children of this process that are wandb's."""
+  tasks = pathlib.Path('/proc/self/task').glob('*/children')
+  children = [int(child) for task in tasks for child in task.read_text().split()]
+  return [
+    child
+    for child in children
+    if 'wandb-core' in pathlib.Path(f'/proc/{child}/cmdline').read_text()
+  ]
+
+
 def steps(rows):
   return [row['train/step'] for row in rows if 'train/step' in row]
 
@@ -126,16 +138,19 @@ def warnings(caplog):
 def test_offline_runs_hold_config_rows_and_summary(workdir, capfd, caplog):
   tracker = open_tracker(workdir, 'offline')
   tracker.write(10, metrics(10))
+  print('a line of the training')
   tracker.write(20, metrics(20))
   tracker.summarise(result_rows())
   tracker.close(exit_code=3)
   tracker.close(exit_code=1)  # has no effect
   assert stat.S_IMODE((workdir / 'wandb').stat().st_mode) == 0o700
-  assert (capfd.readouterr(), warnings(caplog)) == (('', ''), [])
+  assert (capfd.readouterr(), warnings(caplog)) == (('a line of the training\n', ''), [])
+  assert wandb_processes() == []
 
   for lane, exit_code in enumerate((0, 3, 0)):  # the second diverged
     (path,) = (workdir / 'wandb').glob(f'offline-run-*-{NAMES[lane]}-{HASH}')
     found = records(path)
+    assert not [kind for kind in found if kind.startswith('output')]  # stdout is not W&B's
     run = found['run'][0]
     assert (run['run_id'], run['display_name']) == (f'{NAMES[lane]}-{HASH}', NAMES[lane])
     assert (run['project'], run['run_group'], run['job_type']) == ('vae', 'digits-study', 'train')
@@ -236,10 +251,12 @@ def test_online_restart_resumes_the_runs(workdir, server):
   tracker = open_tracker(workdir, 'online', restored_step=10)
   for step in (20, 30, 40):
     tracker.write(step, metrics(step))
+  tracker.close(exit_code=143)
+  tracker = open_tracker(workdir, 'online', restored_step=40)  # stopped before its pictures
   tracker.write_images(40, pictures())
   tracker.close(exit_code=0)
   for run in server.runs.values():
-    assert (steps(run.rows), run.sessions, run.exit_code) == ([10, 20, 30, 40, 40], 2, 0)
+    assert (steps(run.rows), run.sessions, run.exit_code) == ([10, 20, 30, 40, 40], 3, 0)
 
 
 def test_an_unreachable_server_costs_one_warning_and_nothing_else(
@@ -266,6 +283,26 @@ def test_an_unreachable_server_costs_one_warning_and_nothing_else(
   assert {name: steps(run.rows) for name, run in server.runs.items()} == {
     f'{name}-{HASH}': [10] for name in NAMES
   }
+
+
+def test_a_server_that_fails_midway_takes_all_lanes_offline(workdir, server, monkeypatch, caplog):
+  open_run = wandb_runs.WandbRuns._open
+
+  def fail_online(runs, name, *arguments, **keywords):
+    if runs._mode == 'online' and name == NAMES[1]:
+      raise ConnectionError('server is busy')
+    return open_run(runs, name, *arguments, **keywords)
+
+  monkeypatch.setattr(wandb_runs.WandbRuns, '_open', fail_online)
+  tracker = open_tracker(workdir, 'online')
+  tracker.write(10, metrics(10))
+  tracker.close(exit_code=0)
+  (warning,) = warnings(caplog)
+  assert warning.endswith('server is busy')
+  assert 'NetStatThr' not in {thread.name for thread in threading.enumerate()}
+  assert len(list((workdir / 'wandb').glob('offline-run-*'))) == 3
+  sync(workdir)
+  assert [steps(run.rows) for run in server.runs.values()] == [[10], [10], [10]]
 
 
 def test_no_key_costs_one_warning_and_nothing_else(workdir, server, monkeypatch, caplog, capfd):
@@ -295,18 +332,14 @@ def test_a_server_that_goes_away_ends_the_wait_not_the_training(workdir, monkeyp
   assert wrote < 1 and closed < 8
   (warning,) = warnings(caplog)
   assert 'TimeoutError' in warning
+  assert 'NetStatThr' not in {thread.name for thread in threading.enumerate()}
   assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 3
 
 
 def test_when_wandb_dies_the_journal_goes_on(workdir, caplog, capfd):
   tracker = open_tracker(workdir, 'offline')
   tracker.write(10, metrics(10))
-  children = pathlib.Path(f'/proc/self/task/{os.getpid()}/children').read_text().split()
-  (core,) = [
-    int(child)
-    for child in children
-    if 'wandb-core' in pathlib.Path(f'/proc/{child}/cmdline').read_text()
-  ]
+  (core,) = wandb_processes()
   os.kill(core, signal.SIGKILL)
   time.sleep(0.3)
   for step in (20, 30):

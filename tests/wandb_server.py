@@ -76,9 +76,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
   def do_PUT(self) -> None:
     _, _, run, name = self.path.split('/', 3)
-    content = self._body()
-    with self.server.lock:
-      self.server.runs[run].files[urllib.parse.unquote(name)] = content
+    self.server.runs[run].files[urllib.parse.unquote(name)] = self._body()
     self._reply({})
 
   def _body(self) -> bytes:
@@ -136,15 +134,15 @@ def _bucket_to_resume(server: Server, name: str) -> dict[str, Any] | None:
     'config': json.dumps({key: {'value': value} for key, value in run.config.items()}),
     'wandbConfig': '{"t": 1}',
     'summaryMetrics': json.dumps(run.summary),
-    **{'logLineCount': 0, 'eventsLineCount': 0, 'eventsTail': '[]', 'historyTail': '[]'},
+    **dict.fromkeys(('logLineCount', 'eventsLineCount'), 0),
+    **dict.fromkeys(('historyTail', 'eventsTail'), '[]'),
     'historyLineCount': len(run.rows),
   }
 
 
 def _receive_stream(run: Run, body: dict[str, Any]) -> None:
   files = body.get('files') or {}
-  history = files.get('wandb-history.jsonl')
-  if history:
+  if history := files.get('wandb-history.jsonl'):
     run.rows[history['offset'] :] = [json.loads(line) for line in history['content']]
   for line in files.get('wandb-summary.json', {}).get('content', []):
     run.summary = json.loads(line)

@@ -1,7 +1,8 @@
 """Records what a program of G lanes reports: metrics.jsonl, results.csv and one W&B run per lane.
 
 metrics.jsonl is the record: always written, one line per lane and log point. W&B holds a copy of
-it; whatever goes wrong there is one warning, never the end of a training run.
+it; whatever goes wrong there is one warning, never the end of a training run. After a restart no
+point stands twice, in either of them; W&B may miss those of the last second before a kill -9.
 
   tracker = open_tracker(workdir, names, lane_fields, config, settings, restored_step, sweep_hash)
   tracker.write(step, metrics)                 # metrics: name -> [G]

@@ -34,7 +34,6 @@ class Tracker:
     self._done = set()
     self._logged_step = logged_step
     self._wandb_works = runs is not None
-    self._closed = False
 
   @property
   def last_step(self) -> int:
@@ -81,9 +80,6 @@ class Tracker:
 
   def close(self, exit_code: int) -> None:
     """Flushes and ends everything; W&B gets a minute for its uploads. May be called again."""
-    if self._closed:
-      return
-    self._closed = True
     self._journal.close()
     codes = [0 if lane in self._done else exit_code for lane in range(self._lanes)]
     if self._runs is not None:

@@ -6,6 +6,7 @@ any lane stops the whole program, as Ctrl-C does: its lanes are trained together
 """
 
 import concurrent.futures
+import contextlib
 import logging
 import os
 import pathlib
@@ -65,7 +66,7 @@ class WandbRuns:
     self._settings = settings
     self._hash = sweep_hash
     self._mode = settings.mode
-    self._lanes = []
+    self._lanes = {}
     self._others = []
     # `wandb agent` names its trial where it would name every run; the first lane stands for it.
     self._sweep_id = os.environ.pop('WANDB_SWEEP_ID', None)
@@ -101,20 +102,20 @@ class WandbRuns:
         self._open_lanes(names, configs)
         return
       except Exception as error:
-        self._go_offline(error)
+        self._go_offline(error, len(names))
     self._open_lanes(names, configs)
 
   def log(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Logs one row per lane at an optimiser step."""
-    for run, row in zip(self._lanes, rows, strict=True):
+    for row in rows:
       values = {name: value for name, value in row.items() if name not in ('lane', 'step')}
-      run.log({**values, 'train/step': step})
+      self._lanes[row['lane']].log({**values, 'train/step': step})
 
   def log_images(self, step: int, images: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Logs, for every name, one uint8 picture [H, W] or [H, W, 3] per lane."""
     import wandb
 
-    for lane, run in enumerate(self._lanes):
+    for lane, run in self._lanes.items():
       pictures = {name: wandb.Image(image[lane]) for name, image in images.items()}
       run.log({**pictures, 'train/step': step})
 
@@ -148,7 +149,8 @@ class WandbRuns:
     """
     import wandb
 
-    runs = [*zip(self._lanes, exit_codes, strict=False), *((run, 0) for run in self._others)]
+    runs = [(run, exit_codes[lane]) for lane, run in self._lanes.items()]
+    runs += [(run, 0) for run in self._others]
     try:
       # One by one, 64 runs need 10 s.
       with concurrent.futures.ThreadPoolExecutor(len(runs) or 1) as pool:
@@ -157,17 +159,16 @@ class WandbRuns:
     finally:
       wandb.teardown()  # else wandb does it at exit, with a traceback if its process has died
 
-  def _go_offline(self, reason: Exception) -> None:
-    import wandb
-
+  def _go_offline(self, reason: Exception, lanes: int) -> None:
     _log.warning(
       'W&B cannot be used online and goes on offline (later: wandb sync %s): %s',
       self._directory,
       first_line(reason),
     )
+    with contextlib.suppress(Exception):
+      self.finish([1] * lanes)  # until then the ids of the runs are in use
     self._mode = 'offline'
-    self._lanes = []
-    wandb.teardown()  # until then the ids of the failed runs are in use
+    self._lanes = {}
 
   def _open_lanes(self, names: Sequence[str], configs: Sequence[Mapping]) -> None:
     import wandb
@@ -176,16 +177,16 @@ class WandbRuns:
     if self._mode == 'online' and not wandb.login(prompt=False, verify=False):
       raise RuntimeError('not logged in (run `wandb login`, or set WANDB_API_KEY)')
 
-    def open_lane(lane: int) -> Any:
+    def open_lane(lane: int) -> None:
       run = self._open(names[lane], 'train', configs[lane], first=lane == 0)
+      self._lanes[lane] = run
       # W&B's own step counts log calls, and starts again at 0 after a restart.
       run.define_metric('*', step_metric='train/step')
-      return run
 
     # The first run alone finds out whether there is a server; the others then wait side by side.
-    self._lanes.append(open_lane(0))
+    open_lane(0)
     with concurrent.futures.ThreadPoolExecutor(_OPENING_THREADS) as pool:
-      self._lanes.extend(pool.map(open_lane, range(1, len(names))))
+      list(pool.map(open_lane, range(1, len(names))))  # raises what a thread has raised
 
   def _open(self, name: str, job_type: str, config: Mapping, first: bool) -> Any:
     import wandb
@@ -219,7 +220,6 @@ def _run_settings(**settings: Any) -> Any:
   import wandb
 
   return wandb.Settings(
-    silent=True,
     console='off',  # a captured stdout would go to every run
     init_timeout=_INIT_SECONDS,
     finish_timeout=_FINISH_SECONDS,

@@ -1,0 +1,74 @@
+"""The house: imports go down the layers only, configs are pages, nothing forbidden comes in."""
+
+import ast
+import pathlib
+
+import pytest
+from conftest import ROOT
+
+LAYERS = [
+  {'errors', 'files', 'densities', 'lanes', 'data'},
+  {'networks', 'bounds', 'optimizers'},
+  {'learner', 'evaluation', 'programs', 'checkpoint', 'tracking', 'figures'},
+  {'validation', 'study', 'workdir', 'stopping', 'outcome', 'train'},
+]
+# Inside one layer, who may use whom.
+SIBLINGS = {
+  'files': {'errors'},
+  'lanes': {'errors'},
+  'data': {'errors', 'files'},
+  'evaluation': {'learner'},
+  'programs': {'learner', 'evaluation'},
+  'figures': {'tracking'},
+  'study': {'validation'},
+  'outcome': {'study'},
+  'train': {'study', 'workdir', 'stopping', 'outcome'},
+}
+PACKAGE = ROOT / 'vae_jax'
+FILES = sorted(PACKAGE.rglob('*.py'))
+
+
+def imported(path: pathlib.Path) -> set[str]:
+  """Returns the dotted names that a file imports, also inside functions."""
+  names = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import):
+      names |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f'{path}: relative import'
+      names |= {f'{node.module}.{alias.name}' for alias in node.names}
+  return names
+
+
+def room(path: pathlib.Path) -> str:
+  return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+
+
+def layer_of(name: str) -> int:
+  (layer,) = [i for i, names in enumerate(LAYERS) if name in names]
+  return layer
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path):
+  here = room(path)
+  if here == '__init__':
+    assert not imported(path)
+    return
+  for name in imported(path):
+    parts = name.split('.')
+    if parts[0] == 'vae_jax' and parts[1] != here:
+      there = parts[1]
+      below = layer_of(there) < layer_of(here)
+      assert below or there in SIBLINGS.get(here, set()), f'{here} imports {there}'
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_library_knows_no_flags_and_nothing_above_it(path):
+  forbidden = {'absl', 'ml_collections', 'launch', 'configs', 'experiments', 'tests', 'pickle'}
+  assert not {name.split('.')[0] for name in imported(path)} & forbidden
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'configs').glob('*.py')), ids=lambda p: p.name)
+def test_a_config_imports_ml_collections_only(path):
+  assert {name.split('.')[0] for name in imported(path)} <= {'ml_collections'}
