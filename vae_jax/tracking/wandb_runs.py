@@ -168,7 +168,6 @@ class WandbRuns:
     with contextlib.suppress(Exception):
       self.finish([1] * lanes)  # until then the ids of the runs are in use
     self._mode = 'offline'
-    self._lanes = {}
 
   def _open_lanes(self, names: Sequence[str], configs: Sequence[Mapping]) -> None:
     import wandb

@@ -1,0 +1,414 @@
+"""A study from end to end: the files it leaves, what stops it, and how it goes on."""
+
+import csv
+import hashlib
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from vae_jax import checkpoint, errors, learner, outcome, programs, study, tracking, train
+
+COLUMNS = (
+  'lane name status step beta latent_size seed learning_rate beta_normalised '
+  'train/elbo train/rate train/distortion train/objective '
+  'test/elbo test/rate test/distortion test/objective '
+  'test/nll test/nll_stderr test/nll_samples test/nll_images test/bits_per_dim test/active_units '
+  'seconds steps_per_second'
+).split()
+TIMES = {'seconds', 'steps_per_second'}
+
+
+def state_digest(workdir: pathlib.Path, config: dict) -> tuple[int, str]:
+  """Returns the step and the sha256 of every bit of the newest state."""
+  built = study.from_config(config)
+  manager = checkpoint.open_manager(workdir / 'checkpoints')
+  found = train._restored(built, manager)
+  manager.close()
+  leaves = checkpoint._flat(found.state)
+  content = b''.join(key.encode() + np.asarray(leaf).tobytes() for key, leaf in leaves.items())
+  return found.step, hashlib.sha256(content).hexdigest()
+
+
+def results_without_times(workdir: pathlib.Path) -> list[dict]:
+  with open(workdir / 'results.csv') as file:
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def images_digest(workdir: pathlib.Path) -> list[bytes]:
+  with np.load(workdir / 'images.npz') as arrays:
+    return [arrays[name].tobytes() for name in sorted(arrays)]
+
+
+def assert_same_run(one: pathlib.Path, other: pathlib.Path, config: dict):
+  assert state_digest(one, config) == state_digest(other, config)
+  assert results_without_times(one) == results_without_times(other)
+  assert (one / 'metrics.jsonl').read_bytes() == (other / 'metrics.jsonl').read_bytes()
+  assert images_digest(one) == images_digest(other)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  """One uninterrupted run of a fresh copy of the small study, and the number of its traces."""
+  config = small_config()
+  workdir = tmp_path_factory.mktemp('finished') / 'run'
+  traces = []
+  original = programs.run_chunk
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(programs, 'run_chunk', lambda *a: traces.append(1) or original(*a))
+    result = train.run(config, workdir)
+  return config, workdir, result, len(traces)
+
+
+def small_config():
+  from configs import digits
+
+  config = digits.get_config().to_dict()
+  config['lanes'] |= dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,))
+  config['encoder'] |= dict(hidden=(16,))
+  config['decoder'] |= dict(hidden=(16,))
+  config['train'] |= dict(
+    steps=65, batch_size=32, log_every=10, evaluate_every=20, checkpoint_every=20
+  )
+  config['evaluation'] |= dict(train_images=50, test_images=50, nll_samples=20, nll_images=30)
+  return config
+
+
+def test_a_run_leaves_the_files_of_the_contract(finished):
+  config, workdir, result, traces = finished
+  assert traces == 1
+  assert result.exit_code == 0
+  names = {path.name for path in workdir.iterdir()}
+  assert {'config.json', 'provenance.json', 'metrics.jsonl', 'results.csv', 'checkpoints'} <= names
+  assert json.loads((workdir / 'config.json').read_text()) == json.loads(json.dumps(config))
+  provenance = json.loads((workdir / 'provenance.json').read_text())
+  assert provenance['width'] == 4
+  assert len(provenance['data_sha256']) == 64
+  pictures = {path.name for path in (workdir / 'figures').iterdir()}
+  assert pictures == {
+    'rate_distortion.png',
+    'elbo_heatmap.png',
+    'learning_curves.png',
+    'reconstructions.png',
+    'samples.png',
+  }
+  with np.load(workdir / 'images.npz') as images:
+    assert images['reconstructions'].shape == (4, 8, 8, 8, 1)
+
+
+def test_results_have_the_columns_and_add_up(finished):
+  _, workdir, _, _ = finished
+  with open(workdir / 'results.csv') as file:
+    assert next(csv.reader(file)) == COLUMNS
+  rows = tracking.read_results(workdir / 'results.csv')
+  assert [row['name'] for row in rows] == ['b0.5-z2-s0', 'b0.5-z5-s0', 'b4-z2-s0', 'b4-z5-s0']
+  for row in rows:
+    assert (row['status'], row['step']) == ('done', 65)
+    for split in ('train', 'test'):
+      rate, distortion = row[f'{split}/rate'], row[f'{split}/distortion']
+      assert row[f'{split}/elbo'] == pytest.approx(-distortion - rate, rel=1e-5)
+      assert row[f'{split}/objective'] == pytest.approx(-distortion - row['beta'] * rate, rel=1e-5)
+    assert row['beta_normalised'] == pytest.approx(row['beta'] * row['latent_size'] / 64)
+    assert row['test/bits_per_dim'] == pytest.approx(row['test/nll'] / 64 / np.log(2))
+    assert (row['test/nll_samples'], row['test/nll_images']) == (20, 30)
+    assert row['seconds'] > 0 < row['steps_per_second']
+
+
+def test_metrics_stand_exactly_once(finished):
+  _, workdir, _, _ = finished
+  rows = tracking.read_metrics(workdir / 'metrics.jsonl')
+  steps = [10, 20, 30, 40, 50, 60, 65]
+  assert [(row['lane'], row['step']) for row in rows] == [(i, s) for s in steps for i in range(4)]
+  evaluated = {row['step'] for row in rows if 'test/elbo' in row}
+  assert evaluated == {20, 40, 60, 65}
+  assert all('batch/elbo' in row for row in rows)
+  last = rows[-1]
+  final = tracking.read_results(workdir / 'results.csv')[-1]
+  assert final['test/elbo'] == pytest.approx(last['test/elbo'], rel=1e-6)
+
+
+def test_the_nll_is_that_of_the_evaluated_images(finished):
+  """NLL <= -ELBO: the bound with more samples is the tighter one (5 standard errors)."""
+  _, workdir, _, _ = finished
+  for row in tracking.read_results(workdir / 'results.csv'):
+    assert row['test/nll'] < -row['test/elbo'] + 5 * row['test/nll_stderr']
+
+
+def test_running_again_changes_nothing(finished):
+  config, workdir, _, _ = finished
+  before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file() and p.suffix != '.png'}
+  result = train.run(config, workdir)
+  assert result.exit_code == 0
+  assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_the_same_config_gives_the_same_bits(finished, tmp_path):
+  config, workdir, _, _ = finished
+  train.run(config, tmp_path / 'again')
+  assert_same_run(workdir, tmp_path / 'again', config)
+
+
+def test_evaluate_uses_the_numbers_it_is_given(finished, tmp_path):
+  config, workdir, _, _ = finished
+  copy = tmp_path / 'copy'
+  shutil.copytree(workdir, copy)
+  train.evaluate(copy, 400, 40)
+  for old, new in zip(
+    tracking.read_results(workdir / 'results.csv'),
+    tracking.read_results(copy / 'results.csv'),
+    strict=True,
+  ):
+    assert (new['test/nll_samples'], new['test/nll_images'], new['status']) == (400, 40, 'done')
+    assert new['test/elbo'] == old['test/elbo']
+    stderr = float(np.hypot(old['test/nll_stderr'], new['test/nll_stderr']))
+    assert new['test/nll'] == pytest.approx(old['test/nll'], abs=5 * stderr)
+  assert state_digest(copy, config) == state_digest(workdir, config)
+  with pytest.raises(errors.InputError, match=r'evaluation\.nll_images=999'):
+    train.evaluate(copy, None, 999)
+
+
+def test_evaluate_needs_a_run(tmp_path):
+  with pytest.raises(errors.InputError, match='holds no run'):
+    train.evaluate(tmp_path, None, None)
+
+
+def test_another_config_is_refused_with_the_difference(finished):
+  config, workdir, _, _ = finished
+  other = config | {'train': config['train'] | {'steps': 70}}
+  with pytest.raises(errors.InputError, match=r'train\.steps is 65 there, 70 here'):
+    train.run(other, workdir)
+
+
+def test_a_directory_of_other_files_is_refused(config, tmp_path):
+  (tmp_path / 'thesis.tex').write_text('years of work')
+  with pytest.raises(errors.InputError, match='no run'):
+    train.run(config, tmp_path)
+  assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
+
+
+def test_damaged_checkpoints_fall_back_or_say_so(finished, tmp_path):
+  """One damaged step: trained again from the older one, to the same bits. Both: DamagedError."""
+  config, workdir, _, _ = finished
+  copy = tmp_path / 'copy'
+  shutil.copytree(workdir, copy)
+  (copy / 'results.csv').unlink()
+
+  def damage(step):
+    files = [p for p in (copy / 'checkpoints' / str(step) / 'state').rglob('*') if p.is_file()]
+    for path in files:
+      if path.stat().st_size > 200:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+  damage(65)
+  train.run(config, copy)
+  assert_same_run(workdir, copy, config)
+  (copy / 'results.csv').unlink()
+  for step in (60, 65):
+    damage(step)
+  with pytest.raises(errors.DamagedError):
+    train.run(config, copy)
+
+
+def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path):
+  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
+  result = train.run(config, tmp_path / 'run')
+  good, bad = result.rows
+  assert result.exit_code == 3
+  assert (good['status'], bad['status']) == ('done', 'diverged')
+  assert 0 < bad['step'] < config['train']['steps']
+  assert good['test/nll'] is not None
+
+
+def test_all_lanes_diverged_is_still_a_whole_run(config, tmp_path):
+  config['lanes'] |= dict(learning_rate=(1e8,))
+  result = train.run(config, tmp_path / 'run')
+  assert {row['status'] for row in result.rows} == {'diverged'}
+  assert train.run(config, tmp_path / 'run').exit_code == 3
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    dict(bound=dict(name='iwae', num_samples=5, kl='sampled'), lanes=dict(beta=(1.0,))),
+    dict(bound=dict(num_samples=3, kl='sampled'), lanes=dict(beta=(0.0, 1.0), latent_size=(1,))),
+    dict(likelihood=dict(name='gaussian', scale='shared'), data=dict(binarize='none')),
+    dict(
+      likelihood=dict(name='gaussian', scale='per_pixel', mean='sigmoid'),
+      data=dict(binarize='none', pad=(11, 9)),
+      decoder=dict(output_bias='train_mean'),
+    ),
+    dict(
+      encoder=dict(name='conv', channels=(4, 6), kernels=(3, 3), strides=(2, 2)),
+      decoder=dict(
+        name='conv', channels=(6, 4), kernels=(3, 3), strides=(2, 2), output_bias='train_mean'
+      ),
+      data=dict(crop=(7, 5), binarize='threshold'),
+    ),
+    dict(
+      schedule=dict(name='cosine', warmup_steps=10, decay_steps=50, factor=0.1),
+      optimizer=dict(name='adamax'),
+      lanes=dict(combine='zip', beta=(0.5, 2.0), latent_size=(2, 5), seed=(3,)),
+    ),
+  ],
+  ids=['iwae', 'beta 0', 'gaussian shared', 'gaussian per pixel', 'conv', 'zip and schedule'],
+)
+def test_every_option_trains_to_a_better_bound(config, tmp_path, changes):
+  for section, values in changes.items():
+    config[section] |= values
+  result = train.run(config, tmp_path / 'run')
+  assert result.exit_code == 0
+  metrics = tracking.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  for row in result.rows:
+    curve = [m['batch/objective'] for m in metrics if m['lane'] == row['lane']]
+    assert np.all(np.isfinite(curve))
+    assert curve[-1] > curve[0]
+
+
+class Attempt:
+  """`python -m launch.train` in a process of its own."""
+
+  def __init__(self, workdir: pathlib.Path, *overrides: str, **keywords):
+    self.process = subprocess.Popen(
+      [sys.executable, '-m', 'launch.train', f'--config={CONFIG_FILE}', f'--workdir={workdir}',
+       *overrides],
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      **keywords,
+    )  # fmt: skip
+    self.journal = workdir / 'metrics.jsonl'
+
+  def wait_for_step(self, step: int):
+    """Waits until the journal has reached a step."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and self.process.poll() is None:
+      if self.journal.exists() and f'"step": {step},' in self.journal.read_text():
+        return
+      time.sleep(0.01)
+    raise AssertionError(f'no step {step}: {self.process.communicate()}')
+
+  def finish(self) -> tuple[int, str]:
+    _, stderr = self.process.communicate(timeout=200)
+    return self.process.returncode, stderr
+
+
+CONFIG_FILE = ROOT / 'tests' / 'long_study.py'
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+  """The study of the interruption tests, run to its end in one go."""
+  import long_study
+
+  workdir = tmp_path_factory.mktemp('uninterrupted') / 'run'
+  code, stderr = Attempt(workdir).finish()
+  assert code == 0, stderr
+  return long_study.get_config().to_dict(), workdir
+
+
+def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path):
+  """At least 10 kills, from the first imports to the last picture, whatever was being written."""
+  config, reference = uninterrupted
+  workdir = tmp_path / 'run'
+  rng = random.Random(0)
+  kills = kills_in_training = 0
+  while kills < 12:
+    attempt = Attempt(workdir)
+    # Half of the kills anywhere after the start, half once the attempt has trained.
+    if kills % 2:
+      size = attempt.journal.stat().st_size if attempt.journal.exists() else 0
+      while attempt.process.poll() is None and (
+        not attempt.journal.exists() or attempt.journal.stat().st_size <= size
+      ):
+        time.sleep(0.002)
+      kills_in_training += attempt.process.poll() is None
+      time.sleep(rng.uniform(0, 0.3))
+    else:
+      time.sleep(rng.uniform(0.5, 4))
+    if attempt.process.poll() is not None:
+      break
+    attempt.process.send_signal(signal.SIGKILL)
+    attempt.process.communicate()
+    kills += 1
+  assert kills >= 10
+  assert kills_in_training >= 4
+  code, stderr = Attempt(workdir).finish()
+  assert code == 0, stderr
+  assert_same_run(reference, workdir, config)
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_run_goes_on_from_there(uninterrupted, tmp_path, number, code):
+  config, reference = uninterrupted
+  workdir = tmp_path / 'run'
+  attempt = Attempt(workdir)
+  attempt.wait_for_step(100)
+  attempt.process.send_signal(number)
+  returned, stderr = attempt.finish()
+  assert returned == code, stderr
+  assert 'stopped and saved at step' in stderr
+  step, _ = state_digest(workdir, config)
+  assert f'at step {step};' in stderr
+  assert step >= 100
+  returned, stderr = Attempt(workdir).finish()
+  assert returned == 0, stderr
+  assert f'continuing from step {step}' in stderr
+  assert_same_run(reference, workdir, config)
+
+
+def test_a_second_process_is_kept_out(tmp_path):
+  workdir = tmp_path / 'run'
+  first = Attempt(workdir)
+  first.wait_for_step(20)
+  code, stderr = Attempt(workdir).finish()
+  first.process.kill()
+  first.process.communicate()
+  assert code == 5
+  assert str(first.process.pid) in stderr
+  assert len(stderr.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line_and_exit_6(tmp_path):
+  """A limit on the size of files stands for the full disk: the kernel refuses the write."""
+  limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))  # noqa: E731
+  environment = os.environ | {'VAE_JAX_CACHE': '/proc/no/cache'}
+  attempt = Attempt(tmp_path / 'run', preexec_fn=limit, env=environment)
+  code, stderr = attempt.finish()
+  assert code == 6, stderr
+  assert 'cannot write' in stderr.splitlines()[-1]
+
+
+def test_a_run_on_a_thread_needs_no_signal_handlers(config, tmp_path):
+  """A notebook's worker thread may train: Python allows handlers in the main thread only."""
+  import threading
+
+  results = []
+  thread = threading.Thread(target=lambda: results.append(train.run(config, tmp_path / 'run')))
+  thread.start()
+  thread.join()
+  assert results[0].exit_code == 0
+
+
+def test_lanes_of_pictures_are_tiled(finished):
+  _, workdir, _, _ = finished
+  with np.load(workdir / 'images.npz') as arrays:
+    pictures = programs.Pictures(**arrays)
+  grids = outcome.lane_grids(pictures)
+  assert {name: len(images) for name, images in grids.items()} == {
+    'reconstructions': 4,
+    'samples': 4,
+  }
+  assert learner.NOT_DIVERGED < 0
