@@ -50,9 +50,8 @@ def test_the_lock_keeps_others_out_and_dies_with_its_holder(tmp_path):
   )
   with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True) as holder:
     assert holder.stdout.readline() == 'held\n'
-    with pytest.raises(errors.InUseError, match=str(holder.pid)):
-      with files.directory_lock(tmp_path):
-        pass
+    with pytest.raises(errors.InUseError, match=str(holder.pid)), files.directory_lock(tmp_path):
+      pass
     holder.kill()
   with files.directory_lock(tmp_path):
     assert (tmp_path / '.lock').read_text() == str(os.getpid())

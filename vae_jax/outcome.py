@@ -126,8 +126,15 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   return rows
 
 
-def save_pictures(study: Study, workdir: pathlib.Path, state: learner.State) -> programs.Pictures:
-  """Writes images.npz: test images, their reconstructions, and prior samples of every lane."""
+def save_pictures(
+  study: Study, workdir: pathlib.Path, state: learner.State
+) -> programs.Pictures | None:
+  """Writes images.npz: test images, their reconstructions, and prior samples of every lane.
+
+  Examples [D] are no images: there None is returned and nothing written.
+  """
+  if len(study.event) != 3:
+    return None
   pictures = programs.pictures(
     study.model,
     state.params,

@@ -255,6 +255,7 @@ def _finish(attempt: Run, settings: Mapping[str, Any], progress: Progress) -> Ou
   pictures = outcome.save_pictures(built, directory, progress.state)
   rows = outcome.write_results(built, directory, progress, final=True)
   paths = figures.draw_all(directory)
-  attempt.tracker.write_images(progress.step, outcome.lane_grids(pictures))
+  if pictures is not None:
+    attempt.tracker.write_images(progress.step, outcome.lane_grids(pictures))
   attempt.tracker.summarise(rows, {path.stem: path for path in paths})
   return outcome.read(directory)

@@ -1,0 +1,46 @@
+"""Packaging of vae_jax; the versions that were tested stand in constraints.txt."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r"__version__ = '(.*)'", (ROOT / 'vae_jax/__init__.py').read_text()).group(1)
+
+setuptools.setup(
+  name='vae_jax',
+  version=VERSION,
+  description='Variational autoencoders in JAX: a beta x latent-size sweep as one program',
+  long_description=(ROOT / 'README.md').read_text(),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  packages=setuptools.find_packages(include=['vae_jax', 'vae_jax.*']),
+  python_requires='>=3.11',
+  install_requires=[
+    'absl-py>=2.1',
+    'array_record>=0.8',  # reads TFDS data sets without TensorFlow
+    'chex>=0.1.90',
+    'distrax>=0.1.9',
+    'flax>=0.12',
+    'importlib_resources>=6',  # imported by tensorflow-datasets, which does not ask for it
+    'jax>=0.10,<0.12',
+    'matplotlib>=3.9',
+    'ml-collections>=1.0',
+    'numpy>=2.0',
+    'optax>=0.2.5',
+    'orbax-checkpoint>=0.12,<0.13',
+    'pillow>=10',  # decodes the PNGs inside TFDS records
+    'scikit-learn>=1.5',  # the digits
+    'tensorflow-datasets>=4.9.10',
+    'tqdm>=4.66',
+    'wandb>=0.31,<0.32',
+  ],
+  extras_require={
+    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.14', 'scipy>=1.13'],
+    'prepare': ['tensorflow'],  # only to prepare a TFDS data set for the first time
+    'cuda12': ['jax[cuda12]'],
+    'cuda13': ['jax[cuda13]'],
+    'tpu': ['jax[tpu]'],
+  },
+)

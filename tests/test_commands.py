@@ -1,0 +1,95 @@
+"""The commands as a user types them: exit codes, one line for each mistake, what is printed."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+CONFIG = '--config=tests/long_study.py'
+SHORT = (
+  '--config.train.steps=20',
+  '--config.train.evaluate_every=20',
+  '--config.train.checkpoint_every=20',
+)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [
+    ((CONFIG, '--config.lanes.bta=(1.,)'), '--config.lanes.bta: no such key; did you mean '
+     '--config.lanes.beta?'),
+    ((CONFIG, 'beta=4'), "'beta=4' is no flag; did you mean --config.lanes.beta=4?"),
+    ((CONFIG, '--config.train.steps=5', '--config.train.steps=6'), '--config.train.steps is given '
+     'twice'),
+    ((CONFIG, '--config.lanes.beta=(-1.,)'), 'lanes.beta=-1.0 is outside'),
+    ((CONFIG, '--config.train.steps=many'), '--config.train.steps=many'),
+    ((CONFIG, '--wrkdir=x'), "'wrkdir'. Did you mean: workdir"),
+    (('--config=configs/digit.py',), 'no such file; did you mean configs/digits.py?'),
+    (('--config=README.md',), '--config=README.md'),
+    ((), '--config is missing'),
+  ],
+  ids=['misspelt key', 'stray word', 'twice', 'value', 'type', 'flag', 'missing file', 'no Python',
+       'nothing'],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_2(command, tmp_path, arguments, words):
+  workdir = tmp_path / 'run'
+  result = command('train', *arguments, f'--workdir={workdir}')
+  assert result.returncode == 2, result.stderr
+  assert words in result.stderr
+  assert len(result.stderr.splitlines()) == 1
+  assert not workdir.exists()
+  assert not result.stdout
+
+
+def test_train_prints_a_table_and_evaluate_another(command, tmp_path):
+  workdir = tmp_path / 'run'
+  result = command('train', CONFIG, f'--workdir={workdir}', *SHORT)
+  assert result.returncode == 0, result.stderr
+  for words in ('b0.5-z2-s0', 'ELBO', 'rate', 'distortion', 'active', 'seconds'):
+    assert words in result.stdout
+  for path in ('results.csv', 'figures/rate_distortion.png', 'figures/samples.png'):
+    assert str(workdir / path) in result.stdout
+    assert (workdir / path).is_file()
+  result = command('evaluate', f'--workdir={workdir}', '--num_samples=40')
+  assert result.returncode == 0, result.stderr
+  assert ',40,30,' in (workdir / 'results.csv').read_text()
+
+
+def test_evaluate_without_a_run_is_exit_2(command, tmp_path):
+  result = command('evaluate', f'--workdir={tmp_path}/none')
+  assert result.returncode == 2
+  assert 'holds no run' in result.stderr
+  assert len(result.stderr.splitlines()) == 1
+  result = command('evaluate', f'--workdir={tmp_path}', '--num_samples=0')
+  assert result.returncode == 2
+  assert '--num_samples=0' in result.stderr
+
+
+def test_a_diverged_lane_is_exit_3(command, tmp_path):
+  rates = '--config.lanes.learning_rate=(1e-3,1e8)'
+  result = command('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, rates)
+  assert result.returncode == 3, result.stderr
+  assert 'diverged at step' in result.stdout
+
+
+def test_damaged_data_is_exit_4(command, tmp_path):
+  path = tmp_path / 'images.npz'
+  np.savez(path, train=np.ones((40, 6), np.uint8), test=np.ones((60, 6), np.uint8))
+  path.write_bytes(path.read_bytes()[:-40])
+  data = ('--config.data.name=npz', f'--config.data.path={path}', '--config.data.binarize=none')
+  result = command('train', CONFIG, f'--workdir={tmp_path}/run', *data)
+  assert result.returncode == 4, result.stderr
+  assert str(path) in result.stderr
+  assert not (tmp_path / 'run').exists()
+
+
+def test_the_compilation_cache_is_its_owners_alone(command, tmp_path):
+  environment = {'VAE_JAX_CACHE': str(tmp_path / 'cache')}
+  command('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, env=environment)
+  xla = tmp_path / 'cache' / 'xla'
+  assert xla.stat().st_mode & 0o777 == 0o700
+  assert any(xla.iterdir())
+
+
+def test_the_newcomers_commands_are_executable():
+  for name in ('launch/quickstart', 'launch/test', '.ci/run'):
+    assert (ROOT / name).stat().st_mode & 0o111

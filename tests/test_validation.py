@@ -1,0 +1,147 @@
+"""Bad input: one line that names the key, the value and the nearest valid one; nothing is made."""
+
+import copy
+import importlib
+import pathlib
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from vae_jax import errors, train, validation
+
+CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_is_valid_and_states_its_command_and_figures(name):
+  module = importlib.import_module(f'configs.{name}')
+  validation.check(module.get_config().to_dict())
+  assert f'--config=configs/{name}.py' in module.__doc__
+  assert 'nats' in module.__doc__
+
+
+BAD = [
+  ('train.steps', 0, ('nearest valid value is 1',)),
+  ('train.steps', 2.5, ('whole number',)),
+  ('train.steps', True, ('whole number',)),
+  ('train.steps', None, ('whole number',)),
+  ('train.evaluate_every', 25, ('multiple of train.log_every=10', 'nearest: 20')),
+  ('lanes.beta', (float('nan'),), ('finite',)),
+  ('lanes.beta', (-2.0,), ('nearest valid value is 0',)),
+  ('lanes.beta', 4.0, ('(4.0,)',)),
+  ('lanes.beta', (), ('empty',)),
+  ('lanes.latent_size', (0,), ('nearest valid value is 1',)),
+  ('lanes.latent_size', (8.5,), ('nearest valid value is 8',)),
+  ('lanes.combine', 'prodct', ("'product'",)),
+  ('data.name', 'mnits', ("'mnist'",)),
+  ('data.binarize', 'dynamc', ("'dynamic'",)),
+  ('data.binarize', 'none', ('likelihood.name', 'no density', "data.binarize='dynamic'")),
+  ('data.train_split', 'trian', ("'train'",)),
+  ('data.crop', (9, 9), ('data.crop',)),
+  ('data.seed', -1, ('nearest valid value is 0',)),
+  ('likelihood.name', 'bernouli', ("'bernoulli'",)),
+  ('likelihood.name', 'gaussian', ('no density on the binary values', "'bernoulli'")),
+  ('likelihood.initial_scale', float('inf'), ('finite',)),
+  ('likelihood.min_scale', 1.0, ('below likelihood.initial_scale=1',)),
+  ('encoder.activation', 'rleu', ("'relu'",)),
+  ('encoder.hidden', (16, 0), ('encoder.hidden[1]', 'nearest valid value is 1')),
+  ('encoder.hidden', 16, ('a tuple',)),
+  ('encoder.channels', (4,), ("encoder.name='mlp' has none",)),
+  ('decoder.name', 'conv', ('decoder.kernels (0)',)),
+  ('bound.name', 'iwae', ("set bound.kl='sampled'",)),
+  ('bound.num_samples', 0, ('nearest valid value is 1',)),
+  ('optimizer.name', 'adm', ("'adam'",)),
+  ('optimizer.b1', float('nan'), ('finite',)),
+  ('schedule.name', 'cosin', ("'cosine'",)),
+  ('evaluation.nll_images', 9999, ('359 images', 'nearest valid value is 359')),
+  ('wandb.mode', 'off', ("'offline'",)),
+  ('wandb.project', '', ('not empty',)),
+]
+
+
+def changed(config: dict, key: str, value) -> dict:
+  config = copy.deepcopy(config)
+  section, name = key.split('.')
+  config[section][name] = value
+  return config
+
+
+@pytest.mark.parametrize(('key', 'value', 'words'), BAD, ids=[f'{k}={v}' for k, v, _ in BAD])
+def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, value, words):
+  with pytest.raises(errors.InputError) as caught:
+    train.run(changed(config, key, value), tmp_path / 'run')
+  message = str(caught.value)
+  assert '\n' not in message
+  assert key.split('[')[0] in message
+  for word in words:
+    assert word in message
+  assert not list(tmp_path.iterdir())
+
+
+def test_unknown_and_missing_keys_are_named(config, tmp_path):
+  with pytest.raises(errors.InputError, match=r'unknown key train\.stepz; .* train\.steps\?'):
+    train.run(changed(config, 'train.stepz', 5), tmp_path / 'run')
+  with pytest.raises(errors.InputError, match=r'unknown key trian; did you mean train'):
+    train.run(config | {'trian': {'steps': 3}}, tmp_path / 'run')
+  del config['train']['steps']
+  with pytest.raises(errors.InputError, match=r'the config lacks train\.steps'):
+    train.run(config, tmp_path / 'run')
+  assert not list(tmp_path.iterdir())
+
+
+def test_iwae_has_no_beta(config, tmp_path):
+  config['bound'] |= dict(name='iwae', kl='sampled')
+  with pytest.raises(errors.InputError, match=r'lanes\.beta=\(1\.0,\)'):
+    train.run(config, tmp_path / 'run')
+
+
+def test_convolutions_need_images_and_sigmoid_means_the_unit_interval(config, tmp_path):
+  path = tmp_path / 'table.npz'
+  np.savez(path, train=np.random.default_rng(0).normal(size=(60, 5)), test=np.ones((60, 5)) / 3)
+  config['data'] |= dict(name='npz', path=str(path), scale_to_unit=False, binarize='none')
+  config['likelihood'] |= dict(name='gaussian', mean='sigmoid')
+  with pytest.raises(errors.InputError, match=r"set likelihood\.mean='identity'"):
+    train.run(config, tmp_path / 'run')
+  config['likelihood'] |= dict(mean='identity')
+  config['encoder'] |= dict(name='conv', channels=(4,), kernels=(3,), strides=(2,))
+  with pytest.raises(errors.InputError, match=r"set encoder\.name='mlp'"):
+    train.run(config, tmp_path / 'run')
+  config['encoder'] |= dict(name='mlp', channels=(), kernels=(), strides=())
+  assert train.run(config, tmp_path / 'run').exit_code == 0  # a table [N, D] of real numbers
+
+
+@pytest.mark.parametrize(
+  ('content', 'error'),
+  [
+    (b'no archive at all', errors.InputError),
+    (b'PK\x03\x04 the beginning of one', errors.DamagedError),
+  ],
+)
+def test_an_unreadable_npz(config, tmp_path, content, error):
+  path = tmp_path / 'images.npz'
+  path.write_bytes(content)
+  config['data'] |= dict(name='npz', path=str(path))
+  with pytest.raises(error, match=r'images\.npz'):
+    train.run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_an_npz_of_objects(config, tmp_path):
+  path = tmp_path / 'objects.npz'
+  np.savez(path, train=np.array([{'a': 1}], dtype=object), test=np.zeros((1, 4)))
+  config['data'] |= dict(name='npz', path=str(path))
+  with pytest.raises(errors.InputError, match='object'):
+    train.run(config, tmp_path / 'run')
+
+
+def test_nearest_key():
+  assert validation.nearest_key('lanes.bta') == 'lanes.beta'
+  assert validation.nearest_key('beta') == 'lanes.beta'
+
+
+def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
+  path: pathlib.Path = tmp_path / 'file'
+  path.write_text('')
+  with pytest.raises(errors.InputError, match='is a file'):
+    train.run(config, path)
