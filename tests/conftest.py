@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from configs import digits
@@ -18,6 +19,8 @@ def cache(tmp_path_factory):
   directory = tmp_path_factory.mktemp('cache')
   previous = os.environ.get('VAE_JAX_CACHE')
   os.environ['VAE_JAX_CACHE'] = str(directory)
+  jax.config.update('jax_compilation_cache_dir', str(directory / 'xla'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   yield directory
   if previous is None:
     del os.environ['VAE_JAX_CACHE']

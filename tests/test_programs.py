@@ -128,16 +128,32 @@ def test_seeds_differ_and_the_same_seed_agrees(images):
 
 
 def test_chunks_do_not_change_the_result(images):
-  """200 steps at once, or 130 and 70 through the same program."""
+  """200 steps at once, or 130 and 70 through the same program; metrics average what was taken."""
   training = make_training()
   points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
   stacked = lanes.stack([lanes.Point(*point) for point in points], 5)
   chunk = programs.compile_chunk(training, stacked, images)
-  whole, _ = trained(training, points, 5, images)
+  whole, metrics = trained(training, points, 5, images)
   states = programs.init(training.learner, stacked)
-  states, _ = programs.take_chunk(training, chunk, states, stacked, images, 0, 130)
-  states, _ = programs.take_chunk(training, chunk, states, stacked, images, 130, 200)
+  states, early = programs.take_chunk(training, chunk, states, stacked, images, 0, 130)
+  states, late = programs.take_chunk(training, chunk, states, stacked, images, 130, 200)
   assert_bit_equal(jax.device_get(whole), jax.device_get(states))
+  for name, value in metrics.items():
+    np.testing.assert_allclose(value, (130 * early[name] + 70 * late[name]) / 200, rtol=1e-5)
+
+
+def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
+  """The same state and batch: another step gives other noise, the same step the same."""
+  training = make_training()
+  lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack([lanes.Point(1.0, 3, 0, 1e-3)], 3))
+  state = training.learner.init(lane)
+  batch = jnp.tile(images[:1] / 255.0, (4, 1, 1, 1))
+  step = jax.jit(training.learner.step)
+  elbos = [float(step(state, lane, batch, s, True)[1]['elbo']) for s in (0, 1, 2, 0)]
+  assert len(set(elbos)) == 3
+  assert elbos[0] == elbos[3]
+  per_example, _ = training.learner.evaluate(state.params, lane, batch, 0)
+  assert len(set(np.asarray(per_example['distortion']).tolist())) == 4
 
 
 def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
