@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from vae_jax import checkpoint, errors, learner, outcome, programs, study, tracking, train
+from vae_jax import checkpoint, errors, programs, study, tracking, train
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
@@ -404,13 +404,15 @@ def test_a_run_on_a_thread_needs_no_signal_handlers(config, tmp_path):
   assert results[0].exit_code == 0
 
 
-def test_lanes_of_pictures_are_tiled(finished):
-  _, workdir, _, _ = finished
-  with np.load(workdir / 'images.npz') as arrays:
-    pictures = programs.Pictures(**arrays)
-  grids = outcome.lane_grids(pictures)
-  assert {name: len(images) for name, images in grids.items()} == {
-    'reconstructions': 4,
-    'samples': 4,
-  }
-  assert learner.NOT_DIVERGED < 0
+def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monkeypatch):
+  for name in ('WANDB_DIR', 'WANDB_DATA_DIR', 'WANDB_CACHE_DIR', 'WANDB_CONFIG_DIR'):
+    monkeypatch.setenv(name, str(tmp_path / 'home'))
+  config['wandb'] |= dict(mode='offline', tags=('test',))
+  result = train.run(config, tmp_path / 'run')
+  assert result.exit_code == 0
+  assert not [record for record in caplog.records if record.levelname == 'WARNING']
+  runs = list((tmp_path / 'run' / 'wandb').glob('offline-run-*'))
+  assert len(runs) == 4 + 1  # the lanes, and the summary of the study
+  pictures = [path.name for path in (tmp_path / 'run' / 'wandb').rglob('*.png')]
+  for kind in ('reconstructions', 'samples'):
+    assert sum(name.startswith(kind) for name in pictures) >= 4

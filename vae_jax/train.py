@@ -193,6 +193,8 @@ def _loop(attempt: Run, progress: Progress) -> Progress:
       best = max(elbos, default=float('nan'))
       bar.set_postfix_str(f'best ELBO {best:.2f} nats, {len(attempt.study.points)} lanes')
       bar.update(progress.step - bar.n)
+      if bar.disable and 'test/elbo' in metrics:  # no terminal: a line for the log instead
+        logging.info('step %d of %d, best batch ELBO %.2f nats', progress.step, total, best)
       if signal_number and progress.step < total:
         raise errors.Stopped(
           signal_number, f'stopped and saved at step {progress.step}; the same command continues'
