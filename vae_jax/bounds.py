@@ -52,9 +52,11 @@ def elbo_terms(
   chex.assert_rank([noise, mask], [2, 1])
   prior = densities.standard_normal(mask.size)
   z = mask * (posterior.loc + posterior.scale * noise)  # [L, Z]
+  # log q(z | x) from the noise: (z - mu) / sigma would cancel where sigma << |mu|.
+  log_q = prior.log_prob(noise) - jnp.log(posterior.scale)  # [L, Z]
   return ElboTerms(
     log_likelihood=jax.vmap(lambda z_l: decode(z_l).log_prob(x))(z),
-    log_ratio=jnp.sum(mask * (prior.log_prob(z) - posterior.log_prob(z)), axis=-1),
+    log_ratio=jnp.sum(mask * (prior.log_prob(z) - log_q), axis=-1),
     kl=jnp.sum(mask * posterior.kl_divergence(prior)),
   )
 

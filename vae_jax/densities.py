@@ -80,15 +80,16 @@ def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> L
     min_scale: the lower bound of a learned s, below initial_scale.
     mean: 'identity' (m = output) or 'sigmoid' (m in (0, 1), for unit-interval data).
   """
-  offset = jnp.log(jnp.expm1(initial_scale - min_scale)) if scale != 'fixed' else None
+
+  def learned(raw: Array) -> Array:
+    start = jnp.float32(initial_scale - min_scale)
+    offset = start + jnp.log(-jnp.expm1(-start))  # softplus^-1, without overflow for a large scale
+    return min_scale + jax.nn.softplus(raw + offset)
 
   def make(outputs: tuple[Array, ...]) -> distrax.Distribution:
     loc = jax.nn.sigmoid(outputs[0]) if mean == 'sigmoid' else outputs[0]
-    if scale == 'fixed':
-      s = jnp.full_like(loc, initial_scale)
-    else:
-      s = jnp.broadcast_to(min_scale + jax.nn.softplus(outputs[1] + offset), loc.shape)
-    return _per_example(distrax.Normal(loc, s))
+    s = initial_scale if scale == 'fixed' else learned(outputs[1])
+    return _per_example(distrax.Normal(loc, jnp.broadcast_to(s, loc.shape)))
 
   num_heads = 2 if scale == 'per_pixel' else 1
   num_shared = 1 if scale == 'shared' else 0
@@ -96,12 +97,17 @@ def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> L
   return Likelihood('gaussian', ('unit', 'real'), num_heads, num_shared, make, output_of_mean)
 
 
+# Beyond exp(+-40) a float32 neither resolves a scale beside a mean nor holds its square.
+_MAX_LOG_SCALE = 40.0
+
+
 def diagonal_gaussian(loc: Array, log_scale: Array) -> distrax.Normal:
   """q(z | x) = N(z; loc, diag(exp(log_scale)^2)), one factor per latent: log_prob is [Z].
 
-  Kept factorised so that a lane's mask can drop its inert latents before the sum.
+  Kept factorised so that a lane's mask can drop its inert latents before the sum. log_scale is
+  clipped to +-40, which keeps the KL finite when nothing holds the scale (beta = 0).
   """
-  return distrax.Normal(loc, jnp.exp(log_scale))
+  return distrax.Normal(loc, jnp.exp(jnp.clip(log_scale, -_MAX_LOG_SCALE, _MAX_LOG_SCALE)))
 
 
 def standard_normal(latent_size: int) -> distrax.Normal:

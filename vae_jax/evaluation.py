@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_jax import bounds, learner, networks
+from vae_jax import bounds, data, learner, networks
 from vae_jax.lanes import Lane
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.1
@@ -37,7 +37,9 @@ def cut(images: np.ndarray, batch_size: int) -> Batches:
   return Batches(filled.reshape(*shape, *images.shape[1:]), weights.reshape(shape))
 
 
-def _highest_precision(function: Callable) -> Callable:
+def highest_precision(function: Callable) -> Callable:
+  """Traces `function` with float32 matrix products, also where a GPU would use TF32."""
+
   @functools.wraps(function)
   def wrapped(*args, **kwargs):
     with jax.default_matmul_precision('highest'):
@@ -66,7 +68,7 @@ def _merge(moments: _Moments, values: Array, weights: Array) -> _Moments:
   )
 
 
-@_highest_precision
+@highest_precision
 def evaluate(
   evaluate_batch: Callable[..., tuple[Mapping[str, Array], Array]],
   params: Any,
@@ -89,7 +91,7 @@ def evaluate(
   def add_batch(carry, batch):
     sums, moments, index = carry
     images, weights = batch
-    x = images.astype(jnp.float32) / scale
+    x = data.to_values(images, scale)
     metrics, posterior_mean = evaluate_batch(params, lane, x, index)
     sums = {name: sums[name] + weights @ metrics[name] for name in sums}
     return (sums, _merge(moments, posterior_mean, weights), index + 1), None
@@ -103,7 +105,7 @@ def evaluate(
   return averages | {'active_units': jnp.sum(lane.mask * active)}
 
 
-@_highest_precision
+@highest_precision
 def log_evidence(
   model: networks.Model,
   params: Any,
@@ -131,7 +133,7 @@ def log_evidence(
     return jax.nn.logsumexp(jnp.where(valid, bounds.log_weights(terms), -jnp.inf))
 
   def of_batch(index, images):
-    x = images.astype(jnp.float32) / scale
+    x = data.to_values(images, scale)
     posterior = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)
     batch_key = jax.random.fold_in(nll_key, index)
 

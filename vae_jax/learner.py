@@ -55,7 +55,7 @@ class Keys(NamedTuple):
 
 def lane_keys(lane: Lane) -> Keys:
   """Returns the lane's keys; they depend on its seed alone."""
-  return Keys(*jax.random.split(jax.random.key(lane.seed), len(Keys._fields)))
+  return Keys(*jax.random.split(jax.random.key(lane.seed, impl='threefry2x32'), len(Keys._fields)))
 
 
 def draw_noise(key: Array, batch_size: int, num_samples: int, latent_size: int) -> Array:

@@ -30,6 +30,7 @@ class Training(NamedTuple):
   dynamic: bool  # binarise anew at each step
 
 
+@evaluation.highest_precision
 def run_chunk(
   training: Training,
   states: State,
@@ -164,16 +165,17 @@ def pictures(
   """
 
   @jax.jit
+  @evaluation.highest_precision
   def program(params, lanes, x):
     reconstruct = jax.vmap(functools.partial(evaluation.reconstruct, model), (0, 0, None))
     sample = functools.partial(evaluation.sample_prior, model, num_samples=num_samples)
     return reconstruct(params, lanes, x), jax.vmap(sample)(params, lanes)
 
-  x = np.asarray(images, np.float32) / scale
+  x = np.asarray(data.to_values(images, scale))
   low, high = (0.0, 1.0) if x.min() >= 0 and x.max() <= 1 else (x.min(), x.max())
 
   def to_pixels(values):
-    unit = (np.nan_to_num(np.asarray(values)) - low) / (high - low)
+    unit = (np.nan_to_num(np.asarray(values)) - low) / max(high - low, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   return Pictures(to_pixels(x), *map(to_pixels, jax.device_get(program(params, lanes, x))))

@@ -8,7 +8,7 @@ Sources: `digits` (scikit-learn, offline), `npz` (the user's own file), and ever
 is prepared as array_record, read without TensorFlow and decoded once into a verified cache.
 """
 
-from vae_jax.data.batches import batch_indices, to_batch
+from vae_jax.data.batches import batch_indices, to_batch, to_values
 from vae_jax.data.dataset import BINARIZE, DATASETS, Dataset, load
 
-__all__ = ['BINARIZE', 'DATASETS', 'Dataset', 'batch_indices', 'load', 'to_batch']
+__all__ = ['BINARIZE', 'DATASETS', 'Dataset', 'batch_indices', 'load', 'to_batch', 'to_values']

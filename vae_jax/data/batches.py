@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+_BINARIZE = 0x62696E  # 'bin': a tag far from the small numbers that other code folds in
+
 
 @functools.lru_cache(maxsize=4)
 def _permutation(seed: int, epoch: int, num_examples: int) -> np.ndarray:
@@ -49,6 +51,11 @@ def batch_indices(
   return np.concatenate(orders)[offset : offset + size].reshape(num_steps, batch_size)
 
 
+def to_values(images: Array, scale: float) -> Array:
+  """Returns stored / scale as float32: the values, or with dynamic binarisation the intensities."""
+  return jnp.asarray(images).astype(jnp.float32) / scale
+
+
 def to_batch(
   images: Array, scale: float, dynamic: bool, seed: Array | int, step: Array | int
 ) -> Array:
@@ -66,9 +73,11 @@ def to_batch(
   Returns:
     x [N, *event], float32.
   """
-  x = jnp.asarray(images).astype(jnp.float32) / scale  # [N, *event]
+  x = to_values(images, scale)
   if not dynamic:
     return x
-  # The generator is named so that a global JAX setting cannot change the batches.
-  binarize_key = jax.random.fold_in(jax.random.key(seed, impl='threefry2x32'), step)
+  # The generator is named so that a global JAX setting cannot change the batches, and the stream is
+  # tagged so that a lane whose seed equals the data seed draws from other keys.
+  data_key = jax.random.fold_in(jax.random.key(seed, impl='threefry2x32'), _BINARIZE)
+  binarize_key = jax.random.fold_in(data_key, step)
   return jax.random.bernoulli(binarize_key, x).astype(jnp.float32)
