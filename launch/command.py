@@ -3,7 +3,6 @@
 import difflib
 import glob
 import logging
-import os
 import pathlib
 import re
 import sys
@@ -15,7 +14,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from vae_jax import errors, outcome, validation
+from vae_jax import errors, files, outcome, validation
 
 
 def start(main: Callable[[], outcome.Outcome]) -> None:
@@ -38,7 +37,7 @@ def _run(main: Callable[[], outcome.Outcome]) -> int:
     _complain(str(error))
     return error.exit_code
   except KeyboardInterrupt:
-    _complain('stopped before the first step')
+    _complain('interrupted')
     return 130
   return result.exit_code
 
@@ -57,8 +56,7 @@ def _log_plainly() -> None:
 
 def _use_compilation_cache() -> None:
   """Keeps compiled programs for the next start, readable by their owner alone: they are code."""
-  root = os.environ.get('VAE_JAX_CACHE') or pathlib.Path.home() / '.cache' / 'vae_jax'
-  directory = pathlib.Path(root) / 'xla'
+  directory = files.cache_root() / 'xla'
   try:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
@@ -97,7 +95,8 @@ def _check_names(arguments: Sequence[str]) -> None:
       raise errors.InputError(f'--{name} is given twice; give it once')
     seen.add(name)
     section, _, key = name.partition('.')
-    if section == 'config' and key and not any(c.startswith(key) for c in validation.CHECKS):
+    known = key in validation.CHECKS or any(c.startswith(f'{key}.') for c in validation.CHECKS)
+    if section == 'config' and key and not known:
       near = validation.nearest_key(key)
       raise errors.InputError(f'--{name}: no such key; did you mean --config.{near}?')
 

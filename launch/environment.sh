@@ -16,20 +16,23 @@ find_python() {
   return 1
 }
 
-# install EXTRAS: installs the project with these extras, unless that was done already.
+# installed EXTRAS: tells whether the project as it is now is installed with these extras.
+installed() {
+  [[ "$(cat ".venv/installed$1" 2> /dev/null)" == "$(cat setup.py constraints.txt | cksum)" ]]
+}
+
+# install EXTRAS: installs the project with these extras.
 install() {
-  local extras=$1 python wanted stamp
-  if ! .venv/bin/python -c '' 2> /dev/null; then
+  local extras=$1 python
+  if ! .venv/bin/python -m pip --version > /dev/null 2>&1; then
     python=$(find_python)
     echo "making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
   fi
-  wanted=$(cat setup.py constraints.txt | cksum)
-  stamp=".venv/installed${extras}"
-  if [[ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ]]; then
-    echo "installing vae_jax$extras into .venv (once; some minutes)"
+  if ! installed "$extras"; then
+    echo "installing vae_jax$extras into .venv (once; a minute or two)"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
       --constraint constraints.txt --editable ".$extras"
-    echo "$wanted" > "$stamp"
+    cat setup.py constraints.txt | cksum > ".venv/installed$extras"
   fi
 }

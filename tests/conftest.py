@@ -28,18 +28,23 @@ def cache(tmp_path_factory):
     os.environ['VAE_JAX_CACHE'] = previous
 
 
-@pytest.fixture
-def config():
+def small_config() -> dict:
   """The digits study, cut down to a few seconds: 2 betas x 2 latent sizes x 1 seed."""
   config = digits.get_config().to_dict()
   config['lanes'] |= dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,))
   config['encoder'] |= dict(hidden=(16,))
   config['decoder'] |= dict(hidden=(16,))
   config['train'] |= dict(
-    steps=60, batch_size=32, log_every=10, evaluate_every=20, checkpoint_every=20
+    steps=65, batch_size=32, log_every=10, evaluate_every=20, checkpoint_every=20
   )
   config['evaluation'] |= dict(train_images=50, test_images=50, nll_samples=20, nll_images=30)
   return config
+
+
+@pytest.fixture
+def config():
+  """A fresh copy of the small study."""
+  return small_config()
 
 
 @pytest.fixture

@@ -169,6 +169,17 @@ def test_duplicated_pixels_double_the_distortion_and_leave_the_rate_alone():
   assert bounds.sampled_kl(twice) == bounds.sampled_kl(once)
 
 
+@pytest.mark.parametrize(('loc', 'scale'), [(3.0, 1e-3), (10.0, 1e-5), (3.0, 1e-7)])
+def test_log_q_does_not_cancel_where_the_posterior_is_narrow(loc, scale):
+  """log q(mu + s e) = log N(e; 0, 1) - log s exactly, however small s is beside mu."""
+  noise = np.linspace(-2, 2, 9)[:, None]
+  posterior = distrax.Normal(jnp.array([loc]), jnp.array([scale]))
+  terms = bounds.elbo_terms(posterior, decode_bernoulli, jnp.asarray(X), noise, jnp.ones(1))
+  log_q = scipy.stats.norm.logpdf(noise[:, 0]) - np.log(scale)
+  log_p = scipy.stats.norm.logpdf(loc + scale * noise[:, 0])
+  np.testing.assert_allclose(terms.log_ratio, log_p - log_q, rtol=1e-5)
+
+
 def test_wrong_ranks_are_refused():
   posterior = densities.standard_normal(2)
   with pytest.raises(AssertionError):

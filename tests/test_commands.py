@@ -17,6 +17,7 @@ SHORT = (
   [
     ((CONFIG, '--config.lanes.bta=(1.,)'), '--config.lanes.bta: no such key; did you mean '
      '--config.lanes.beta?'),
+    ((CONFIG, '--config.lanes.bet=(1.,)'), 'did you mean --config.lanes.beta?'),
     ((CONFIG, 'beta=4'), "'beta=4' is no flag; did you mean --config.lanes.beta=4?"),
     ((CONFIG, '--config.train.steps=5', '--config.train.steps=6'), '--config.train.steps is given '
      'twice'),
@@ -27,8 +28,8 @@ SHORT = (
     (('--config=README.md',), '--config=README.md'),
     ((), '--config is missing'),
   ],
-  ids=['misspelt key', 'stray word', 'twice', 'value', 'type', 'flag', 'missing file', 'no Python',
-       'nothing'],
+  ids=['misspelt key', 'cut key', 'stray word', 'twice', 'value', 'type', 'flag', 'missing file',
+       'no Python', 'nothing'],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_exit_2(command, tmp_path, arguments, words):
   workdir = tmp_path / 'run'

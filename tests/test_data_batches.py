@@ -112,3 +112,13 @@ def test_dynamic_binarisation_is_a_function_of_seed_and_step():
   np.testing.assert_array_equal(first, dynamic_batches(images, 1.0, 0, 10)[9])
   assert not np.array_equal(first, data.to_batch(images, 1.0, True, 0, 10))
   assert not np.array_equal(first, data.to_batch(images, 1.0, True, 1, 9))
+
+
+def test_binarisation_draws_from_other_keys_than_a_lane_of_the_same_seed():
+  """Neither its key nor those of its first steps are keys that a lane derives from the seed."""
+  images = np.full((1, 64), 0.5, np.float32)
+  root = jax.random.key(0, impl='threefry2x32')
+  for step in range(8):
+    draw = np.asarray(data.to_batch(images, 1.0, True, 0, step))
+    for key in [*jax.random.split(root, 5), *(jax.random.fold_in(root, i) for i in range(8))]:
+      assert not np.array_equal(draw, jax.random.bernoulli(key, images))

@@ -60,6 +60,19 @@ def test_gaussian_equals_scipy_and_starts_at_its_initial_scale(scale):
   )
 
 
+@pytest.mark.parametrize('initial_scale', [1e-5, 1.0, 1e3, 1e6])
+def test_a_learned_scale_starts_where_it_should_in_any_unit(initial_scale):
+  likelihood = densities.gaussian('shared', initial_scale, initial_scale / 100, 'identity')
+  log_prob = likelihood.make((jnp.zeros(2), jnp.zeros(()))).log_prob(jnp.zeros(2))
+  assert log_prob == pytest.approx(2 * scipy.stats.norm.logpdf(0, 0, initial_scale), rel=1e-5)
+
+
+@pytest.mark.parametrize('log_scale', [-1e4, 1e4])
+def test_an_unbounded_posterior_scale_keeps_a_finite_kl(log_scale):
+  q = densities.diagonal_gaussian(jnp.zeros(1), jnp.array([log_scale]))
+  assert np.isfinite(q.kl_divergence(densities.standard_normal(1))).all()
+
+
 @pytest.mark.parametrize('scale', SCALES[1:])
 @pytest.mark.parametrize('raw', [-1e4, 1e4])
 def test_a_learned_scale_is_bounded_below_and_finite(scale, raw):

@@ -59,6 +59,7 @@ def test_stack_masks_the_inert_latents():
     ('learning_rate', (0.0,), ('lanes.learning_rate=0.0',)),
     ('seed', (), ('lanes.seed is empty',)),
     ('beta', (1.0, 1.0), ('stands twice',)),
+    ('beta', (0.1, 0.1 + 1e-12), ('stands twice',)),  # the same float32
   ],
 )
 def test_bad_values_name_the_axis_the_value_and_the_nearest_valid_one(axis, values, words):

@@ -127,6 +127,18 @@ def test_seeds_differ_and_the_same_seed_agrees(images):
     assert np.abs(kernel[0] - kernel[1]).max() > 0.1
 
 
+def test_the_noise_of_a_lane_is_its_seeds(images):
+  """The same parameters, batch and step with two seeds: not the initialisation alone differs."""
+  training = make_training()
+  stacked = lanes.stack([lanes.Point(1.0, 3, seed, 1e-3) for seed in (0, 1)], 3)
+  one, other = (jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(2))
+  state = training.learner.init(one)
+  batch = images[:4] / 255.0
+  step = jax.jit(training.learner.step)
+  elbos = [float(step(state, lane, batch, 0, True)[1]['elbo']) for lane in (one, other)]
+  assert elbos[0] != elbos[1]
+
+
 def test_chunks_do_not_change_the_result(images):
   """200 steps at once, or 130 and 70 through the same program; metrics average what was taken."""
   training = make_training()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import mnist_beta_latent, mnist_static
-from vae_jax import errors, study, tracking, train
+from vae_jax import data, errors, tracking, train
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ def own_cache(monkeypatch):
 
 def skip_without_data(config):
   try:
-    study.from_config(config)
+    data.load(**config['data'])
   except errors.InputError as error:
     pytest.skip(str(error))
 

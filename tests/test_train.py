@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import operator
 import os
 import pathlib
 import random
@@ -13,11 +14,25 @@ import subprocess
 import sys
 import time
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, small_config
 
-from vae_jax import checkpoint, errors, programs, study, tracking, train
+import vae_jax
+from vae_jax import (
+  bounds,
+  checkpoint,
+  errors,
+  learner,
+  outcome,
+  programs,
+  study,
+  tracking,
+  train,
+)
+from vae_jax import workdir as workdir_module
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
@@ -70,20 +85,6 @@ def finished(tmp_path_factory):
     patch.setattr(programs, 'run_chunk', lambda *a: traces.append(1) or original(*a))
     result = train.run(config, workdir)
   return config, workdir, result, len(traces)
-
-
-def small_config():
-  from configs import digits
-
-  config = digits.get_config().to_dict()
-  config['lanes'] |= dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,))
-  config['encoder'] |= dict(hidden=(16,))
-  config['decoder'] |= dict(hidden=(16,))
-  config['train'] |= dict(
-    steps=65, batch_size=32, log_every=10, evaluate_every=20, checkpoint_every=20
-  )
-  config['evaluation'] |= dict(train_images=50, test_images=50, nll_samples=20, nll_images=30)
-  return config
 
 
 def test_a_run_leaves_the_files_of_the_contract(finished):
@@ -238,6 +239,145 @@ def test_all_lanes_diverged_is_still_a_whole_run(config, tmp_path):
   result = train.run(config, tmp_path / 'run')
   assert {row['status'] for row in result.rows} == {'diverged'}
   assert train.run(config, tmp_path / 'run').exit_code == 3
+
+
+class KilledError(BaseException):
+  """Stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize(
+  'place',
+  [
+    'workdir._write_json',
+    'checkpoint.save',
+    'tracking.Tracker.write',
+    'tracking.write_results',
+    'outcome.nll',
+    'outcome.save_images',
+    'figures.draw_all',
+    'tracking.Tracker.summarise',
+    'tracking.Tracker.close',
+    'workdir.mark_finished',
+  ],
+)
+@pytest.mark.parametrize('moment', ['before', 'after'])
+def test_an_attempt_that_dies_at_any_write_is_taken_up(finished, tmp_path, place, moment):
+  """Each thing that is written once or more: die before or after its first time, then go on."""
+  config, reference, _, _ = finished
+  owner, name = place.rsplit('.', 1)
+  target = operator.attrgetter(owner)(vae_jax)
+  original = getattr(target, name)
+
+  def die(*arguments, **keywords):
+    if moment == 'after':
+      original(*arguments, **keywords)
+    raise KilledError
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(target, name, die)
+    with pytest.raises(KilledError):
+      train.run(config, tmp_path / 'run')
+  assert not workdir_module.is_finished(tmp_path / 'run') or place == 'workdir.mark_finished'
+  assert train.run(config, tmp_path / 'run').exit_code == 0
+  assert_same_run(reference, tmp_path / 'run', config)
+  assert workdir_module.is_finished(tmp_path / 'run')
+
+
+def test_evaluate_in_the_middle_does_not_end_a_run(config, tmp_path):
+  """All lanes diverged, stopped half-way, evaluated: the run still goes on to its last step."""
+  config['lanes'] |= dict(learning_rate=(1e8,))
+  train.run(config, tmp_path / 'reference')
+  original = train._save
+
+  def save_the_first_steps(manager, progress):
+    if progress.step > 20:
+      raise KilledError
+    original(manager, progress)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train, '_save', save_the_first_steps)
+    with pytest.raises(KilledError):
+      train.run(config, tmp_path / 'run')
+  train.evaluate(tmp_path / 'run', None, None)
+  train.run(config, tmp_path / 'run')
+  journals = [(tmp_path / name / 'metrics.jsonl').read_bytes() for name in ('reference', 'run')]
+  assert journals[0] == journals[1]
+
+
+def test_leftovers_of_a_killed_writer_are_removed_and_never_shown(finished, tmp_path):
+  config, reference, _, _ = finished
+  copy = tmp_path / 'copy'
+  shutil.copytree(reference, copy)
+  leftover = copy / 'figures' / '.samples.tmp-0123.png'
+  leftover.write_bytes(b'half')
+  assert leftover not in outcome.read(copy).pictures
+  train.run(config, copy)
+  assert not leftover.exists()
+
+
+def test_another_version_is_a_warning(finished, tmp_path, caplog):
+  config, reference, _, _ = finished
+  copy = tmp_path / 'copy'
+  shutil.copytree(reference, copy)
+  path = copy / 'provenance.json'
+  path.write_text(path.read_text().replace('"jaxlib": "', '"jaxlib": "0.0+'))
+  train.run(config, copy)
+  assert 'versions.jaxlib is' in caplog.text
+
+
+def test_a_diverged_lane_is_failed_in_wandb_terms(config, tmp_path, monkeypatch):
+  """The tracker is closed with the program's own exit code."""
+  codes = []
+  monkeypatch.setattr(tracking.Tracker, 'close', lambda self, code: codes.append(code))
+  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
+  train.run(config, tmp_path / 'run')
+  assert codes == [3]
+
+
+def test_train_and_test_figures_are_of_their_own_images(finished):
+  """Recomputed by hand from the last checkpoint: split, number of images, noise and bound."""
+  config, workdir, _, _ = finished
+  built = study.from_config(config)
+  manager = checkpoint.open_manager(workdir / 'checkpoints')
+  state = train._restored(built, manager).state
+  manager.close()
+  rows = tracking.read_results(workdir / 'results.csv')
+  for split, images in (('train', built.dataset.train_fixed), ('test', built.dataset.test)):
+    for i, row in enumerate(rows):
+      lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, state.params))
+      x = jnp.asarray(images[:50], jnp.float32)
+      metrics, _ = built.training.learner.evaluate(params, lane, x, 0)
+      for term, values in metrics.items():
+        assert row[f'{split}/{term}'] == pytest.approx(float(values.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize('kl', ['analytic', 'sampled'])
+@pytest.mark.parametrize('name', ['elbo', 'iwae'])
+def test_the_config_chooses_the_bound(config, name, kl):
+  """The objective of the learner is the bound of its terms, on the very noise."""
+  if (name, kl) == ('iwae', 'analytic'):
+    pytest.skip('refused: the weights need the sampled ratio')
+  config['bound'] |= dict(name=name, kl=kl, num_samples=6)
+  config['lanes'] |= dict(beta=(1.0,) if name == 'iwae' else (3.0,))
+  built = study.from_config(config)
+  lane = jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  params = built.training.learner.init(lane).params
+  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  metrics, _ = built.training.learner.evaluate(params, lane, x, 0)
+  key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
+  noise = learner.draw_noise(key, 3, 6, lane.mask.size)
+  rate = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}[kl]
+  for i in range(3):
+    terms = bounds.elbo_terms(
+      built.model.encode(params, x[i], lane.mask),
+      lambda z: built.model.decode(params, z, lane.mask),
+      x[i],
+      noise[i],
+      lane.mask,
+    )
+    expected = bounds.iwae_bound(terms) if name == 'iwae' else bounds.beta_elbo(terms, 3.0, rate)
+    assert metrics['objective'][i] == pytest.approx(float(expected), rel=1e-5)
+    assert metrics['rate'][i] == pytest.approx(float(rate(terms)), rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ BAD = [
   ('lanes.latent_size', (0,), ('nearest valid value is 1',)),
   ('lanes.latent_size', (8.5,), ('nearest valid value is 8',)),
   ('lanes.combine', 'prodct', ("'product'",)),
+  ('lanes.points', ((1.0, 2, 0, 1e-3),), ("lanes.combine='list' only",)),
   ('data.name', 'mnits', ("'mnist'",)),
   ('data.binarize', 'dynamc', ("'dynamic'",)),
   ('data.binarize', 'none', ('likelihood.name', 'no density', "data.binarize='dynamic'")),
@@ -43,7 +44,6 @@ BAD = [
   ('likelihood.name', 'bernouli', ("'bernoulli'",)),
   ('likelihood.name', 'gaussian', ('no density on the binary values', "'bernoulli'")),
   ('likelihood.initial_scale', float('inf'), ('finite',)),
-  ('likelihood.min_scale', 1.0, ('below likelihood.initial_scale=1',)),
   ('encoder.activation', 'rleu', ("'relu'",)),
   ('encoder.hidden', (16, 0), ('encoder.hidden[1]', 'nearest valid value is 1')),
   ('encoder.hidden', 16, ('a tuple',)),
@@ -77,6 +77,27 @@ def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, va
   for word in words:
     assert word in message
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    (dict(name='cosine'), 'would stay constant'),
+    (dict(name='exponential', factor=0.0), 'above 0'),
+  ],
+)
+def test_a_schedule_that_would_do_nothing_is_refused(config, tmp_path, changes, words):
+  config['schedule'] |= changes
+  with pytest.raises(errors.InputError, match=words):
+    train.run(config, tmp_path / 'run')
+
+
+def test_a_fixed_scale_has_no_lower_bound(config):
+  config['likelihood'] |= dict(name='gaussian', initial_scale=1e-4)
+  validation.check(config)
+  config['likelihood'] |= dict(scale='shared')
+  with pytest.raises(errors.InputError, match=r'likelihood\.min_scale.* below likelihood\.initial_scale'):
+    validation.check(config)
 
 
 def test_unknown_and_missing_keys_are_named(config, tmp_path):
@@ -143,5 +164,6 @@ def test_nearest_key():
 def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
   path: pathlib.Path = tmp_path / 'file'
   path.write_text('')
-  with pytest.raises(errors.InputError, match='is a file'):
-    train.run(config, path)
+  for workdir in (path, path / 'below', tmp_path / ('x' * 300)):
+    with pytest.raises(errors.InputError, match='cannot be made'):
+      train.run(config, workdir)

@@ -19,10 +19,12 @@ the distortion D = -E_q[log p(x|z)]:
 Imports go down these layers only:
 
   0  errors, files, densities, lanes, data
-  1  networks, bounds
-  2  learner, evaluation, checkpoint, tracking, figures
-  3  validation, train
+  1  networks, bounds, optimizers
+  2  learner, evaluation, programs, checkpoint, tracking, figures
+  3  validation, study, workdir, stopping, outcome, train
   4  launch (outside the package: flags end there)
+
+and inside a layer a later name may import an earlier one, not the other way round.
 """
 
 __version__ = '0.1.0'

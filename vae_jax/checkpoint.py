@@ -98,7 +98,7 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, record: Mapping)
 
 
 def restore_newest(manager: ocp.CheckpointManager, like: Any) -> Restored | None:
-  """Restores the newest step whose bytes verify; damaged newer steps are removed, with a warning.
+  """Restores the newest step whose bytes verify, with a warning for each newer one that does not.
 
   Args:
     manager: from `open_manager`.
@@ -132,7 +132,9 @@ def _restore(manager: ocp.CheckpointManager, step: int, like: Any) -> Restored:
     restored = manager.restore(step, args=wanted)
     leaves, record, digests = restored.state, restored.json['record'], restored.json['digests']
     found = _digests(leaves, record)
-  except Exception as error:  # whatever the reader trips over, the bytes are not what was written
+  except (MemoryError, PermissionError, InterruptedError):
+    raise  # no verdict on the bytes
+  except Exception as error:  # whatever else the reader trips over, it is not what was written
     reason = f'{type(error).__name__}: {error}'.splitlines()[0][:200]
     raise errors.DamagedError(f'checkpoint {step} cannot be read ({reason})') from error
   wrong = sorted(name for name in expected | digests if found.get(name) != digests.get(name))

@@ -6,12 +6,13 @@ import fcntl
 import hashlib
 import os
 import pathlib
-import tempfile
+import secrets
 from collections.abc import Iterator
 
 from vae_jax import errors
 
 _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+_MARK = '.tmp-'
 
 
 @contextlib.contextmanager
@@ -32,21 +33,35 @@ def atomic_path(path: os.PathLike | str) -> Iterator[pathlib.Path]:
   """Yields a temporary path beside `path`, renamed onto it when the block ends without error.
 
   A reader, or a process killed at any moment, sees the old file or the new one, never a part.
-  The bytes are flushed to the disk before the rename.
+  The bytes are on the disk before the rename, and the rename before the block returns.
   """
   path = pathlib.Path(path)
   with storage_errors(path):
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=path.suffix)
-    temporary = pathlib.Path(name)
+    # Some writers go by the suffix, so the temporary file keeps it.
+    name = f'.{path.stem}{_MARK}{secrets.token_hex(8)}{path.suffix}'
+    temporary = path.parent / name
     try:
-      os.close(handle)
+      temporary.touch(exist_ok=False)
       yield temporary
-      with open(temporary, 'rb') as file:
-        os.fsync(file.fileno())
-      temporary.chmod(0o644)
+      _flush(temporary)
       temporary.replace(path)
+      _flush(path.parent)
     finally:
       temporary.unlink(missing_ok=True)
+
+
+def _flush(path: pathlib.Path) -> None:
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def remove_temporaries(directory: os.PathLike | str) -> None:
+  """Removes what killed writers left in a directory and below; its holder alone may call this."""
+  for path in pathlib.Path(directory).rglob(f'.*{_MARK}*'):
+    path.unlink(missing_ok=True)
 
 
 def write_text(path: os.PathLike | str, text: str) -> None:
@@ -59,6 +74,11 @@ def sha256_of_file(path: os.PathLike | str) -> str:
   """Returns the sha256 of a file's bytes, in hexadecimal."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def cache_root() -> pathlib.Path:
+  """Returns where caches lie: $VAE_JAX_CACHE, else ~/.cache/vae_jax."""
+  return pathlib.Path(os.environ.get('VAE_JAX_CACHE') or '~/.cache/vae_jax').expanduser()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from vae_jax import errors
@@ -60,9 +61,13 @@ def from_axes(
     columns = [axes[name] for name in Point._fields]
     rows = list(itertools.product(*columns)) if combine == 'product' else _zipped(columns)
   result = [_checked(row) for row in rows]
-  if len(set(result)) < len(result):
-    repeated = next(point for point in result if result.count(point) > 1)
-    raise errors.InputError(f'lanes: {tuple(repeated)} stands twice; every lane must differ')
+  seen = set()
+  for point in result:
+    # The program computes in float32: numbers that are the same there are the same lane.
+    trained = tuple(np.float32(value) if type(value) is float else value for value in point)
+    if trained in seen:
+      raise errors.InputError(f'lanes: {tuple(point)} stands twice; every lane must differ')
+    seen.add(trained)
   return result
 
 

@@ -1,8 +1,9 @@
 """One lane's training as pure functions: init, step, evaluate; the caller vmaps over lanes.
 
-All randomness of a lane comes from its seed, by named keys: one for the initialisation, one folded
-with the step for the noise of training, one folded with the batch for the noise of evaluation.
-Noise is drawn with the latent axis first, so that a lane sees the same draws whatever the padding.
+All randomness of a lane comes from its seed, by the named keys of `Keys`: the initialisation, the
+noise of training (folded with the step), of evaluation and of the NLL (folded with the batch), and
+the prior samples of the pictures. Noise is drawn with the latent axis first, so that a lane sees
+the same draws whatever the padding.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,8 +33,8 @@ class Learner(NamedTuple):
 
   Attributes:
     init: lane -> State.
-    step: (state, lane, batch [N, *event], step [], active []) -> (State, metrics []). `step` counts
-      from 0; where `active` is False the state passes unchanged.
+    step: (state, lane, batch [N, *event], count [], active []) -> (State, metrics []). `count` is
+      the number of steps before this one; where `active` is False the state passes unchanged.
     evaluate: (params, lane, batch [N, *event], batch index []) -> (metrics [N], posterior mean
       [N, Z]), with the same bound as training and z sampled.
   """
@@ -111,8 +112,8 @@ def make_learner(
     metrics = jax.tree.map(jnp.mean, metrics)
     return -metrics['objective'], metrics
 
-  def step(state: State, lane: Lane, batch: Array, step: Array, active: Array):
-    noise = noise_for(jax.random.fold_in(lane_keys(lane).noise, step), batch, lane)
+  def step(state: State, lane: Lane, batch: Array, count: Array, active: Array):
+    noise = noise_for(jax.random.fold_in(lane_keys(lane).noise, count), batch, lane)
     grads, metrics = jax.grad(loss, has_aux=True)(state.params, lane, batch, noise)
     updates, opt_state = optimizer(lane.learning_rate).update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -126,7 +127,7 @@ def make_learner(
       (params, opt_state),
       (state.params, state.opt_state),
     )
-    diverged_at = jnp.where(active & alive & ~finite, step, state.diverged_at)
+    diverged_at = jnp.where(active & alive & ~finite, count, state.diverged_at)
     return State(*kept, diverged_at), metrics
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array):

@@ -85,11 +85,8 @@ def nll(study: Study, settings: Mapping[str, Any], state: learner.State) -> dict
 def host(metrics: Mapping[str, Any]) -> dict[str, list]:
   """Returns metrics as lists of plain numbers, None where a lane has no finite value."""
 
-  def plain(value):
-    return value if math.isfinite(value) else None
-
   return {
-    name: [plain(value) for value in np.asarray(values).tolist()]
+    name: [v if math.isfinite(v) else None for v in tracking.python_numbers(np.asarray(values))]
     for name, values in jax.device_get(dict(metrics)).items()
   }
 
@@ -126,7 +123,7 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   return rows
 
 
-def save_pictures(
+def save_images(
   study: Study, workdir: pathlib.Path, state: learner.State
 ) -> programs.Pictures | None:
   """Writes images.npz: test images, their reconstructions, and prior samples of every lane.
@@ -163,5 +160,5 @@ def read(workdir: pathlib.Path) -> Outcome:
   """Returns the outcome that stands on disk."""
   rows = tracking.read_results(workdir / 'results.csv')
   exit_code = 3 if any(row['status'] in ('diverged', 'failed') for row in rows) else 0
-  pictures = sorted((workdir / 'figures').glob('*.png'))
+  pictures = sorted((workdir / 'figures').glob('[!.]*.png'))
   return Outcome(rows, workdir / 'results.csv', pictures, exit_code)

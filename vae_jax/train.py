@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -29,11 +29,11 @@ from vae_jax import (
 from vae_jax.outcome import Outcome, Progress
 
 
-class Run(NamedTuple):
-  """One attempt at a study: what the loop reads and writes to."""
+class Attempt(NamedTuple):
+  """One process's work on a study: what the loop reads and writes to."""
 
   study: study.Study
-  settings: Mapping[str, Any]  # config.train
+  config: Mapping[str, Any]
   workdir: pathlib.Path
   checkpoints: ocp.CheckpointManager
   tracker: tracking.Tracker
@@ -60,25 +60,24 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   directory = pathlib.Path(directory)
   built = study.from_config(config)
   with _claim(built, config, directory), stopping.deferred() as signal_number:
-    if _is_finished(directory):
+    if workdir.is_finished(directory):
       logging.info('%s is finished already; nothing to train', directory)
-      figures.draw_all(directory)  # the kill may have come while they were drawn
       return outcome.read(directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       progress = _restore_or_init(built, manager)
-      with _tracker(built, config, directory, progress.step) as tracker:
-        attempt = Run(
-          study=built,
-          settings=config['train'],
-          workdir=directory,
-          checkpoints=manager,
-          tracker=tracker,
-          evaluate=outcome.make_evaluate(built, config['evaluation']),
-          started=started - progress.seconds,
-          signal_number=signal_number,
-        )
-        progress = _loop(attempt, progress)
-        return _finish(attempt, config['evaluation'], progress)
+      attempt = Attempt(
+        study=built,
+        config=config,
+        workdir=directory,
+        checkpoints=manager,
+        tracker=_open_tracker(built, config, directory, progress.step),
+        evaluate=outcome.make_evaluate(built, config['evaluation']),
+        started=started - progress.seconds,
+        signal_number=signal_number,
+      )
+      result = _train_and_finish(attempt, progress)
+    workdir.mark_finished(directory)
+    return result
 
 
 def evaluate(
@@ -106,7 +105,7 @@ def evaluate(
     metrics = outcome.make_evaluate(built, settings)(progress.state)
     metrics |= outcome.nll(built, settings, progress.state)
     progress = progress._replace(evaluated=outcome.host(metrics))
-    outcome.save_pictures(built, directory, progress.state)
+    outcome.save_images(built, directory, progress.state)
     final = progress.step == config['train']['steps']
     outcome.write_results(built, directory, progress, final)
     figures.draw_all(directory)
@@ -117,14 +116,6 @@ def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
   dataset, width = built.dataset, len(built.points)
   provenance = workdir.provenance(dataset.name, dataset.version, dataset.sha256, width)
   return workdir.claim(directory, config, provenance)
-
-
-def _is_finished(directory: pathlib.Path) -> bool:
-  results = directory / 'results.csv'
-  return results.exists() and all(
-    row['status'] == 'done' or (row['status'] == 'diverged' and row['test/nll_samples'])
-    for row in tracking.read_results(results)
-  )
 
 
 def _restore_or_init(built: study.Study, manager: ocp.CheckpointManager) -> Progress:
@@ -151,13 +142,11 @@ def _save(manager: ocp.CheckpointManager, progress: Progress) -> None:
   checkpoint.save(manager, step, state, record)
 
 
-@contextlib.contextmanager
-def _tracker(
+def _open_tracker(
   built: study.Study, config: Mapping, directory: pathlib.Path, step: int
-) -> Iterator[tracking.Tracker]:
-  """Opens the tracker, and closes it with the exit code that the program will have."""
+) -> tracking.Tracker:
   identity = json.dumps([config, str(directory.resolve())], sort_keys=True)
-  tracker = tracking.open_tracker(
+  return tracking.open_tracker(
     directory,
     built.names,
     [point._asdict() for point in built.points],
@@ -166,20 +155,25 @@ def _tracker(
     restored_step=step,
     sweep_hash=hashlib.sha256(identity.encode()).hexdigest()[:8],
   )
+
+
+def _train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
+  """Closes the tracker with the exit code that the program will have."""
   exit_code = 1
   try:
-    yield tracker
-    exit_code = 0
+    result = _finish(attempt, _loop(attempt, progress))
+    exit_code = result.exit_code
+    return result
   except errors.Stopped as stopped:
     exit_code = stopped.exit_code
     raise
   finally:
-    tracker.close(exit_code)
+    attempt.tracker.close(exit_code)
 
 
-def _loop(attempt: Run, progress: Progress) -> Progress:
+def _loop(attempt: Attempt, progress: Progress) -> Progress:
   """Trains to the last step; every log point is a place to stop."""
-  total = attempt.settings['steps']
+  total = attempt.config['train']['steps']
   if progress.step == total:
     return progress
   images = jax.device_put(attempt.study.dataset.train)
@@ -203,10 +197,10 @@ def _loop(attempt: Run, progress: Progress) -> Progress:
 
 
 def _advance(
-  attempt: Run, chunk: jax.stages.Compiled, images: jax.Array, progress: Progress
+  attempt: Attempt, chunk: jax.stages.Compiled, images: jax.Array, progress: Progress
 ) -> tuple[Progress, dict[str, Any]]:
   """Trains to the next log point, and evaluates there if it is time."""
-  settings = attempt.settings
+  settings = attempt.config['train']
   every, total = settings['log_every'], settings['steps']
   stop = min((progress.step // every + 1) * every, total)
   began = time.monotonic()
@@ -225,12 +219,12 @@ def _advance(
   return Progress(stop, state, evaluated, seconds, training_seconds), metrics
 
 
-def _log(attempt: Run, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:
+def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:
   """Writes the metrics, then results.csv and a checkpoint where they are due.
 
   The checkpoint comes last: what it does not cover is written again by the next attempt.
   """
-  settings, step = attempt.settings, progress.step
+  settings, step = attempt.config['train'], progress.step
   last = step == settings['steps']
   attempt.tracker.write(step, metrics)
   if step % settings['evaluate_every'] == 0 or last:
@@ -239,9 +233,11 @@ def _log(attempt: Run, progress: Progress, metrics: Mapping[str, Any], save: boo
     _save(attempt.checkpoints, progress)
 
 
-def _finish(attempt: Run, settings: Mapping[str, Any], progress: Progress) -> Outcome:
+def _finish(attempt: Attempt, progress: Progress) -> Outcome:
   """Adds the NLL, the final rows and the pictures."""
-  built, directory = attempt.study, attempt.workdir
+  if signal_number := attempt.signal_number():
+    raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
+  built, directory, settings = attempt.study, attempt.workdir, attempt.config['evaluation']
   logging.info(
     'importance-sampled NLL: %d samples for each of %d images and %d lanes',
     settings['nll_samples'],
@@ -249,15 +245,13 @@ def _finish(attempt: Run, settings: Mapping[str, Any], progress: Progress) -> Ou
     len(built.points),
   )
   estimate = outcome.host(outcome.nll(built, settings, progress.state))
-  if signal_number := attempt.signal_number():
-    raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
   progress = progress._replace(
     evaluated={**progress.evaluated, **estimate}, seconds=time.monotonic() - attempt.started
   )
-  pictures = outcome.save_pictures(built, directory, progress.state)
+  images = outcome.save_images(built, directory, progress.state)
   rows = outcome.write_results(built, directory, progress, final=True)
-  paths = figures.draw_all(directory)
-  if pictures is not None:
-    attempt.tracker.write_images(progress.step, outcome.lane_grids(pictures))
-  attempt.tracker.summarise(rows, {path.stem: path for path in paths})
+  pictures = figures.draw_all(directory)
+  if images is not None:
+    attempt.tracker.write_images(progress.step, outcome.lane_grids(images))
+  attempt.tracker.summarise(rows, {path.stem: path for path in pictures})
   return outcome.read(directory)

@@ -73,11 +73,8 @@ def _tuple_of(item: Check, sizes: Sequence[int] | None = None) -> Check:
   return check
 
 
-def _anything(key: str, value: Any) -> None:
-  del key, value  # checked where the number is used, by lanes.from_axes
-
-
 def _axis(key: str, value: Any) -> None:
+  """Its elements are checked by lanes.from_axes, which knows what they mean."""
   if not isinstance(value, (tuple, list)):
     _refuse(key, value, f'it is a tuple of values; write ({value!r},)')
 
@@ -189,18 +186,34 @@ def _check_together(values: Mapping[str, Any]) -> None:
       _refuse(key, values[key], f'a multiple of train.log_every={every}; nearest: {nearest}')
   for part in ('encoder', 'decoder'):
     _check_convolutions(part, values)
-  if values['likelihood.min_scale'] >= values['likelihood.initial_scale']:
+  learned = values['likelihood.name'] == 'gaussian' and values['likelihood.scale'] != 'fixed'
+  if learned and values['likelihood.min_scale'] >= values['likelihood.initial_scale']:
     _refuse(
       'likelihood.min_scale',
       values['likelihood.min_scale'],
       f'below likelihood.initial_scale={values["likelihood.initial_scale"]:g}',
     )
+  _check_schedule(values)
+  if values['lanes.points'] and values['lanes.combine'] != 'list':
+    _refuse('lanes.points', values['lanes.points'], "it is used with lanes.combine='list' only")
   if values['bound.name'] == 'iwae' and values['bound.kl'] != 'sampled':
     _refuse(
       'bound.kl',
       values['bound.kl'],
       "the weights of bound.name='iwae' need the sampled ratio; set bound.kl='sampled'",
     )
+
+
+def _check_schedule(values: Mapping[str, Any]) -> None:
+  name, factor = values['schedule.name'], values['schedule.factor']
+  if name != 'constant' and factor == 1:
+    _refuse(
+      'schedule.factor',
+      factor,
+      f'schedule.name={name!r} would stay constant; set it below 1, and schedule.decay_steps',
+    )
+  if name == 'exponential' and factor == 0:
+    _refuse('schedule.factor', factor, "above 0 with schedule.name='exponential'")
 
 
 def _check_convolutions(part: str, values: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import logging
 import os
 import pathlib
 import platform
@@ -27,15 +28,25 @@ def claim(workdir: os.PathLike | str, config: Mapping, provenance: Mapping) -> I
     StorageError: it cannot be written.
   """
   workdir = pathlib.Path(workdir)
-  if workdir.exists() and not workdir.is_dir():
-    raise errors.InputError(f'--workdir={workdir} is a file; name a directory')
-  with files.storage_errors(workdir):
-    workdir.mkdir(parents=True, exist_ok=True)
+  _make(workdir)
   _check_owner(workdir, config)
   with files.directory_lock(workdir):
     _check_owner(workdir, config)  # again: another process may have made it in between
+    files.remove_temporaries(workdir)
     _tie(workdir, config, provenance)
     yield
+
+
+def _make(workdir: pathlib.Path) -> None:
+  try:
+    with files.storage_errors(workdir):
+      workdir.mkdir(parents=True, exist_ok=True)
+  except errors.StorageError:
+    raise
+  except OSError as error:  # a file is in the way, or the name is too long
+    raise errors.InputError(
+      f'--workdir={workdir} cannot be made: {error.strerror}; name a new directory'
+    ) from error
 
 
 def _check_owner(workdir: pathlib.Path, config: Mapping) -> None:
@@ -51,19 +62,40 @@ def _check_owner(workdir: pathlib.Path, config: Mapping) -> None:
 
 
 def _tie(workdir: pathlib.Path, config: Mapping, provenance: Mapping) -> None:
-  path = workdir / 'provenance.json'
-  if path.exists():
-    stored = _read_json(path)
-    for key in ('data_sha256', 'width'):
-      if stored.get(key) != provenance[key]:
-        raise errors.InputError(
-          f'--workdir={workdir} was started with {key}={stored.get(key)}, now it is '
-          f'{provenance[key]}; name another directory'
-        )
-  else:
-    files.write_text(path, json.dumps(provenance, indent=2) + '\n')
+  # The config first: it is what marks the directory as ours if we are killed in between.
   if not (workdir / 'config.json').exists():
-    files.write_text(workdir / 'config.json', json.dumps(_plain(config), indent=2) + '\n')
+    _write_json(workdir / 'config.json', _plain(config))
+  path = workdir / 'provenance.json'
+  if not path.exists():
+    _write_json(path, provenance)
+    return
+  stored = _read_json(path)
+  for key in ('data_sha256', 'width'):
+    if stored.get(key) != provenance[key]:
+      raise errors.InputError(
+        f'--workdir={workdir} was started with {key}={stored.get(key)}, now it is '
+        f'{provenance[key]}; name another directory'
+      )
+  for key in ('versions', 'device'):
+    if changed := _difference(stored.get(key), _plain(provenance[key]), key):
+      logging.warning('the last bits may differ from the earlier attempt: %s', changed)
+
+
+def is_finished(workdir: os.PathLike | str) -> bool:
+  """Tells whether a run has done all that it does, W&B and pictures included."""
+  path = pathlib.Path(workdir) / 'provenance.json'
+  done = path.exists() and _read_json(path).get('finished', False)
+  return done and (path.parent / 'results.csv').exists()
+
+
+def mark_finished(workdir: os.PathLike | str) -> None:
+  """Records in provenance.json that nothing is left to do."""
+  path = pathlib.Path(workdir) / 'provenance.json'
+  _write_json(path, _read_json(path) | {'finished': True})
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+  files.write_text(path, json.dumps(value, indent=2) + '\n')
 
 
 def _plain(config: Any) -> Any:

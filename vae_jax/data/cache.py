@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import logging
-import os
 import pathlib
 import re
 from collections.abc import Callable
@@ -38,7 +37,7 @@ class Entry(NamedTuple):
 
 def directory() -> pathlib.Path:
   """Returns where the cache lies: $VAE_JAX_CACHE/data, else ~/.cache/vae_jax/data."""
-  return pathlib.Path(os.environ.get('VAE_JAX_CACHE') or '~/.cache/vae_jax').expanduser() / 'data'
+  return files.cache_root() / 'data'
 
 
 def entries(name: str) -> list[Entry]:

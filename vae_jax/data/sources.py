@@ -66,7 +66,11 @@ def open_npz(path: str) -> Source:
   file = pathlib.Path(path).expanduser()
   if not file.is_file():
     raise errors.InputError(f'{where}: there is no file {file.absolute()}')
-  with open(file, 'rb') as handle:
+  try:
+    handle = open(file, 'rb')  # noqa: SIM115 (closed by the block below)
+  except OSError as error:
+    raise errors.InputError(f'{where} cannot be read: {error.strerror}') from error
+  with handle:
     if handle.read(2) != b'PK':  # every zip file, and so every .npz, begins with it
       raise errors.InputError(f'{where} is not an .npz file; write one with np.savez')
   try:

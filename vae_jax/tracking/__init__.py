@@ -14,6 +14,7 @@ point stands twice, in either of them; W&B may miss those of the last second bef
 
 from vae_jax.tracking.journal import read_metrics
 from vae_jax.tracking.results import read_results, result_columns, write_results
+from vae_jax.tracking.scalars import python_numbers
 from vae_jax.tracking.tracker import Tracker, open_tracker
 from vae_jax.tracking.wandb_runs import Settings
 
@@ -21,6 +22,7 @@ __all__ = [
   'Settings',
   'Tracker',
   'open_tracker',
+  'python_numbers',
   'read_metrics',
   'read_results',
   'result_columns',

@@ -66,10 +66,16 @@ def read_results(path: os.PathLike | str) -> list[dict[str, Any]]:
   """Returns the rows of results.csv: numbers as int or float, an empty cell as None.
 
   Raises:
-    DamagedError: a row has not as many cells as the header.
+    DamagedError: it is no table of lanes, or a row has not as many cells as the header.
   """
-  lines = csv.reader(io.StringIO(pathlib.Path(path).read_text(encoding='utf-8')))
+  try:
+    text = pathlib.Path(path).read_text(encoding='utf-8')
+  except UnicodeDecodeError as error:
+    raise errors.DamagedError(f'{path} is not text: {error}') from error
+  lines = csv.reader(io.StringIO(text))
   header = next(lines, [])
+  if tuple(header[: len(_LANE_COLUMNS)]) != _LANE_COLUMNS:
+    raise errors.DamagedError(f'{path} does not begin with the columns {", ".join(_LANE_COLUMNS)}')
   rows = []
   for cells in lines:
     if len(cells) != len(header):
