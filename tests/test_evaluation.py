@@ -74,7 +74,7 @@ def test_nll_converges_to_the_evidence_from_a_wrong_posterior(truth, images, lan
 def test_nll_uses_exactly_the_samples_it_was_asked_for(
   truth, images, lane, monkeypatch, num_samples, chunk
 ):
-  """Every chunk gets the noise 0, 0.5, 1 ...: the first K weights, by SciPy, must count, no more."""
+  """Every chunk gets the noise 0, 0.5, 1 ...: exactly the first K weights (by SciPy) count."""
   pattern = 0.5 * np.arange(chunk)
   calls = []
 

@@ -96,7 +96,7 @@ def test_a_fixed_scale_has_no_lower_bound(config):
   config['likelihood'] |= dict(name='gaussian', initial_scale=1e-4)
   validation.check(config)
   config['likelihood'] |= dict(scale='shared')
-  with pytest.raises(errors.InputError, match=r'likelihood\.min_scale.* below likelihood\.initial_scale'):
+  with pytest.raises(errors.InputError, match=r'min_scale.* below likelihood\.initial_scale'):
     validation.check(config)
 
 
