@@ -176,6 +176,7 @@ def _loop(attempt: Attempt, progress: Progress) -> Progress:
   total = attempt.config['train']['steps']
   if progress.step == total:
     return progress
+  logging.info('compiling one program for %d lanes', len(attempt.study.points))
   images = jax.device_put(attempt.study.dataset.train)
   chunk = programs.compile_chunk(attempt.study.training, attempt.study.lanes, images)
   with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
