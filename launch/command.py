@@ -78,6 +78,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
     _complain(str(error))
   except flags.Error as error:
     _complain(_tidy(str(error)))
+  except Exception as error:  # the config file is the user's code: anything may come out of it
+    _complain(f'--config: {type(error).__name__}: {error}')
   else:
     return rest
   sys.exit(errors.InputError.exit_code)
