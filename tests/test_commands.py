@@ -25,7 +25,7 @@ SHORT = (
     ((CONFIG, '--config.train.steps=many'), '--config.train.steps=many'),
     ((CONFIG, '--wrkdir=x'), "'wrkdir'. Did you mean: workdir"),
     (('--config=configs/digit.py',), 'no such file; did you mean configs/digits.py?'),
-    (('--config=README.md',), '--config=README.md'),
+    (('--config=README.md',), 'README.md, line'),
     ((), '--config is missing'),
   ],
   ids=['misspelt key', 'cut key', 'stray word', 'twice', 'value', 'type', 'flag', 'missing file',
