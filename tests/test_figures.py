@@ -149,7 +149,7 @@ def test_beta_zero_does_not_press_the_others_into_a_corner():
   axes = figure.axes[0]
   assert lines_by_label(axes)['2'].get_xdata()[0] == 5000.0
   assert axes.get_xlim()[1] < 150
-  assert '2 of 8 points outside the frame (β = 0, rate 5000 to 5000 nats)' in heading(figure)
+  assert '2 of 8 points outside the frame (β = 0, rate 5000 nats)' in heading(figure)
   near = figures.rate_distortion(grid(betas=(0.0, 0.5, 1.0, 4.0)))
   assert 'outside' not in heading(near)
   assert near.axes[0].get_xlim()[1] > 108

@@ -57,7 +57,8 @@ def test_inert_latents_have_the_posterior_of_the_prior_and_no_effect():
   model = networks.make_model(
     networks.MlpEncoder((9,), 'relu'), decoder((5,)), densities.bernoulli(), (5,)
   )
-  params = model.init(jax.random.key(0), mask)
+  # The inert weights start at 0: others in their place show that the mask itself holds.
+  params = jax.tree.map(lambda leaf: leaf + 0.1, model.init(jax.random.key(0), mask))
   posterior = model.encode(params, jnp.ones(5), mask)
   np.testing.assert_array_equal(posterior.loc[2:], 0)
   np.testing.assert_array_equal(posterior.scale[2:], 1)
@@ -66,6 +67,15 @@ def test_inert_latents_have_the_posterior_of_the_prior_and_no_effect():
   np.testing.assert_array_equal(
     model.decode(params, z, mask).mean(), model.decode(params, changed, mask).mean()
   )
+
+
+def test_what_is_over_is_cropped_evenly_on_both_sides():
+  """8x8 and 7x5 images have the same layers: the smaller output is the middle of the larger."""
+  mask, z = mask_of(2, 2), jnp.array([0.7, -1.2])
+  large, small = decoder((8, 8, 1), conv=True), decoder((7, 5, 1), conv=True)
+  params = large.init(jax.random.key(0), z, mask)
+  whole, middle = (net.apply(params, z, mask)[0] for net in (large, small))
+  np.testing.assert_array_equal(middle, whole[0:7, 1:6])
 
 
 @pytest.mark.parametrize('conv', [False, True])

@@ -90,6 +90,21 @@ def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
   assert_bit_equal(lane_of(until, 2)[:2], lane_of(dirty, 2)[:2])
 
 
+def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
+  """Another batch may be finite once more: a lane that has diverged does not come back."""
+  learner_of_lane = make_training().learner
+  stacked = lanes.stack([lanes.Point(1.0, 3, 0, 1e-3)], 3)
+  lane = jax.tree.map(lambda leaf: leaf[0], stacked)
+  state = learner_of_lane.init(lane)
+  frozen = state._replace(diverged_at=jnp.int32(4))
+  batch = images[:4] / 255.0
+  moved, _ = learner_of_lane.step(state, lane, batch, 9, True)
+  kept, _ = learner_of_lane.step(frozen, lane, batch, 9, True)
+  assert_bit_equal(jax.device_get(kept), jax.device_get(frozen))
+  kernels = [s.params['decoder']['params']['output']['kernel'] for s in (state, moved)]
+  assert not np.array_equal(*kernels)
+
+
 def test_a_lane_does_not_depend_on_its_slot(images):
   training = make_training()
   points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3), (0.1, 2, 2, 3e-3)]

@@ -59,11 +59,9 @@ def _set_limits(axes: Axes, cells: Sequence[points.Cell]) -> list[str]:
   if not hidden:
     return []
   betas = ', '.join(style.plain(beta) for beta in sorted({beta for beta, _ in hidden}))
-  rates = [cell.mean(_RATE) for cell in cells if cell[:2] in hidden]
-  return [
-    f'{len(hidden)} of {len(cells)} points outside the frame '
-    f'(β = {betas}, rate {style.nats(min(rates))} to {style.nats(max(rates))} nats)'
-  ]
+  rates = sorted(cell.mean(_RATE) for cell in cells if cell[:2] in hidden)
+  span = ' to '.join(style.nats(rate) for rate in sorted({rates[0], rates[-1]}))
+  return [f'{len(hidden)} of {len(cells)} points outside the frame (β = {betas}, rate {span} nats)']
 
 
 def _draw_elbo_lines(axes: Axes) -> None:
