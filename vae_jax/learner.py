@@ -6,6 +6,7 @@ the prior samples of the pictures. Noise is drawn with the latent axis first, so
 the same draws whatever the padding.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -65,6 +66,32 @@ def draw_noise(key: Array, batch_size: int, num_samples: int, latent_size: int) 
   return jnp.moveaxis(noise, 0, -1)
 
 
+def example_metrics(
+  model: networks.Model,
+  bound: bounds.Bound,
+  rate: bounds.Rate,
+  params: Any,
+  lane: Lane,
+  x: Array,
+  noise: Array,
+) -> tuple[Mapping[str, Array], Array]:
+  """Returns elbo, rate, distortion, objective [] of one example, and its posterior mean [Z].
+
+  Nats per example; training and evaluation both go through here. `noise` is [L, Z].
+  """
+  posterior = model.encode(params, x, lane.mask)
+  terms = bounds.elbo_terms(
+    posterior, lambda z: model.decode(params, z, lane.mask), x, noise, lane.mask
+  )
+  metrics = {
+    'elbo': bounds.beta_elbo(terms, 1.0, rate),
+    'rate': rate(terms),
+    'distortion': bounds.distortion(terms),
+    'objective': bound(terms, lane.beta),
+  }
+  return metrics, posterior.loc
+
+
 def make_learner(
   model: networks.Model,
   bound: bounds.Bound,
@@ -81,23 +108,8 @@ def make_learner(
     num_samples: L, in training and in `evaluate`.
     optimizer: learning rate [] -> gradient transformation.
   """
-
-  def example_metrics(
-    params: Any, lane: Lane, x: Array, noise: Array
-  ) -> tuple[Mapping[str, Array], Array]:
-    posterior = model.encode(params, x, lane.mask)
-    terms = bounds.elbo_terms(
-      posterior, lambda z: model.decode(params, z, lane.mask), x, noise, lane.mask
-    )
-    metrics = {
-      'elbo': bounds.beta_elbo(terms, 1.0, rate),
-      'rate': rate(terms),
-      'distortion': bounds.distortion(terms),
-      'objective': bound(terms, lane.beta),
-    }
-    return metrics, posterior.loc
-
-  batch_metrics = jax.vmap(example_metrics, in_axes=(None, None, 0, 0))
+  one_example = functools.partial(example_metrics, model, bound, rate)
+  batch_metrics = jax.vmap(one_example, in_axes=(None, None, 0, 0))
 
   def noise_for(key: Array, batch: Array, lane: Lane) -> Array:
     return draw_noise(key, batch.shape[0], num_samples, lane.mask.size)
