@@ -133,9 +133,9 @@ def read_config(holder: flags.FlagHolder) -> dict[str, Any]:
     path = pathlib.Path(filename.split(':')[0])
     if path.is_file():
       raise errors.InputError(f'--config={path}: {type(error).__name__}: {error}') from error
-    files = sorted(map(str, path.parent.glob('[a-z]*.py'))) or sorted(
+    candidates = sorted(map(str, path.parent.glob('[a-z]*.py'))) or sorted(
       glob.glob('configs/[a-z]*.py')
     )
-    near = difflib.get_close_matches(str(path), files, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(str(path), candidates, n=1, cutoff=0.0)
     hint = f'; did you mean {near[0]}?' if near else ''
     raise errors.InputError(f'--config={path}: no such file{hint}') from error

@@ -51,7 +51,7 @@ def _orbax_errors(directory: os.PathLike | str) -> Iterator[None]:
   with files.storage_errors(directory):
     try:
       yield
-    except Exception as error:
+    except Exception as error:  # tensorstore has no class for what the disk refuses
       for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
         if os.strerror(code) in str(error):
           raise errors.StorageError(f'cannot write {directory}: {os.strerror(code)}') from error

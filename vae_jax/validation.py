@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vae_jax import errors, lanes, networks, optimizers
+from vae_jax import data, errors, lanes, networks, optimizers
 
 Check = Callable[[str, Any], None]
 
@@ -94,7 +94,7 @@ CHECKS: Mapping[str, Check] = {
   'data.crop': _SIZE,
   'data.pad': _SIZE,
   'data.scale_to_unit': _flag,
-  'data.binarize': _choice('none', 'dynamic', 'static', 'threshold'),
+  'data.binarize': _choice(*data.BINARIZE),
   'data.seed': _whole(0),
   'likelihood.name': _choice('bernoulli', 'gaussian'),
   'likelihood.scale': _choice('fixed', 'shared', 'per_pixel'),

@@ -93,7 +93,7 @@ class Tracker:
     """Acts on W&B; the first exception is a warning and the end of tracking there."""
     try:
       act()
-    except Exception as error:
+    except Exception as error:  # W&B is a copy: nothing of it may end a training run
       if self._wandb_works:
         _warn(error)
       self._wandb_works = False
@@ -145,7 +145,7 @@ def _prepare_wandb(
   runs = wandb_runs.WandbRuns(directory, settings, sweep_hash)
   try:
     return runs, runs.prepare(last_step)
-  except Exception as error:
+  except Exception as error:  # W&B is a copy: nothing of it may end a training run
     _warn(error)
     return None, last_step
 
