@@ -1,7 +1,6 @@
-"""Likelihoods, posterior and prior, on distrax; one example, no keys.
+"""Likelihoods p(x | z) on distrax; one example, no keys.
 
-Every density is a distrax distribution over one example, so that `log_prob` is in nats per example.
-The closed-form KL(q || p) of two factorised Gaussians is distrax's own.
+Every likelihood is a distrax distribution over one example, so that `log_prob` is in nats.
 """
 
 from collections.abc import Callable
@@ -95,21 +94,3 @@ def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> L
   num_shared = 1 if scale == 'shared' else 0
   output_of_mean = logit_of_mean if mean == 'sigmoid' else jnp.asarray
   return Likelihood('gaussian', ('unit', 'real'), num_heads, num_shared, make, output_of_mean)
-
-
-# Beyond exp(+-40) a float32 neither resolves a scale beside a mean nor holds its square.
-_MAX_LOG_SCALE = 40.0
-
-
-def diagonal_gaussian(loc: Array, log_scale: Array) -> distrax.Normal:
-  """q(z | x) = N(z; loc, diag(exp(log_scale)^2)), one factor per latent: log_prob is [Z].
-
-  Kept factorised so that a lane's mask can drop its inert latents before the sum. log_scale is
-  clipped to +-40, which keeps the KL finite when nothing holds the scale (beta = 0).
-  """
-  return distrax.Normal(loc, jnp.exp(jnp.clip(log_scale, -_MAX_LOG_SCALE, _MAX_LOG_SCALE)))
-
-
-def standard_normal(latent_size: int) -> distrax.Normal:
-  """p(z) = N(z; 0, I), one factor per latent: log_prob is [Z]."""
-  return distrax.Normal(jnp.zeros(latent_size), jnp.ones(latent_size))
