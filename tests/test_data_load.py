@@ -261,7 +261,7 @@ def test_sha256_is_that_of_the_decoded_arrays(npz):
     ),
     ({'name': 'npy', 'path': ''}, ["data.name='npy'", "did you mean 'npz'?"]),
     ({'name': 'DIGITS', 'path': ''}, ["data.name='DIGITS'", "did you mean 'digits'?"]),
-    ({'name': '../x', 'path': ''}, ["data.name='../x'", 'valid are digits, npz']),
+    ({'name': '../x', 'path': ''}, ["data.name='../x'", 'valid are digits, shapes, npz']),
   ],
 )
 def test_bad_input_is_one_line_that_names_the_key(refused, changes, parts):

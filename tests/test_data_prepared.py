@@ -3,8 +3,6 @@
 Most tests write a tiny data set in TFDS's own format; the last ones read real data, if there is.
 """
 
-import io
-import json
 import logging
 import os
 import pathlib
@@ -12,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from tfds_files import IMAGES, write_prepared
 
 from vae_jax import data, errors
 from vae_jax.data import cache, records
@@ -24,68 +22,9 @@ needs_mnist = pytest.mark.skipif(
   'tfds build mnist --file_format=array_record, or set TFDS_DATA_DIR',
 )
 
-IMAGES = {
-  'train': np.random.default_rng(0).integers(0, 256, (9, 4, 3, 1), dtype=np.uint8),
-  'test': np.random.default_rng(1).integers(0, 256, (5, 4, 3, 1), dtype=np.uint8),
-}
-
 
 def load(name='tiny', train_split='train', test_split='test', path=''):
   return data.load(name, path, train_split, test_split, (), (), False, 'none', 0)
-
-
-def png_record(image):
-  """Returns one image as TFDS stores it: a PNG inside a tf.train.Example, beside its label."""
-  from tensorflow_datasets.proto import tf_example_pb2
-
-  buffer = io.BytesIO()
-  Image.fromarray(image[..., 0]).save(buffer, format='png')
-  example = tf_example_pb2.Example()
-  example.features.feature['image'].bytes_list.value.append(buffer.getvalue())
-  example.features.feature['label'].int64_list.value.append(3)
-  return example.SerializeToString()
-
-
-def write_prepared(root, name='tiny', version='1.0.0', images=None, feature='image', shape=None):
-  """Writes a data set as `tfds build --file_format=array_record` does; returns its directory."""
-  from array_record.python import array_record_module
-
-  images = IMAGES if images is None else images
-  directory = root / name / version
-  directory.mkdir(parents=True)
-  for split, values in images.items():
-    path = directory / f'{name}-{split}.array_record-00000-of-00001'
-    writer = array_record_module.ArrayRecordWriter(str(path), 'group_size:1')
-    for image in values:
-      writer.write(png_record(image))
-    writer.close()
-  splits = [
-    {
-      'filepathTemplate': '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}',
-      'name': split,
-      'numBytes': '1',
-      'shardLengths': [str(len(values))],
-    }
-    for split, values in images.items()
-  ]
-  info = {'fileFormat': 'array_record', 'name': name, 'splits': splits, 'version': version}
-  (directory / 'dataset_info.json').write_text(json.dumps(info))
-  features = 'tensorflow_datasets.core.features.'
-  dimensions = [str(size) for size in shape or IMAGES['train'].shape[1:]]
-  image = {
-    'image': {'dtype': 'uint8', 'shape': {'dimensions': dimensions}},
-    'pythonClassName': features + 'image_feature.Image',
-  }
-  label = {
-    'classLabel': {'numClasses': '10'},
-    'pythonClassName': features + 'class_label_feature.ClassLabel',
-  }
-  tree = {
-    'featuresDict': {'features': {feature: image, 'label': label}},
-    'pythonClassName': features + 'features_dict.FeaturesDict',
-  }
-  (directory / 'features.json').write_text(json.dumps(tree))
-  return directory
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Decoded splits as verified .npy files, so that a data set is decoded once.
 
+A file holds the images and after them, where the data set has them, the factors of its examples.
 A file is named <name>-<version>-<split>-<source>-<sha256>.npy: `source` is the fingerprint of the
 prepared files it was decoded from, so data prepared anew is decoded anew; `sha256` is that of the
 file's own bytes, checked at each load. What fails the check is removed and decoded again.
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_jax import files
+from vae_jax.data import sources
 
 _NAME = re.compile(
   r'(?P<name>.+)-(?P<version>\d+\.\d+\.\d+)-(?P<split>.+)'
@@ -52,8 +54,8 @@ def entries(name: str) -> list[Entry]:
 
 
 def fetch(
-  name: str, version: str, split: str, source: str | None, decode: Callable[[], np.ndarray]
-) -> np.ndarray:
+  name: str, version: str, split: str, source: str | None, decode: Callable[[], sources.Examples]
+) -> sources.Examples:
   """Returns a split from the cache, or decodes it and caches it.
 
   Args:
@@ -65,42 +67,53 @@ def fetch(
   """
   for entry in entries(name):
     if (entry.version, entry.split) == (version, split) and source in (None, entry.source):
-      array = _verified(entry)
-      if array is not None:
-        return array
-  array = np.ascontiguousarray(decode())
+      examples = _verified(entry)
+      if examples is not None:
+        return examples
+  examples = decode()
   try:
-    _store(array, name, version, split, source)
+    _store(examples, name, version, split, source)
   except OSError as error:
     _warn_once(f'no cache of decoded data in {directory()} ({error}); going on without it')
-  return array
+  return examples
 
 
-def _verified(entry: Entry) -> np.ndarray | None:
-  """Returns the array of an entry, or None: damaged (and then removed), or gone meanwhile."""
+def _verified(entry: Entry) -> sources.Examples | None:
+  """Returns what an entry holds, or None: damaged (and then removed), or gone meanwhile."""
   try:
     if files.sha256_of_file(entry.path) == entry.sha256:
-      return np.load(entry.path, allow_pickle=False)
+      with open(entry.path, 'rb') as file:
+        images = np.load(file, allow_pickle=False)
+        at_end = file.tell() == entry.path.stat().st_size
+        return sources.Examples(images, None if at_end else np.load(file, allow_pickle=False))
     entry.path.unlink(missing_ok=True)
   except OSError:
     pass  # another process replaced it, or it cannot be read: decode instead
   return None
 
 
-def _store(array: np.ndarray, name: str, version: str, split: str, source: str) -> None:
-  buffer = io.BytesIO()
-  np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(array))
-  digest = hashlib.sha256(buffer.getvalue())
-  digest.update(array)
+def _store(examples: sources.Examples, name: str, version: str, split: str, source: str) -> None:
+  parts = [part for array in examples if array is not None for part in _npy(array)]
+  digest = hashlib.sha256()
+  for part in parts:
+    digest.update(part)
   folder = directory()
   folder.mkdir(mode=0o700, parents=True, exist_ok=True)
   path = folder / f'{name}-{version}-{split}-{source}-{digest.hexdigest()}.npy'
   with files.atomic_path(path) as temporary, open(temporary, 'wb') as file:
-    file.write(buffer.getvalue())
-    file.write(array)
+    for part in parts:
+      file.write(part)
   for entry in entries(name):  # what was decoded from files that are prepared no longer
     if (entry.version, entry.split) == (version, split) and entry.path != path:
       entry.path.unlink(missing_ok=True)
+
+
+def _npy(array: np.ndarray) -> tuple[bytes, np.ndarray]:
+  """Returns the header and the content of an .npy file."""
+  array = np.ascontiguousarray(array)
+  buffer = io.BytesIO()
+  np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(array))
+  return buffer.getvalue(), array
 
 
 @functools.cache

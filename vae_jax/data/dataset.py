@@ -9,11 +9,25 @@ import numpy as np
 from vae_jax import errors
 from vae_jax.data import prepared, sources, splits, transforms
 
-DATASETS = ('digits', 'npz')  # any other name is a data set of TFDS
+DATASETS = ('digits', 'shapes', 'npz')  # any other name is a data set of TFDS
 BINARIZE = ('none', 'dynamic', 'static', 'threshold')
 
 # The fixed draws of one data seed.
 _TRAIN, _TEST = 0, 1
+
+
+class Factors(NamedTuple):
+  """The known factors of variation, one row for each example in the order of the images.
+
+  Attributes:
+    names: of the F factors, for instance 'shape', 'scale', 'orientation', 'x', 'y'.
+    train: [n, F], int32: the index of each factor's value.
+    test: [m, F], int32.
+  """
+
+  names: tuple[str, ...]
+  train: np.ndarray
+  test: np.ndarray
 
 
 class Dataset(NamedTuple):
@@ -22,7 +36,8 @@ class Dataset(NamedTuple):
   Attributes:
     name: of the data set.
     version: of the data set.
-    sha256: of the decoded arrays of the splits that are used, before slicing and transformations.
+    sha256: of the decoded arrays of the splits that are used, images and factors, before slicing
+      and transformations.
     support: of the values that the model sees: 'binary' (0 or 1), 'unit' ([0, 1]), 'uint8'
       (0, 1, ..., 255) or 'real'.
     train: [n, *event] as it lies on the device, uint8 or float32; the event is [H, W, C] or [D].
@@ -32,6 +47,7 @@ class Dataset(NamedTuple):
       draw from the seed, otherwise `train` itself.
     scale: the model sees train / scale; 255 for uint8 that is scaled to [0, 1], otherwise 1.
     dynamic: train batches are binarised anew at each step.
+    factors: of train and test, where the data set knows them ('shapes', dsprites); None elsewhere.
   """
 
   name: str
@@ -43,6 +59,7 @@ class Dataset(NamedTuple):
   train_fixed: np.ndarray
   scale: float
   dynamic: bool
+  factors: Factors | None
 
   @property
   def fixed_scale(self) -> float:
@@ -67,7 +84,7 @@ def load(
   """Returns a data set. The arguments are the keys of `data` in a config.
 
   Args:
-    name: 'digits', 'npz', or a TFDS data set NAME[/CONFIG][:VERSION].
+    name: 'digits', 'shapes', 'npz', or a TFDS data set NAME[/CONFIG][:VERSION].
     path: the .npz file of 'npz'; '' for the others.
     train_split: split expression, for instance 'train[:80%]' or 'train+validation'.
     test_split: split expression.
@@ -84,17 +101,18 @@ def load(
   """
   _check_choices(name, path, binarize, seed)
   source = _open(name, path)
-  train_terms = splits.parse(train_split, 'data.train_split', source)
-  test_terms = splits.parse(test_split, 'data.test_split', source)
-  arrays = _read(source, {term.split for term in train_terms + test_terms})
-  sha256 = _sha256(arrays)
-  support = transforms.declared_support(arrays.values())
+  train_part = splits.parse(train_split, 'data.train_split', source)
+  test_part = splits.parse(test_split, 'data.test_split', source)
+  images, factors = _read(source, train_part.names | test_part.names)
+  support = transforms.declared_support(images.values())
   _check_support(support, source.where, scale_to_unit, binarize)
+  sha256 = _sha256(images, factors)
   if support == 'binary':
-    arrays = {split: array.astype(np.uint8, copy=False) for split, array in arrays.items()}
-  train = splits.take(train_terms, arrays, 'data.train_split', train_split)
-  test = splits.take(test_terms, arrays, 'data.test_split', test_split)
-  train, test = (transforms.pad(transforms.crop(images, crop), pad) for images in (train, test))
+    images = {split: array.astype(np.uint8, copy=False) for split, array in images.items()}
+  train, test = (
+    transforms.pad(transforms.crop(splits.take(part, images), crop), pad)
+    for part in (train_part, test_part)
+  )
   scale = 255.0 if support == 'uint8' and (scale_to_unit or binarize != 'none') else 1.0
   dataset = Dataset(
     name=source.name,
@@ -106,6 +124,7 @@ def load(
     train_fixed=train,
     scale=scale,
     dynamic=False,
+    factors=_factors(factors, train_part, test_part),
   )
   return dataset if binarize == 'none' else _binarize(dataset, binarize, seed)
 
@@ -127,30 +146,51 @@ def _check_choices(name: str, path: str, binarize: str, seed: int) -> None:
 def _open(name: str, path: str) -> sources.Source:
   if name == 'digits':
     return sources.open_digits()
+  if name == 'shapes':
+    return sources.open_shapes()
   return sources.open_npz(path) if name == 'npz' else prepared.open_prepared(name, DATASETS)
 
 
-def _read(source: sources.Source, names: set[str]) -> dict[str, np.ndarray]:
-  """Returns the canonical arrays of whole splits.
+def _read(
+  source: sources.Source, names: set[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+  """Returns the canonical images of whole splits, and the factors of those that have them.
 
   Raises:
     InputError: they cannot be used together.
   """
-  arrays = {}
+  images, factors = {}, {}
   for split in sorted(names):
-    arrays[split] = transforms.canonical(source.read(split), f'{source.where}, {split!r}')
-  kinds = {split: f'{a.dtype} {list(a.shape[1:])}' for split, a in arrays.items()}
+    examples = source.read(split)
+    images[split] = transforms.canonical(examples.images, f'{source.where}, {split!r}')
+    if examples.factors is not None:
+      factors[split] = examples.factors
+  kinds = {split: f'{a.dtype} {list(a.shape[1:])}' for split, a in images.items()}
   if len(set(kinds.values())) > 1:
     found = ', '.join(f'{split!r} {kind}' for split, kind in kinds.items())
     raise errors.InputError(
       f'{source.where}: data.train_split and data.test_split differ in type or shape ({found}); '
       'use splits of one type and shape'
     )
-  return arrays
+  return images, factors
 
 
-def _sha256(arrays: Mapping[str, np.ndarray]) -> str:
-  lines = [f'{split} {transforms.array_sha256(array)}' for split, array in arrays.items()]
+def _factors(
+  factors: Mapping[str, np.ndarray], train_part: splits.Expression, test_part: splits.Expression
+) -> Factors | None:
+  """Returns the factors of train and test, where the data set knows both."""
+  if not factors.keys() >= train_part.names | test_part.names:
+    return None
+  train, test = (splits.take(part, factors) for part in (train_part, test_part))  # [n], [m]
+  names = train.dtype.names
+  columns = [np.stack([part[name] for name in names], axis=1) for part in (train, test)]
+  return Factors(names, *columns)
+
+
+def _sha256(images: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray]) -> str:
+  lines = [f'{split} {transforms.array_sha256(array)}' for split, array in images.items()]
+  for split, array in factors.items():
+    lines.append(f'{split} {array.dtype.names} {transforms.array_sha256(array)}')
   return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 

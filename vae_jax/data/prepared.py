@@ -8,8 +8,6 @@ import os
 import pathlib
 import re
 
-import numpy as np
-
 from vae_jax import errors
 from vae_jax.data import cache, records, sources
 
@@ -41,12 +39,12 @@ def open_prepared(name: str, other_names: tuple[str, ...]) -> sources.Source:
   version = version or versions[-1]
   directory = _data_directory() / base / version
 
-  def read(split: str) -> np.ndarray:
+  def read(split: str) -> sources.Examples:
     return cache.fetch(
       _cache_name(base),
       version,
       split,
-      records.fingerprint(directory, split),
+      records.fingerprint(directory, base, split),
       lambda: records.decode(directory, base, split),
     )
 
@@ -80,10 +78,10 @@ def _open_cached(base: str, version: str | None, other_names: tuple[str, ...]) -
     raise _not_prepared(base, other_names)
   version = entries[0].version
 
-  def refuse() -> np.ndarray:  # what was cached is damaged, and there is nothing to decode
+  def refuse() -> sources.Examples:  # what was cached is damaged, and there is nothing to decode
     raise _not_prepared(base, other_names)
 
-  def read(split: str) -> np.ndarray:
+  def read(split: str) -> sources.Examples:
     return cache.fetch(_cache_name(base), version, split, None, refuse)
 
   splits = tuple(sorted({entry.split for entry in entries}))

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from vae_jax import errors, files
-from vae_jax.data import transforms
+from vae_jax.data import sources, transforms
 
 _BATCH = 2048  # records in memory at a time
+_FACTOR = 'label_'  # how TFDS begins the name of a factor: dsprites, shapes3d, smallnorb
 
 # First digits of transforms.array_sha256 of decoded splits. TFDS has been seen to prepare
 # fashion_mnist with the images of mnist: their archives have the same file names, and one download
@@ -42,25 +43,54 @@ def split_names(directory: pathlib.Path, name: str) -> tuple[str, ...]:
     InputError: it is prepared in a format that needs TensorFlow.
   """
   path = directory / 'dataset_info.json'
-  command = f'`{build_command(name)} --overwrite`'
-  try:
+  with _damaged_description(path, name):
     description = json.loads(path.read_text(encoding='utf-8'))
     names = tuple(split['name'] for split in description['splits'])
     file_format = description.get('fileFormat', 'tfrecord')
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise errors.DamagedError(f'{path} is damaged; run {command}') from error
   if file_format != 'array_record':
     raise errors.InputError(
       f'data.name={name!r} is prepared in {directory} as {file_format}; valid is array_record: '
-      f'run {command}'
+      f'run `{build_command(name)} --overwrite`'
     )
   return names
 
 
-def fingerprint(directory: pathlib.Path, split: str) -> str:
-  """Returns 16 hexadecimal digits that change with the prepared files of a split."""
+def _factor_features(directory: pathlib.Path, name: str) -> list[str]:
+  """Returns the features of a data set that are known factors: those of `label_*`, if several.
+
+  Raises:
+    DamagedError: its description cannot be read.
+  """
+  path = directory / 'features.json'
+  if not path.is_file():
+    return []  # `decode` says what is wrong
+  with _damaged_description(path, name):
+    description = json.loads(path.read_text(encoding='utf-8'))
+    features = description.get('featuresDict', {}).get('features', {})
+    labels = [key for key, kind in features.items() if 'classLabel' in kind]
+  found = sorted(key for key in labels if key.startswith(_FACTOR))
+  return found if len(found) > 1 else []
+
+
+@contextlib.contextmanager
+def _damaged_description(path: pathlib.Path, name: str) -> Iterator[None]:
+  try:
+    yield
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise errors.DamagedError(
+      f'{path} is damaged; run `{build_command(name)} --overwrite`'
+    ) from error
+
+
+def fingerprint(directory: pathlib.Path, name: str, split: str) -> str:
+  """Returns 16 hexadecimal digits that change with the prepared files of a split.
+
+  Raises:
+    DamagedError: its description cannot be read.
+  """
   paths = [directory / 'features.json', *_record_files(directory, split)]
   sums = [f'{path.name} {files.sha256_of_file(path)}' for path in paths if path.is_file()]
+  sums += _factor_features(directory, name)  # what was cached without its factors is decoded anew
   return hashlib.sha256('\n'.join(sums).encode()).hexdigest()[:16]
 
 
@@ -68,8 +98,8 @@ def _record_files(directory: pathlib.Path, split: str) -> list[pathlib.Path]:
   return sorted(directory.glob(f'*-{split}.array_record*'))
 
 
-def decode(directory: pathlib.Path, name: str, split: str) -> np.ndarray:
-  """Returns the images of a split, [n, *event].
+def decode(directory: pathlib.Path, name: str, split: str) -> sources.Examples:
+  """Returns the examples of a split: images [n, *event], and factors where it has several labels.
 
   Args:
     directory: of the prepared data set; its last part is the version.
@@ -84,7 +114,7 @@ def decode(directory: pathlib.Path, name: str, split: str) -> np.ndarray:
   place = f'{paths[0] if len(paths) == 1 else directory} (split {split!r})'
   try:
     with _quiet_absl():
-      images = _read_images(directory, name, split)
+      examples = _read_examples(directory, name, split)
   except (errors.InputError, ImportError, AttributeError, NameError, TypeError, MemoryError):
     raise  # the data are not at fault
   except Exception as error:  # TFDS, protobuf, Riegeli and Pillow share no class of error
@@ -93,34 +123,39 @@ def decode(directory: pathlib.Path, name: str, split: str) -> np.ndarray:
       f'{place} cannot be read: {reason}; run `{build_command(name)} --overwrite`'
     ) from error
   published = _PUBLISHED.get((name, directory.name, split))
-  found = transforms.array_sha256(images)
+  found = transforms.array_sha256(examples.images)
   if published and not found.startswith(published):
     raise errors.DamagedError(
       f'{place} does not hold the published images of {name} (sha256 {found[:16]}, not '
       f'{published}); remove the downloads of TFDS, then run `{build_command(name)} --overwrite`'
     )
-  return images
+  return examples
 
 
-def _read_images(directory: pathlib.Path, name: str, split: str) -> np.ndarray:
-  """Returns the decoded images of a split; any error of the libraries below passes through."""
+def _read_examples(directory: pathlib.Path, name: str, split: str) -> sources.Examples:
+  """Returns the decoded examples of a split; any error of the libraries below passes through."""
   import tensorflow_datasets as tfds
 
   builder = tfds.builder_from_directory(directory)
   image = _image_feature(builder.info.features, name)
-  # Only this feature is parsed and decoded, whatever else a record holds.
-  parser = tfds.features.FeaturesDict({'image': image})
+  labels = _factor_features(directory, name)
+  # Only these features are parsed and decoded, whatever else a record holds.
+  wanted = {label: builder.info.features[label] for label in labels}
+  parser = tfds.features.FeaturesDict({'image': image} | wanted)
   source = builder.as_data_source(
     split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
   )
   count = len(source)
   logging.getLogger(__name__).info('decoding %s %s (%s images), once', name, split, f'{count:,}')
   images = np.empty((count, *image.shape), image.np_dtype)
+  factors = np.empty(count, [(label.removeprefix(_FACTOR), np.int32) for label in labels])
   for start in range(0, count, _BATCH):
     records = source.__getitems__(range(start, min(start + _BATCH, count)))
     for index, record in enumerate(records, start):
-      images[index] = parser.deserialize_example_np(record)['image']
-  return images
+      example = parser.deserialize_example_np(record)
+      images[index] = example['image']
+      factors[index] = tuple(example[label] for label in labels)
+  return sources.Examples(images, factors if labels else None)
 
 
 def _image_feature(features, name: str):

@@ -10,6 +10,19 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_jax import errors
+from vae_jax.data import shapes
+
+
+class Examples(NamedTuple):
+  """What a source reads of one split.
+
+  Attributes:
+    images: [n, ...] as decoded.
+    factors: [n], one int32 field for each known factor, the index of its value; None without.
+  """
+
+  images: np.ndarray
+  factors: np.ndarray | None = None
 
 
 class Source(NamedTuple):
@@ -20,14 +33,14 @@ class Source(NamedTuple):
     version: of the data set.
     where: the config key and value that point here, for messages: "data.name='mnist'".
     splits: names of the splits, in their own order.
-    read: split name -> array [n, ...] as decoded.
+    read: split name -> its examples.
   """
 
   name: str
   version: str
   where: str
   splits: tuple[str, ...]
-  read: Callable[[str], np.ndarray]
+  read: Callable[[str], Examples]
 
 
 def nearest(value: str, options: Iterable[str]) -> str:
@@ -42,15 +55,24 @@ def open_digits() -> Source:
   Every fifth image is a test image (359), the others are for training (1,438).
   """
 
-  def read(split: str) -> np.ndarray:
+  def read(split: str) -> Examples:
     from sklearn import datasets
 
     images = datasets.load_digits().images.astype(np.float32) / 16  # [1797, 8, 8]
     test = np.s_[4::5]
-    return images[test] if split == 'test' else np.delete(images, test, axis=0)
+    return Examples(images[test] if split == 'test' else np.delete(images, test, axis=0))
 
   # The images have not changed since scikit-learn has them; Dataset.sha256 would tell.
   return Source('digits', 'sklearn-optdigits', "data.name='digits'", ('train', 'test'), read)
+
+
+def open_shapes() -> Source:
+  """Returns drawn shapes with known factors: 3,840 images [32, 32, 1], 768 of them for the test."""
+
+  def read(split: str) -> Examples:
+    return Examples(*shapes.read(split))
+
+  return Source('shapes', shapes.VERSION, "data.name='shapes'", ('train', 'test'), read)
 
 
 def open_npz(path: str) -> Source:
@@ -78,7 +100,11 @@ def open_npz(path: str) -> Source:
       splits = tuple(archive.files)
   except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
     raise errors.DamagedError(f'{file} is damaged: {_one_line(error)}') from error
-  return Source('npz', file.name, where, splits, lambda split: _read_npz(file, split, where))
+
+  def read(split: str) -> Examples:
+    return Examples(_read_npz(file, split, where))
+
+  return Source('npz', file.name, where, splits, read)
 
 
 def _read_npz(file: pathlib.Path, split: str, where: str) -> np.ndarray:

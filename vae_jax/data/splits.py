@@ -1,7 +1,7 @@
 """Split expressions, one syntax for all sources: 'train', 'images[:80%]', 'train+test[100:]'."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,45 +20,56 @@ class Term(NamedTuple):
   stop: str | None
 
 
-def parse(expression: str, key: str, source: sources.Source) -> list[Term]:
-  """Returns the terms of a split expression.
+class Expression(NamedTuple):
+  """A parsed split expression: the concatenation of its terms; key and text are for messages."""
+
+  key: str
+  text: str
+  terms: tuple[Term, ...]
+
+  @property
+  def names(self) -> set[str]:
+    """The named splits that it takes from."""
+    return {term.split for term in self.terms}
+
+
+def parse(text: str, key: str, source: sources.Source) -> Expression:
+  """Returns a split expression that fits a source.
 
   Args:
-    expression: for instance 'train[:90%]+extra'.
-    key: the config key that holds it, for messages.
+    text: for instance 'train[:90%]+extra'.
+    key: the config key that holds it.
     source: the data set.
 
   Raises:
     InputError: the syntax is wrong, or the source has no such split.
   """
-  where = f'{key}={expression!r}'
-  matches = [_TERM.fullmatch(term) for term in expression.split('+')]
+  where = f'{key}={text!r}'
+  matches = [_TERM.fullmatch(term) for term in text.split('+')]
   if None in matches:
     raise errors.InputError(
       f"{where} is not a split; valid are 'train', 'train[:1600]', 'train[80%:]', 'train+test'"
     )
-  terms = [Term(*match.groups()) for match in matches]
+  terms = tuple(Term(*match.groups()) for match in matches)
   for term in terms:
     if term.split not in source.splits:
       raise errors.InputError(
         f'{where}: {source.where} has no split {term.split!r}, only '
         f'{", ".join(source.splits) or "none"}{sources.nearest(term.split, source.splits)}'
       )
-  return terms
+  return Expression(key, text, terms)
 
 
-def take(
-  terms: Sequence[Term], arrays: Mapping[str, np.ndarray], key: str, expression: str
-) -> np.ndarray:
-  """Returns the examples [n, *event] of a split expression; a view where it is one slice.
+def take(expression: Expression, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+  """Returns what an expression takes of arrays [n, ...], by split; a view where it is one slice.
 
   Raises:
     InputError: a bound lies outside the split, or a slice is empty.
   """
   parts = []
-  for term in terms:
+  for term in expression.terms:
     size = len(arrays[term.split])
-    where = f'{key}={expression!r}: split {term.split!r} has {size:,} examples'
+    where = f'{expression.key}={expression.text!r}: split {term.split!r} has {size:,} examples'
     start, stop = _bound(term.start, 0, size, where), _bound(term.stop, size, size, where)
     if start >= stop:
       raise errors.InputError(f'{where}, and the slice {start}:{stop} of it is empty')
