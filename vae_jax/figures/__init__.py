@@ -3,17 +3,24 @@
   rate_distortion    the test set's distortion over its rate, one line per latent size
   elbo_heatmap       test ELBO, beta x latent size
   learning_curves    test and batch ELBO over the optimiser steps, one panel per latent size
+  loss_curves        training loss at steps that are powers of two, both axes logarithmic
+  latents            rate of each latent, largest first, one panel per latent size
+  nll_curve          importance-weighted bound over the number of samples
   reconstructions    test images and their reconstructions, one row per lane
   samples            images decoded from the prior, one row per lane
+  traversals         images along the two most used latents of the best lanes
 
 A lane is a row of results.csv as a dict: {'beta': 1.0, 'latent_size': 8, 'test/elbo': -98.7, ...},
-with None where there is no value. Each function returns a matplotlib Figure, or None when no lane
-has what it shows; `save` writes one and `draw_all` draws all of a workdir. Everything is in nats
-per example.
+with None where there is no value; its hyperparameters are the columns between `step` and
+`beta_normalised`. Lanes that differ in their seed alone are drawn as their mean. Each function
+returns a matplotlib Figure, or None when no lane has what it shows; `save` writes one and
+`draw_all` draws all of a workdir. Everything is in nats per example.
 """
 
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,34 +28,43 @@ from matplotlib.figure import Figure
 from vae_jax import errors, files, tracking
 from vae_jax.figures.curves import learning_curves
 from vae_jax.figures.heatmap import elbo_heatmap
+from vae_jax.figures.importance import nll_curve
+from vae_jax.figures.latent_rates import latents
+from vae_jax.figures.losses import loss_curves
 from vae_jax.figures.pictures import image_grid, reconstructions, samples
 from vae_jax.figures.style import save
 from vae_jax.figures.tradeoff import rate_distortion
+from vae_jax.figures.traversal import traversals
 
 __all__ = [
   'draw_all',
   'elbo_heatmap',
   'image_grid',
+  'latents',
   'learning_curves',
+  'loss_curves',
+  'nll_curve',
   'rate_distortion',
   'reconstructions',
   'samples',
   'save',
+  'traversals',
 ]
 
 
 def draw_all(workdir: pathlib.Path | str) -> list[pathlib.Path]:
   """Draws every picture that the files of a workdir allow into WORKDIR/figures/*.png.
 
-  Reads results.csv, metrics.jsonl, images.npz and the study's name in config.json; a picture whose
-  file is absent, or that no lane has values for, is left out. Each picture is whole or absent;
-  without results.csv nothing is written, not even the folder.
+  Reads results.csv, metrics.jsonl, latents.csv, nll_curve.csv, images.npz and, of config.json, the
+  study's name and train.log_powers_of_two (loss_curves is drawn only where that is true). A picture
+  whose file is absent, or that no lane has values for, is left out. Each picture is whole or
+  absent; without results.csv nothing is written, not even the folder.
 
   Returns:
     the paths written, in a fixed order.
 
   Raises:
-    DamagedError: images.npz cannot be read, or holds another number of lanes than results.csv.
+    DamagedError: images.npz or a table cannot be read, or belongs to other lanes than results.csv.
     StorageError: no space left, or the place cannot be written.
   """
   workdir = pathlib.Path(workdir)
@@ -63,41 +79,80 @@ def draw_all(workdir: pathlib.Path | str) -> list[pathlib.Path]:
 
 def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   """Returns the pictures by name; None where no lane has what it shows."""
-  metrics, images = workdir / 'metrics.jsonl', workdir / 'images.npz'
   rows = tracking.read_results(workdir / 'results.csv')
-  study = _study(workdir)
+  if not rows:
+    return {}
+  config = _config(workdir)
+  study = str(config.get('study') or workdir.resolve().name)
   drawn = {
     'rate_distortion': rate_distortion(rows, study),
     'elbo_heatmap': elbo_heatmap(rows, study),
   }
-  if metrics.exists():
-    drawn['learning_curves'] = learning_curves(tracking.read_metrics(metrics), rows, study)
-  if images.exists():
-    arrays = _read_images(images, len(rows))
-    drawn['reconstructions'] = reconstructions(
-      arrays['originals'], arrays['reconstructions'], rows, study=study
-    )
-    drawn['samples'] = samples(arrays['samples'], rows, study=study)
+  if (workdir / 'metrics.jsonl').exists():
+    metrics = tracking.read_metrics(workdir / 'metrics.jsonl')
+    drawn['learning_curves'] = learning_curves(metrics, rows, study)
+    if config.get('train', {}).get('log_powers_of_two'):
+      drawn['loss_curves'] = loss_curves(metrics, rows, study)
+  for name, columns, draw in (
+    ('latents', tracking.LATENT_COLUMNS, latents),
+    ('nll_curve', tracking.NLL_CURVE_COLUMNS, nll_curve),
+  ):
+    if (path := workdir / f'{name}.csv').exists():
+      drawn[name] = draw(_read_table(path, columns, rows), rows, study)
+  if (workdir / 'images.npz').exists():
+    drawn |= _draw_images(_read_images(workdir / 'images.npz', len(rows)), rows, study)
   return drawn
 
 
-def _study(workdir: pathlib.Path) -> str:
-  """Returns the study's name: as config.json has it, else that of the directory."""
+def _draw_images(
+  images: Mapping[str, np.ndarray], rows: Sequence[Mapping], study: str
+) -> dict[str, Figure | None]:
+  """Returns the pictures made of images; those of an older run have no traversals."""
+  originals, made = images['originals'], images['reconstructions']
+  drawn = {
+    'reconstructions': reconstructions(originals, made, rows, study=study),
+    'samples': samples(images['samples'], rows, study=study),
+  }
+  if 'traversals' in images:
+    drawn['traversals'] = traversals(images['traversals'], rows, study)
+  return drawn
+
+
+def _config(workdir: pathlib.Path) -> dict[str, Any]:
+  """Returns config.json, empty where there is none."""
   path = workdir / 'config.json'
-  config = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-  return str(config.get('study') or workdir.resolve().name)
+  return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+
+
+def _read_table(
+  path: pathlib.Path, columns: Sequence[str], rows: Sequence[Mapping]
+) -> list[dict[str, Any]]:
+  """Returns a table of the lanes in `rows`."""
+  table = tracking.read_table(path, columns)
+  names = {row['lane']: row['name'] for row in rows}
+  for line in table:
+    if names.get(line['lane']) != line['name']:
+      raise errors.DamagedError(
+        f'{path}: lane {line["lane"]} is {line["name"]}, which results.csv does not have'
+      )
+  return table
 
 
 def _read_images(path: pathlib.Path, num_lanes: int) -> dict[str, np.ndarray]:
-  """Returns originals [n, H, W, C], reconstructions [G, n, H, W, C] and samples [G, m, H, W, C]."""
+  """Returns originals [n, H, W, C], reconstructions [G, n, H, W, C], samples [G, m, H, W, C].
+
+  And traversals [G, rows, columns, H, W, C], where the file has them.
+  """
   try:
     with np.load(path, allow_pickle=False) as archive:
-      arrays = {name: archive[name] for name in ('originals', 'reconstructions', 'samples')}
+      names = ['originals', 'reconstructions', 'samples']
+      names += [name for name in ('traversals',) if name in archive]
+      arrays = {name: archive[name] for name in names}
   except OSError:
     raise
   except Exception as error:  # NumPy, zipfile, zlib and tokenize all have their own for bad bytes
     raise errors.DamagedError(f'{path} cannot be read: {error}') from error
-  for name in ('reconstructions', 'samples'):
+  for name in names[1:]:
     if len(arrays[name]) != num_lanes:
       raise errors.DamagedError(
         f'{path}: {name} of {len(arrays[name])} lanes, but results.csv has {num_lanes}'

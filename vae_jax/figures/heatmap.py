@@ -17,7 +17,8 @@ _ELBO = 'test/elbo'
 def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   """Draws the test ELBO over beta (rows) and latent size (columns), the value in each cell.
 
-  A cell is the mean over its lanes that did not diverge; the best is framed. A cell whose lanes all
+  Where the lanes differ in more than beta, latent size and seed, each setting has its row. A cell
+  is the mean over its seeds that did not diverge; the best is framed. A cell whose lanes all
   diverged or failed is hatched, one that lost some has a star, one not yet evaluated is grey, one
   that the study does not have is empty. Nats per example; higher is better.
 
@@ -27,36 +28,38 @@ def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   cells = points.cells(rows, (_ELBO,))
   if not any(cell.lanes for cell in cells):
     return None
-  betas = sorted({cell.beta for cell in cells})
+  settings = points.ordered([_setting(cell) for cell in cells])
   latent_sizes = sorted({cell.latent_size for cell in cells})
-  figure = style.new_figure(1.9 + 0.52 * len(latent_sizes), 0.8 + 0.3 * len(betas))
+  labels = [points.label(setting) for setting in settings]
+  beside = 1.9 + 0.06 * max(0, max(map(len, labels)) - 5)
+  figure = style.new_figure(beside + 0.52 * len(latent_sizes), 0.8 + 0.3 * len(settings))
   axes = figure.add_subplot()
-  mesh = _draw_cells(axes, cells, betas, latent_sizes)
-  style.set_axes(axes)
-  axes.spines[:].set_visible(False)
-  axes.set_xlabel('latent size')
-  axes.set_ylabel('β', rotation=0, va='center', labelpad=8)
-  axes.set_xticks(range(len(latent_sizes)), map(str, latent_sizes))
-  axes.set_yticks(range(len(betas)), map(style.plain, betas))
-  axes.tick_params(length=0)
+  mesh = _draw_cells(axes, cells, settings, latent_sizes)
+  swept = points.sweep(rows)
+  _label_axes(axes, points.title(swept.fields + swept.dashed), labels, latent_sizes)
   _draw_colour_bar(figure, axes, mesh, cells)
   style.set_heading(figure, study, 'test ELBO', points.notes(rows) + _star_note(cells))
   return figure
 
 
+def _setting(cell: points.Cell) -> tuple:
+  """Returns all that a cell's row stands for."""
+  return cell.setting + cell.variant
+
+
 def _draw_cells(
-  axes: Axes, cells: Sequence[points.Cell], betas: list[float], latent_sizes: list[int]
+  axes: Axes, cells: Sequence[points.Cell], settings: list[tuple], latent_sizes: list[int]
 ) -> QuadMesh:
   """Colours and labels each cell; returns the mesh that the colour bar is of."""
-  table = np.full((len(betas), len(latent_sizes)), np.nan)
+  table = np.full((len(settings), len(latent_sizes)), np.nan)
   for cell in cells:
     if cell.lanes:
-      table[betas.index(cell.beta), latent_sizes.index(cell.latent_size)] = cell.mean(_ELBO)
+      table[settings.index(_setting(cell)), latent_sizes.index(cell.latent_size)] = cell.mean(_ELBO)
   norm = _colour_range(cells)
-  edges = (np.arange(len(latent_sizes) + 1) - 0.5, np.arange(len(betas) + 1) - 0.5)
+  edges = (np.arange(len(latent_sizes) + 1) - 0.5, np.arange(len(settings) + 1) - 0.5)
   mesh = axes.pcolormesh(*edges, table, cmap='cividis', norm=norm, edgecolors='white', linewidth=1)
   for cell in cells:
-    column, row = latent_sizes.index(cell.latent_size), betas.index(cell.beta)
+    column, row = latent_sizes.index(cell.latent_size), settings.index(_setting(cell))
     if not cell.lanes:
       _mark_empty(axes, column, row, cell.lost)
       continue
@@ -91,6 +94,19 @@ def _mark_empty(axes: Axes, column: int, row: int, lost: Sequence[str]) -> None:
     axes.text(column, row, lost[0], ha='center', va='center', fontsize=6, color=style.INK)
 
 
+def _label_axes(axes: Axes, ylabel: str, labels: list[str], latent_sizes: list[int]) -> None:
+  """Names the rows and the columns."""
+  style.set_axes(axes)
+  axes.spines[:].set_visible(False)
+  axes.tick_params(length=0)
+  axes.set_xlabel('latent size')
+  axes.set_xticks(range(len(latent_sizes)), map(str, latent_sizes))
+  # A letter stands upright; several fields stand one beside the other, or they would be too long.
+  upright = dict(rotation=0, va='center', labelpad=8) if len(ylabel) == 1 else {}
+  axes.set_ylabel(ylabel.replace(', ', ',\n'), **upright)
+  axes.set_yticks(range(len(labels)), labels)
+
+
 def _rectangle(column: int, row: int, **look) -> Rectangle:
   """Returns the outline of one cell."""
   return Rectangle((column - 0.5, row - 0.5), 1, 1, **look)
@@ -102,7 +118,9 @@ def _draw_colour_bar(
   """Draws the colour bar beside the axes; an arrow at its foot says that a cell lies below it."""
   lowest = min(cell.mean(_ELBO) for cell in cells if cell.lanes)
   extend = 'min' if lowest < mesh.norm.vmin else 'neither'
-  bar = figure.colorbar(mesh, ax=axes, extend=extend, pad=0.03)
+  # As high as the map, however high that is.
+  aspect = max(20, 2 * len(mesh.get_array()))
+  bar = figure.colorbar(mesh, ax=axes, extend=extend, pad=0.03, aspect=aspect)
   bar.outline.set_visible(False)
   bar.ax.tick_params(labelsize=style.SMALL, color=style.FAINT, labelcolor=style.INK, length=3)
   bar.set_label('test ELBO (nats)', fontsize=style.TEXT, color=style.INK)

@@ -79,9 +79,9 @@ def reconstructions(
   if not chosen or not originals.size:
     return None
   strips = [originals, *(images[i] for i in chosen)]
-  labels = ['original', *(_label(rows[i], ('rate', 'distortion')) for i in chosen)]
+  labels = ['original', *(label(rows[i], ('rate', 'distortion')) for i in chosen)]
   figure = _draw_strips(strips, labels, first_apart=True)
-  style.set_heading(figure, study, 'test images and their reconstructions', _unit_note(labels))
+  style.set_heading(figure, study, 'test images and their reconstructions', unit_note(labels))
   return figure
 
 
@@ -95,33 +95,33 @@ def samples(
   chosen = _choose(rows, lanes)
   if not chosen or not images.size:
     return None
-  labels = [_label(rows[i], ('elbo',)) for i in chosen]
+  labels = [label(rows[i], ('elbo',)) for i in chosen]
   figure = _draw_strips([images[i] for i in chosen], labels, first_apart=False)
-  style.set_heading(figure, study, 'samples from the prior', _unit_note(labels))
+  style.set_heading(figure, study, 'samples from the prior', unit_note(labels))
   return figure
 
 
 def _choose(rows: Sequence[Mapping], names: Sequence[str] | None) -> list[int]:
   """Returns the indices of the named lanes, or of a cross through the grid.
 
-  The cross is the largest latent size at five betas and the beta nearest to one at four latent
-  sizes, filled up to eight with an even choice of the rest; of each cell its first lane.
+  The cross is the largest latent size at five settings and the one whose beta is nearest to one at
+  four latent sizes, filled up to eight with an even choice of the rest; of each cell the first
+  lane.
   """
   if names is not None:
     return [_find(rows, name) for name in names]
-  firsts = {}
-  for i, row in enumerate(rows):
-    if not points.is_lost(row):
-      firsts.setdefault((row['latent_size'], row['beta']), i)
-  cells = sorted(firsts)
+  cells = [cell for cell in points.cells(rows) if cell.lanes]
   if not cells:
     return []
-  nearest = min((beta for _, beta in cells), key=lambda beta: abs(beta - 1))
-  across = points.spread([cell for cell in cells if cell[0] == cells[-1][0]], 5)
-  down = points.spread([cell for cell in cells if cell[1] == nearest], 4)
-  cross = dict.fromkeys([*across, *down][:_MAX_LANES])
+  nearest = min(cells, key=lambda cell: abs(cell.beta - 1))
+  settings = (nearest.setting, nearest.variant)
+  across = points.spread([c for c in cells if c.latent_size == cells[-1].latent_size], 5)
+  down = points.spread([c for c in cells if (c.setting, c.variant) == settings], 4)
+  cross = [*across, *(cell for cell in down if cell not in across)][:_MAX_LANES]
   rest = [cell for cell in cells if cell not in cross]
-  return [firsts[cell] for cell in sorted([*cross, *points.spread(rest, _MAX_LANES - len(cross))])]
+  cross += points.spread(rest, _MAX_LANES - len(cross))
+  order = [row['name'] for row in rows]
+  return [order.index(cell.lanes[0]['name']) for cell in cells if cell in cross]
 
 
 def _find(rows: Sequence[Mapping], name: str) -> int:
@@ -133,7 +133,7 @@ def _find(rows: Sequence[Mapping], name: str) -> int:
   raise errors.InputError(f'no lane is named {name!r}; the nearest is {nearest[0]!r}')
 
 
-def _label(row: Mapping, quantities: Sequence[str]) -> str:
+def label(row: Mapping, quantities: Sequence[str]) -> str:
   """Returns a lane's name and, on a second line, what it scores on the test set."""
   scores = {name: points.value(row, f'test/{name}') for name in quantities}
   words = [
@@ -144,7 +144,7 @@ def _label(row: Mapping, quantities: Sequence[str]) -> str:
   return '\n'.join(filter(None, [row['name'], ', '.join(words)]))
 
 
-def _unit_note(labels: Sequence[str]) -> list[str]:
+def unit_note(labels: Sequence[str]) -> list[str]:
   """Names the unit of the scores, if there are any."""
   return ['test scores in nats per example'] if any('\n' in label for label in labels) else []
 

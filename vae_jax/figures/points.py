@@ -1,26 +1,49 @@
-"""From rows of results.csv to the points of a picture: one cell per (beta, latent size)."""
+"""From rows of results.csv to the points of a picture: one cell per latent size and setting.
+
+Lanes that differ in their seed alone share a cell, and a picture shows their mean. What else the
+lanes of a study differ in, be it beta, the learning rate or a warm-up, is their setting.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.lines import Line2D
 
-# What a row says about itself; every other column without a split is a lane's hyperparameter.
-_NOT_SWEPT = {'lane', 'name', 'status', 'step', 'beta', 'latent_size', 'beta_normalised'}
-_NOT_SWEPT |= {'seconds', 'steps_per_second'}
+from vae_jax.figures import style
+
+
+class Sweep(NamedTuple):
+  """How a picture tells the settings of a study apart.
+
+  Attributes:
+    fields: the lane fields that colour, shape or place stand for: beta, or what varies instead.
+    settings: their values in all lanes, ascending.
+    dashed: the fields that the line style stands for; () where `fields` say it all.
+    dashes: line style of each of their values, [()] where there are none.
+  """
+
+  fields: tuple[str, ...]
+  settings: list[tuple]
+  dashed: tuple[str, ...]
+  dashes: dict[tuple, str | tuple]
 
 
 class Cell(NamedTuple):
-  """The lanes that share beta and latent size; they differ in seed, learning rate and so on.
+  """The lanes that differ in their seed alone.
 
   Attributes:
+    setting: the values of Sweep.fields.
+    variant: the values of Sweep.dashed.
     lanes: the rows with a value for what is drawn; a mean is taken over these.
     lost: the status of each lane that diverged or failed.
   """
 
   beta: float
   latent_size: int
+  setting: tuple
+  variant: tuple
   lanes: list[Mapping]
   lost: list[str]
 
@@ -40,24 +63,108 @@ def is_lost(row: Mapping) -> bool:
   return row['status'] in ('diverged', 'failed')
 
 
-def cells(rows: Sequence[Mapping], columns: Sequence[str]) -> list[Cell]:
-  """Groups rows by (latent size, beta), in that order; `lanes` have a value in every column."""
+def lane_fields(rows: Sequence[Mapping]) -> list[str]:
+  """Returns the hyperparameters of a lane: the columns between `step` and `beta_normalised`."""
+  names = list(rows[0])
+  return names[names.index('step') + 1 : names.index('beta_normalised')]
+
+
+def pick(row: Mapping, fields: Sequence[str]) -> tuple:
+  """Returns the values of these fields."""
+  return tuple(row.get(name) for name in fields)
+
+
+def ordered(tuples: Sequence[tuple]) -> list[tuple]:
+  """Returns the different tuples, ascending; None comes first and text last."""
+  return sorted(
+    dict.fromkeys(tuples), key=lambda each: [(v is not None, isinstance(v, str), v) for v in each]
+  )
+
+
+def sweep(rows: Sequence[Mapping]) -> Sweep:
+  """Returns how the settings of these rows, all of a study, are told apart.
+
+  The first field that varies gets the colour, beta before all others; a field that follows from it
+  stands beside it, and the rest get the line style. With more of these than there are line styles,
+  every setting has a colour of its own.
+  """
+  names = [name for name in lane_fields(rows) if name not in ('latent_size', 'seed')]
+  varying = [name for name in names if _count(rows, [name]) > 1] or ['beta']
+  first = varying[:1]
+  dashed = [name for name in varying if _count(rows, [*first, name]) > _count(rows, first)]
+  if _count(rows, dashed) > len(style.DASHES):
+    dashed = []
+  fields = [name for name in varying if name not in dashed]
+  variants = ordered([pick(row, dashed) for row in rows])
+  return Sweep(
+    fields=tuple(fields),
+    settings=ordered([pick(row, fields) for row in rows]),
+    dashed=tuple(dashed),
+    dashes=dict(zip(variants, style.DASHES, strict=False)),
+  )
+
+
+def is_ordered(swept: Sweep) -> bool:
+  """Says whether the first field alone tells the settings apart, so that they stand in a row."""
+  return len({setting[0] for setting in swept.settings}) == len(swept.settings)
+
+
+def _count(rows: Sequence[Mapping], fields: Sequence[str]) -> int:
+  return len({pick(row, fields) for row in rows})
+
+
+def cells(rows: Sequence[Mapping], columns: Sequence[str] = ()) -> list[Cell]:
+  """Groups all rows of a study by latent size, variant and setting, in that order.
+
+  The `lanes` of a cell have a value in every one of `columns`.
+  """
+  if not rows:
+    return []
+  swept = sweep(rows)
+  fields = ('latent_size', *swept.dashed, *swept.fields)
   groups = {}
   for row in rows:
-    groups.setdefault((int(row['latent_size']), float(row['beta'])), []).append(row)
+    groups.setdefault(pick(row, fields), []).append(row)
+  return [_cell(groups[key], swept, columns) for key in ordered(groups)]
 
-  def is_drawn(row):
-    return not is_lost(row) and all(value(row, column) is not None for column in columns)
 
-  return [
-    Cell(
-      beta,
-      latent_size,
-      lanes=list(filter(is_drawn, group)),
-      lost=[row['status'] for row in group if is_lost(row)],
-    )
-    for (latent_size, beta), group in sorted(groups.items())
+def _cell(rows: Sequence[Mapping], swept: Sweep, columns: Sequence[str]) -> Cell:
+  """Returns the cell of rows that differ in their seed alone."""
+  return Cell(
+    beta=float(rows[0]['beta']),
+    latent_size=int(rows[0]['latent_size']),
+    setting=pick(rows[0], swept.fields),
+    variant=pick(rows[0], swept.dashed),
+    lanes=[
+      row
+      for row in rows
+      if not is_lost(row) and all(value(row, column) is not None for column in columns)
+    ],
+    lost=[row['status'] for row in rows if is_lost(row)],
+  )
+
+
+def title(fields: Sequence[str]) -> str:
+  """Returns what a legend or an axis calls these fields: 'β', 'learning rate'."""
+  return ', '.join('β' if name == 'beta' else name.replace('_', ' ') for name in fields)
+
+
+def label(values: Sequence) -> str:
+  """Returns what a legend or an axis calls these values of fields: '0.5', 'linear, 1000'."""
+  return ', '.join(
+    style.plain(v) if isinstance(v, float) else 'none' if v is None else str(v) for v in values
+  )
+
+
+def dashed_section(swept: Sweep) -> dict[str, list[Line2D]]:
+  """Returns the section of a legend that tells the line styles; none where there is one."""
+  if not swept.dashed:
+    return {}
+  handles = [
+    Line2D([], [], color='0.4', linewidth=1.2, linestyle=dash, label=label(variant))
+    for variant, dash in swept.dashes.items()
   ]
+  return {title(swept.dashed): handles}
 
 
 def notes(rows: Sequence[Mapping]) -> list[str]:
@@ -74,21 +181,11 @@ def notes(rows: Sequence[Mapping]) -> list[str]:
 
 
 def _mean_note(rows: Sequence[Mapping]) -> str:
-  """Returns for example 'mean over 2 seeds × 3 learning rates', or '' for one lane a point."""
-  groups = {}
-  for row in rows:
-    groups.setdefault((row['latent_size'], row['beta']), []).append(row)
-  largest = max(groups.values(), key=len)
-  if len(largest) == 1:
+  """Returns for example 'mean over 2 seeds', or '' for one lane a point."""
+  sizes = [len(cell.lanes) + len(cell.lost) for cell in cells(rows)]
+  if max(sizes) == 1:
     return ''
-  columns = [name for name in largest[0] if name not in _NOT_SWEPT and '/' not in name]
-  counts = {name: len({row.get(name) for row in largest}) for name in columns}
-  swept = {name: count for name, count in counts.items() if count > 1}
-  same_size = all(len(group) == len(largest) for group in groups.values())
-  if not same_size or math.prod(swept.values()) != len(largest):
-    return f'mean over {"" if same_size else "up to "}{len(largest)} lanes a point'
-  names = [f'{count} {name.replace("_", " ")}s' for name, count in swept.items()]
-  return 'mean over ' + ' × '.join(names)
+  return f'mean over {"" if min(sizes) == max(sizes) else "up to "}{max(sizes)} seeds'
 
 
 def spread(items: Sequence, count: int) -> list:

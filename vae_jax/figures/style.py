@@ -2,7 +2,7 @@
 
 import pathlib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -19,6 +19,9 @@ SMALL = 7  # points; ticks, cells and lane names
 HEADING = 9  # points
 INK = '0.15'
 FAINT = '0.6'
+
+# Line styles that a reader can tell apart.
+DASHES = ('-', (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.2, 1, 1.2)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -49,6 +52,7 @@ def set_heading(
 def set_axes(axes: Axes) -> None:
   """Gives an axes its fonts and light frame."""
   axes.tick_params(labelsize=SMALL, color=FAINT, labelcolor=INK, length=3, width=0.6)
+  axes.tick_params(which='minor', color=FAINT, length=1.5, width=0.6)
   axes.spines[:].set(linewidth=0.6, color=FAINT)
   axes.spines[['top', 'right']].set_visible(False)
   axes.xaxis.label.set(fontsize=TEXT, color=INK)
@@ -57,11 +61,11 @@ def set_axes(axes: Axes) -> None:
 
 def draw_legend(
   owner: Axes | Figure, sections: Mapping[str, Sequence[Line2D]], max_lines: int, **place
-) -> int:
+) -> float:
   """Draws one legend of several sections, each heading at the left edge, above its handles.
 
   Returns:
-    the number of columns that its lines fill.
+    its width in inches.
   """
   handles = []
   for heading, members in sections.items():
@@ -73,22 +77,21 @@ def draw_legend(
     if text.get_text() in sections:
       # A heading has no handle: it starts where the handles do, 2.8 letters further left.
       text.set_x(-2.8 * SMALL * DPI / 72)
-  return columns
+  return legend.get_window_extent().width / DPI
 
 
 def latent_colours(latent_sizes: Sequence[int]) -> dict[int, tuple]:
   """Returns a colour per latent size, dark to light as it grows."""
-  return _ordered_colours(latent_sizes, 'viridis')
+  return _ordered_colours(sorted(set(latent_sizes)), 'viridis')
 
 
-def beta_colours(betas: Sequence[float]) -> dict[float, tuple]:
-  """Returns a colour per beta, dark to light as it grows; another scale than latent sizes have."""
-  return _ordered_colours(betas, 'plasma')
+def setting_colours(settings: Sequence[Hashable]) -> dict[Hashable, tuple]:
+  """Returns a colour per setting, dark to light in this order; another scale than latent sizes."""
+  return _ordered_colours(settings, 'plasma')
 
 
-def _ordered_colours(values: Sequence, colormap: str) -> dict:
+def _ordered_colours(ordered: Sequence[Hashable], colormap: str) -> dict:
   """Maps the ranks of the values onto a colour-blind-safe scale; its last tenth is too pale."""
-  ordered = sorted(set(values))
   shades = matplotlib.colormaps[colormap](np.linspace(0, 0.88, len(ordered)))
   return {key: tuple(shade) for key, shade in zip(ordered, shades, strict=True)}
 
@@ -96,6 +99,11 @@ def _ordered_colours(values: Sequence, colormap: str) -> dict:
 def plain(number: float) -> str:
   """Writes a number without an exponent: 0.0001, 0.5, 8, 1000."""
   return np.format_float_positional(float(f'{number:.4g}'), trim='-')
+
+
+def thousands(number: float) -> str:
+  """Writes a count in short: 500, 20k, 1.5k."""
+  return f'{number / 1e3:g}k' if number >= 1e3 else f'{number:g}'
 
 
 def nats(number: float) -> str:

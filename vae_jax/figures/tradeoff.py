@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from vae_jax.figures import points, style
 
 _RATE, _DISTORTION = 'test/rate', 'test/distortion'
-# One shape per beta; with more betas than shapes the points carry their beta as text.
+# One shape per setting; with more of them than shapes the points carry their setting as text.
 _SHAPES = 'osD^v<>pXPh*'
 _LEGEND_LINES = 28
 
@@ -19,9 +18,10 @@ _LEGEND_LINES = 28
 def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   """Draws the test distortion over the test rate, one line per latent size, one point per beta.
 
-  A point is the mean over the lanes that share beta and latent size, each lane a small dot; grey
-  diagonals join points of equal ELBO = -(rate + distortion) (Alemi et al. 2018, 'Fixing a Broken
-  ELBO', arxiv.org/abs/1711.00464, figure 1). Nats per example; lower is better on both axes.
+  A point is the mean over the lanes that differ in their seed alone, each lane a small dot; what
+  lanes differ in besides beta and latent size is told by the style of the line. Grey diagonals join
+  points of equal ELBO = -(rate + distortion) (Alemi et al. 2018, 'Fixing a Broken ELBO',
+  arxiv.org/abs/1711.00464, figure 1). Nats per example; lower is better on both axes.
 
   Returns:
     the Figure, or None when no lane has both values.
@@ -29,7 +29,8 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   cells = [cell for cell in points.cells(rows, (_RATE, _DISTORTION)) if cell.lanes]
   if not cells:
     return None
-  sections = _legend_sections(cells)
+  swept = points.sweep(rows)
+  sections = _legend_sections(cells, swept)
   lines = len(sections) + sum(map(len, sections.values()))
   figure = style.new_figure(6.4, max(3.9, 0.165 * min(lines, _LEGEND_LINES) + 0.5))
   axes = figure.add_subplot()
@@ -37,7 +38,7 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   style.set_axes(axes)
   outside = _set_limits(axes, cells)
   _draw_elbo_lines(axes)
-  _draw_points(axes, cells)
+  _draw_points(axes, cells, swept)
   style.draw_legend(axes, sections, _LEGEND_LINES, bbox_to_anchor=(1.09, 1.02), loc='upper left')
   style.set_heading(
     figure, study, 'rate and distortion on the test set', points.notes(rows) + outside
@@ -47,7 +48,7 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
 
 def _set_limits(axes: Axes, cells: Sequence[points.Cell]) -> list[str]:
   """Frames the lanes, but for beta = 0; returns a note of the points that lie outside."""
-  hidden = set()
+  inside = [True] * len(cells)
   for column, set_limits in ((_RATE, axes.set_xlim), (_DISTORTION, axes.set_ylim)):
     low, high = points.frame(
       [row[column] for cell in cells for row in cell.lanes if cell.beta > 0],
@@ -55,11 +56,12 @@ def _set_limits(axes: Axes, cells: Sequence[points.Cell]) -> list[str]:
     )
     margin = 0.07 * (high - low) or 0.1 * abs(high) or 1.0
     set_limits(low - margin, high + margin)
-    hidden |= {cell[:2] for cell in cells if not low <= cell.mean(column) <= high}
+    inside = [i and low <= cell.mean(column) <= high for i, cell in zip(inside, cells, strict=True)]
+  hidden = [cell for i, cell in zip(inside, cells, strict=True) if not i]
   if not hidden:
     return []
-  betas = ', '.join(style.plain(beta) for beta in sorted({beta for beta, _ in hidden}))
-  rates = sorted(cell.mean(_RATE) for cell in cells if cell[:2] in hidden)
+  betas = ', '.join(style.plain(beta) for beta in sorted({cell.beta for cell in hidden}))
+  rates = sorted(cell.mean(_RATE) for cell in hidden)
   span = ' to '.join(style.nats(rate) for rate in sorted({rates[0], rates[-1]}))
   return [f'{len(hidden)} of {len(cells)} points outside the frame (β = {betas}, rate {span} nats)']
 
@@ -78,74 +80,74 @@ def _draw_elbo_lines(axes: Axes) -> None:
   axes.autoscale(False)
 
 
-def _draw_points(axes: Axes, cells: Sequence[points.Cell]) -> None:
+def _draw_points(axes: Axes, cells: Sequence[points.Cell], swept: points.Sweep) -> None:
   """Draws one line per latent size through its betas, with the single lanes behind it."""
   colours = style.latent_colours([cell.latent_size for cell in cells])
-  shapes = _beta_shapes(cells)
-  for latent_size, colour in colours.items():
-    line = [cell for cell in cells if cell.latent_size == latent_size]
-    rates, distortions = ([cell.mean(c) for cell in line] for c in (_RATE, _DISTORTION))
-    axes.plot(rates, distortions, color=colour, linewidth=1.2, label=str(latent_size), zorder=2)
-    for cell, rate, distortion in zip(line, rates, distortions, strict=True):
-      axes.scatter(
-        rate, distortion, 36, color=colour, marker=shapes[cell.beta], ec='white', lw=0.4, zorder=4
-      )
-    several = [row for cell in line if len(cell.lanes) > 1 for row in cell.lanes]
-    axes.scatter(
-      [row[_RATE] for row in several],
-      [row[_DISTORTION] for row in several],
-      5,
-      color=colour,
-      alpha=0.55,
-      linewidths=0,
-      zorder=3,
-    )
-  if len({cell.beta for cell in cells}) > len(_SHAPES):
-    _write_betas(axes, cells, max(colours))
-
-
-def _write_betas(axes: Axes, cells: Sequence[points.Cell], latent_size: int) -> None:
-  """Writes beta beside the points of one line, leaving out those that would touch the last one."""
-  written = None
+  shapes = _shapes(cells)
+  lines = {}
   for cell in cells:
-    if cell.latent_size != latent_size:
-      continue
+    lines.setdefault((cell.latent_size, *cell.variant), []).append(cell)
+  for key, line in lines.items():
+    rates, distortions = ([cell.mean(c) for cell in line] for c in (_RATE, _DISTORTION))
+    look = dict(color=colours[key[0]], label=points.label(key), linewidth=1.2, zorder=2)
+    # Settings that are no row of numbers have no next one to draw a line to.
+    dash = swept.dashes[key[1:]] if points.is_ordered(swept) else ''
+    axes.plot(rates, distortions, linestyle=dash, **look)
+    for cell, rate, distortion in zip(line, rates, distortions, strict=True):
+      dot = dict(color=look['color'], marker=shapes[cell.setting], ec='white', lw=0.4, zorder=4)
+      axes.scatter(rate, distortion, 36, **dot)
+    _draw_lanes(axes, line, look['color'])
+  if len(shapes) > len(_SHAPES):
+    _write_settings(axes, list(lines.values())[-1], swept)
+
+
+def _draw_lanes(axes: Axes, cells: Sequence[points.Cell], colour: tuple) -> None:
+  """Draws the lanes that a mean is taken over as small dots."""
+  several = [row for cell in cells if len(cell.lanes) > 1 for row in cell.lanes]
+  rates, distortions = ([row[column] for row in several] for column in (_RATE, _DISTORTION))
+  axes.scatter(rates, distortions, 5, color=colour, alpha=0.55, linewidths=0, zorder=3)
+
+
+def _write_settings(axes: Axes, line: Sequence[points.Cell], swept: points.Sweep) -> None:
+  """Writes beta beside the points of one line, leaving out what would touch another one."""
+  look = dict(textcoords='offset points', ha='right', va='top', fontsize=6, color=style.INK)
+  written = []  # (right, top, width) in inches
+  for cell in line:
     point = (cell.mean(_RATE), cell.mean(_DISTORTION))
-    place = axes.transData.transform(point) / style.DPI  # inches
-    if written is None or np.any(np.abs(place - written) > (0.55, 0.13)):
-      axes.annotate(
-        style.plain(cell.beta) if written is not None else f'β = {style.plain(cell.beta)}',
-        point,
-        (-3, -4),
-        textcoords='offset points',
-        ha='right',
-        va='top',
-        fontsize=6,
-        color=style.INK,
-      )
-      written = place
+    words = points.label(cell.setting)
+    if not written:
+      words = f'{points.title(swept.fields)} = {words}'
+    right, top = axes.transData.transform(point) / style.DPI
+    width = 0.055 * len(words) + 0.1
+    if all(
+      abs(top - y) > 0.13 or right - width > x or x - its_width > right
+      for x, y, its_width in written
+    ):
+      axes.annotate(words, point, (-3, -4), **look)
+      written.append((right, top, width))
 
 
-def _beta_shapes(cells: Sequence[points.Cell]) -> dict[float, str]:
-  """Returns a marker per beta; circles for all when there are more betas than shapes."""
-  betas = sorted({cell.beta for cell in cells})
-  shapes = _SHAPES if len(betas) <= len(_SHAPES) else 'o' * len(betas)
-  return dict(zip(betas, shapes, strict=False))
+def _shapes(cells: Sequence[points.Cell]) -> dict[tuple, str]:
+  """Returns a marker per setting; circles for all when there are more settings than shapes."""
+  settings = points.ordered([cell.setting for cell in cells])
+  shapes = _SHAPES if len(settings) <= len(_SHAPES) else 'o' * len(settings)
+  return dict(zip(settings, shapes, strict=False))
 
 
-def _legend_sections(cells: Sequence[points.Cell]) -> dict[str, list[Line2D]]:
+def _legend_sections(cells: Sequence[points.Cell], swept: points.Sweep) -> dict[str, list[Line2D]]:
   """Returns the legend: the latent sizes by colour, the betas by shape, and what the rest is."""
   colours = style.latent_colours([cell.latent_size for cell in cells])
-  shapes = _beta_shapes(cells)
+  shapes = _shapes(cells)
   grey = dict(linestyle='', color='0.4')
   sections = {
     'latent size': [Line2D([], [], color=c, label=str(size)) for size, c in colours.items()]
   }
   if len(shapes) <= len(_SHAPES):
-    sections['β'] = [
-      Line2D([], [], marker=shape, markersize=5, label=style.plain(beta), **grey)
-      for beta, shape in shapes.items()
+    sections[points.title(swept.fields)] = [
+      Line2D([], [], marker=shape, markersize=5, label=points.label(setting), **grey)
+      for setting, shape in shapes.items()
     ]
+  sections |= points.dashed_section(swept)
   sections[''] = [Line2D([], [], color='0.87', label='equal ELBO (nats)')]
   if any(len(cell.lanes) > 1 for cell in cells):
     sections[''] += [Line2D([], [], marker='.', markersize=4, label='one lane', **grey)]

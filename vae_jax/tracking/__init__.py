@@ -1,4 +1,4 @@
-"""Records what a program of G lanes reports: metrics.jsonl, results.csv and one W&B run per lane.
+"""Records what a program of G lanes reports: metrics.jsonl, CSV tables and one W&B run a lane.
 
 metrics.jsonl is the record: always written, one line per lane and log point. W&B holds a copy of
 it; whatever goes wrong there is one warning, never the end of a training run. After a restart no
@@ -8,6 +8,7 @@ point stands twice, in either of them; W&B may miss those of the last second bef
   tracker.write(step, metrics)                 # metrics: name -> [G]
   tracker.write_images(step, images)           # images: name -> G pictures
   write_results(workdir / 'results.csv', rows, field_names)
+  write_table(workdir / 'latents.csv', LATENT_COLUMNS, rows)
   tracker.summarise(rows, pictures)
   tracker.close(exit_code)
 """
@@ -15,16 +16,26 @@ point stands twice, in either of them; W&B may miss those of the last second bef
 from vae_jax.tracking.journal import read_metrics
 from vae_jax.tracking.results import read_results, result_columns, write_results
 from vae_jax.tracking.scalars import python_numbers
+from vae_jax.tracking.tables import (
+  LATENT_COLUMNS,
+  NLL_CURVE_COLUMNS,
+  read_table,
+  write_table,
+)
 from vae_jax.tracking.tracker import Tracker, open_tracker
 from vae_jax.tracking.wandb_runs import Settings
 
 __all__ = [
+  'LATENT_COLUMNS',
+  'NLL_CURVE_COLUMNS',
   'Settings',
   'Tracker',
   'open_tracker',
   'python_numbers',
   'read_metrics',
   'read_results',
+  'read_table',
   'result_columns',
   'write_results',
+  'write_table',
 ]
