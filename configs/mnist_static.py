@@ -22,6 +22,12 @@ def get_config() -> config_dict.ConfigDict:
     latent_size=(20,),
     seed=(0,),
     learning_rate=(1e-3,),
+    warmup=('constant',),  # of beta: or 'linear', 'cosine', 'cyclical', over warmup_steps
+    warmup_steps=(0,),
+    free_bits=(0.0,),  # nats below which a latent's rate costs nothing more
+    capacity=(0.0,),  # nats: above 0 the rate is held at it, rising over capacity_steps
+    capacity_steps=(0,),
+    covariance_weight=(0.0,),  # of the DIP-VAE
     points=(),  # for 'list': ((beta, latent_size, seed, learning_rate), ...)
   )
 
@@ -43,31 +49,69 @@ def get_config() -> config_dict.ConfigDict:
     initial_scale=1.0,
     min_scale=0.001,
     mean='identity',
+    num_components=1,  # for 'discretized_logistic'
   )
   config.encoder = dict(
-    name='mlp', channels=(), kernels=(), strides=(), hidden=(500,), activation='relu'
+    name='mlp',  # or 'conv', with channels, kernels, strides and padding
+    channels=(),
+    kernels=(),
+    strides=(),
+    padding='same',
+    hidden=(500,),
+    activation='relu',  # one of networks.ACTIVATIONS, 'gated' among them
+    kernel_init='lecun',  # or 'glorot', 'he'
+  )
+  config.posterior = dict(
+    name='diagonal',  # or 'full_covariance', 'flow', 'two_layer'
+    num_layers=4,  # of the flow
+    hidden=(64,),  # of the networks of the flow, or between the two layers
+    lower_size=100,  # of the lower of two layers; lanes.latent_size is the upper one's
+  )
+  config.prior = dict(
+    name='standard_normal',  # or 'mixture', 'vamp', 'flow', 'two_layer'
+    num_components=50,  # of the mixture, or pseudo-inputs of the VampPrior
+    num_layers=4,  # of the flow
+    hidden=(64,),  # of the networks of the flow, or between the two layers
   )
   config.decoder = dict(
     name='mlp',
     channels=(),
     kernels=(),
     strides=(),
+    padding='same',
     hidden=(500,),
     activation='relu',
-    output_bias='zeros',
+    kernel_init='lecun',
+    output_bias='zeros',  # or 'train_mean'
   )
-  config.bound = dict(name='elbo', num_samples=1, kl='analytic')
+  config.bound = dict(
+    name='elbo',  # or 'iwae', 'miwae', 'ciwae', 'beta_tcvae', 'dip_vae_i', 'dip_vae_ii'
+    num_samples=1,  # L
+    num_groups=1,  # of the MIWAE
+    elbo_weight=0.0,  # of the CIWAE
+    kl='analytic',  # or 'sampled'
+    gradient='reparameterized',  # or 'sticking_the_landing', 'doubly_reparameterized'
+    free_bits_per='latent',  # or 'layer'
+    diagonal_ratio=10.0,  # of the DIP-VAE
+  )
   config.optimizer = dict(name='adam', b1=0.9, b2=0.999, eps=1e-8)
   config.schedule = dict(name='constant', warmup_steps=0, decay_steps=1, factor=1.0)
   config.train = dict(
     steps=3900,  # 390 a pass over the 50,000 images
     batch_size=128,
     log_every=39,
+    log_powers_of_two=False,
     evaluate_every=390,
     checkpoint_every=1950,
   )
   config.evaluation = dict(
-    train_images=10000, test_images=10000, batch_size=1000, nll_samples=200, nll_images=10000
+    train_images=10000,
+    test_images=10000,
+    batch_size=1000,
+    nll_samples=200,
+    nll_images=10000,
+    aggregate_images=1000,  # that share one aggregate posterior q(z)
+    factor_images=1000,  # whose codes are scored, where factors are known
   )
   config.wandb = dict(mode='disabled', entity='', project='vae_jax', tags=())
   return config

@@ -37,7 +37,14 @@ def small_config() -> dict:
   config['train'] |= dict(
     steps=65, batch_size=32, log_every=10, evaluate_every=20, checkpoint_every=20
   )
-  config['evaluation'] |= dict(train_images=50, test_images=50, nll_samples=20, nll_images=30)
+  config['evaluation'] |= dict(
+    train_images=50,
+    test_images=50,
+    nll_samples=20,
+    nll_images=30,
+    aggregate_images=25,
+    factor_images=50,
+  )
   return config
 
 

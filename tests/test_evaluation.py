@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from vae_jax import evaluation, lanes, learner, networks
+from vae_jax import bounds, densities, evaluation, lanes, learner, networks, objectives
 
 EVENT_SIZE, LATENT_SIZE = 6, 2
 
@@ -37,16 +37,28 @@ def model_of(truth, shift=0.0, stretch=1.0):
   scale = jnp.asarray(stretch * np.sqrt(np.diag(np.linalg.inv(precision))), jnp.float32)
 
   def encode(params, x, mask):
-    del params, mask
-    return distrax.Normal(jnp.asarray(gain) @ (x - truth.bias) + shift, scale)
+    del params
+    loc = jnp.asarray(gain) @ (x - truth.bias) + shift
+    return densities.DiagonalGaussian(loc, scale, mask)
 
-  return networks.Model(None, encode, lambda params, z, mask: truth.decode(z))
+  return networks.Model(
+    init=None,
+    encode=encode,
+    prior=lambda params, mask: densities.StandardNormal(mask),
+    decode=lambda params, z, mask: truth.decode(z),
+    refit=None,
+  )
 
 
-def estimate(model, lane, images, num_samples, chunk, batch_size=10):
+def evidence_of(model, lane, images, num_samples, chunk, batch_size=10):
+  """Evidence of every image: [images, ...]."""
   batches = evaluation.cut(images, batch_size)
-  values = evaluation.log_evidence(model, None, lane, batches, 1.0, num_samples, chunk)
-  return np.asarray(values)[batches.weights > 0]
+  found = evaluation.evidence(model, None, lane, batches, 1.0, num_samples, chunk)
+  return jax.tree.map(lambda values: np.asarray(values)[batches.weights > 0], found)
+
+
+def estimate(*arguments):
+  return evidence_of(*arguments).curve[:, -1]
 
 
 @pytest.mark.parametrize(('num_samples', 'chunk'), [(1, 1), (7, 3), (50, 50)])
@@ -60,9 +72,9 @@ def test_nll_converges_to_the_evidence_from_a_wrong_posterior(truth, images, lan
   model = model_of(truth, shift=0.3, stretch=1.4)
   batches = evaluation.cut(images, 10)
   values = jax.vmap(
-    lambda seed: evaluation.log_evidence(
+    lambda seed: evaluation.evidence(
       model, None, lane._replace(seed=seed), batches, 1.0, num_samples=2000, chunk=300
-    )
+    ).curve[..., -1]
   )(jnp.arange(20, dtype=jnp.uint32))
   values = np.asarray(values)[:, batches.weights > 0]
   stderr = values.std(axis=0, ddof=1) / np.sqrt(len(values))
@@ -88,7 +100,7 @@ def test_nll_uses_exactly_the_samples_it_was_asked_for(
   assert len(calls) == 1  # the encoder is in the program once, outside the loop over chunks
   noise = np.resize(pattern, num_samples)
   for image, value in zip(images[:3], found, strict=True):
-    q = model.encode(None, image, None)
+    q = model.encode(None, image, jnp.ones(LATENT_SIZE))
     z = np.asarray(q.loc) + np.asarray(q.scale) * noise[:, None]
     likelihood = scipy.stats.norm(z @ truth.weights.T + truth.bias, truth.scale)
     log_weights = likelihood.logpdf(image).sum(1) + (
@@ -98,18 +110,153 @@ def test_nll_uses_exactly_the_samples_it_was_asked_for(
     assert value == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(('num_samples', 'chunk'), [(50, 50), (50, 7)])
+def test_weights_are_even_at_the_exact_posterior(truth, images, lane, num_samples, chunk):
+  """There every sample counts the same: ESS = K, the largest weight 1 / K, and L_1 = L_K."""
+  found = evidence_of(model_of(truth), lane, images, num_samples, chunk)
+  np.testing.assert_allclose(found.effective, num_samples, rtol=1e-3)
+  np.testing.assert_allclose(found.largest, 1 / num_samples, rtol=1e-2)
+  assert found.curve.shape == (len(images), 3)  # 1, 10, 50
+  np.testing.assert_allclose(found.curve[:, 0], found.curve[:, -1], atol=1e-3)
+
+
+def test_the_curve_and_the_weights_against_numpy(truth, images, lane, monkeypatch):
+  """L_k is the mean of log-mean-exp over disjoint groups of k; ESS from the same weights."""
+  seen = {}
+  num_samples, model = 24, model_of(truth, shift=0.5, stretch=1.5)
+
+  def draw_noise(key, batch_size, num_drawn, latent_size):
+    rng = np.random.default_rng(4)
+    seen['noise'] = rng.normal(size=(batch_size, num_drawn, latent_size)).astype(np.float32)
+    return jnp.asarray(seen['noise'])
+
+  monkeypatch.setattr(learner, 'draw_noise', draw_noise)
+  found = evidence_of(model, lane, images[:2], num_samples, num_samples, 2)
+  for n, image in enumerate(images[:2]):
+    q = model.encode(None, image, jnp.ones(LATENT_SIZE))
+    z = np.asarray(q.loc) + np.asarray(q.scale) * seen['noise'][n]
+    likelihood = scipy.stats.norm(z @ truth.weights.T + truth.bias, truth.scale)
+    log_w = likelihood.logpdf(image).sum(1) + (
+      scipy.stats.norm.logpdf(z) - scipy.stats.norm(q.loc, q.scale).logpdf(z)
+    ).sum(1)
+    ten = [scipy.special.logsumexp(log_w[a : a + 10]) - np.log(10) for a in (0, 10)]
+    whole = scipy.special.logsumexp(log_w) - np.log(num_samples)
+    expected = [log_w.mean(), np.mean(ten), whole]
+    np.testing.assert_allclose(found.curve[n], expected, rtol=1e-4)
+    w = np.exp(log_w - log_w.max())
+    assert found.effective[n] == pytest.approx(float(w.sum() ** 2 / (w**2).sum()), rel=1e-3)
+    assert found.largest[n] == pytest.approx(float(1 / w.sum()), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+  ('num_samples', 'expected'),
+  [(1, (1,)), (2, (1, 2)), (10, (1, 10)), (1000, (1, 10, 100, 1000)), (50, (1, 10, 50))],
+)
+def test_the_curve_has_the_powers_of_ten_and_the_last(num_samples, expected):
+  assert evaluation.curve_samples(num_samples) == expected
+
+
+def evidence_with(log_evidence):
+  """Evidence whose bound is `log_evidence` [G, B, N] and whose first point is 1 below it."""
+  values = np.asarray(log_evidence)
+  effective = np.where(values < -2.5, 1.5, 4.0)
+  return evaluation.Evidence(np.stack([values - 1, values], -1), effective, 1 / effective)
+
+
 def test_nll_of_averages_in_nats_and_bits():
-  log_evidence = np.array([[[-1.0, -3.0], [-5.0, 99.0]], [[-2.0, -2.0], [-2.0, 99.0]]])
-  result = evaluation.nll_of(log_evidence, np.array([[1, 1], [1, 0]]), event_size=4)
+  found = evidence_with([[[-1.0, -3.0], [-5.0, 99.0]], [[-2.0, -2.0], [-2.0, 99.0]]])
+  result = evaluation.nll_of(found, np.array([[1, 1], [1, 0]]), event_size=4)
   np.testing.assert_allclose(result.mean, [3.0, 2.0])
-  np.testing.assert_allclose(result.stderr, [np.std([1, 3, 5], ddof=1) / np.sqrt(3), 0])
+  stderr = [np.std([1, 3, 5], ddof=1) / np.sqrt(3), 0]
+  np.testing.assert_allclose(result.stderr, stderr)
   np.testing.assert_allclose(result.bits_per_dim, np.array([3.0, 2.0]) / 4 / np.log(2))
+  np.testing.assert_allclose(result.curve, [[-4.0, -3.0], [-3.0, -2.0]])
+  np.testing.assert_allclose(result.curve_stderr, np.stack([stderr, stderr], -1))
+  np.testing.assert_allclose(result.effective, [(4 + 1.5 + 1.5) / 3, 4])
+  np.testing.assert_allclose(result.largest, [(1 / 4 + 2 / 1.5) / 3, 1 / 4])
+  np.testing.assert_allclose(result.lonely, [2 / 3, 0])
 
 
 def test_nll_of_one_image_has_no_standard_error():
-  result = evaluation.nll_of(np.array([[[-1.0]]]), np.array([[1.0]]), event_size=4)
+  result = evaluation.nll_of(evidence_with([[[-1.0]]]), np.array([[1.0]]), event_size=4)
   assert result.mean == [1.0]
   assert np.isnan(result.stderr[0])
+
+
+def known_codes():
+  """Three images [3], the centres of their codes [3, 2] and the scales that all share."""
+  return np.eye(3, dtype=np.float32), np.array([[0, 0], [1.2, -0.4], [-0.5, 2.0]]), [0.5, 0.8]
+
+
+def code_model():
+  images, centres, scale = known_codes()
+
+  def encode(params, x, mask):
+    del params
+    return densities.DiagonalGaussian(x @ jnp.asarray(centres, jnp.float32), jnp.array(scale), mask)
+
+  prior = lambda params, mask: densities.StandardNormal(mask)  # noqa: E731
+  return networks.Model(None, encode, prior, None, None), images
+
+
+def parts_of_the_rate_by_quadrature():
+  _, centres, scale = known_codes()
+  grid = np.linspace(-8, 8, 801)
+  cell = grid[1] - grid[0]
+  one = scipy.stats.norm(centres[:, :, None], np.array(scale)[:, None]).pdf(grid)  # [3, 2, points]
+  joint = np.einsum('ia,ib->ab', one[:, 0], one[:, 1]) / 3
+  marginals, p = one.mean(axis=0), scipy.stats.norm.pdf(grid)
+  kl = lambda q, p, cell: np.sum(scipy.special.rel_entr(q, p)) * cell  # noqa: E731
+  return {
+    'mutual_information': np.mean(
+      [kl(np.outer(a, b), joint, cell**2) for a, b in zip(one[:, 0], one[:, 1], strict=True)]
+    ),
+    'marginal_kl': kl(joint, np.outer(p, p), cell**2),
+    'total_correlation': kl(joint, np.outer(*marginals), cell**2),
+    'dimension_wise_kl': kl(marginals[0], p, cell) + kl(marginals[1], p, cell),
+  }
+
+
+def test_the_parts_of_the_rate_equal_quadrature(lane):
+  """Of the mixture of three known Gaussians; that each stands 40 times leaves q(z) as it is."""
+  model, images = code_model()
+  batches = evaluation.cut(np.repeat(images, 40, axis=0), 50)  # 3 batches, 30 of them filling
+  parts = jax.jit(
+    jax.vmap(lambda seed: evaluation.aggregate(model, None, lane._replace(seed=seed), batches, 1.0))
+  )(jnp.arange(100, dtype=jnp.uint32))
+  for name, expected in parts_of_the_rate_by_quadrature().items():
+    values = np.asarray(parts[name])
+    stderr = float(values.std(ddof=1) / np.sqrt(len(values)))
+    assert values.mean() == pytest.approx(float(expected), abs=5 * stderr), name
+
+
+def test_inert_latents_have_no_part_in_the_rate(lane):
+  model, images = code_model()
+  batches = evaluation.cut(images, 3)
+  parts = evaluation.aggregate(model, None, lane._replace(mask=jnp.array([1.0, 0.0])), batches, 1.0)
+  assert parts['total_correlation'] == pytest.approx(0, abs=1e-5)
+  assert parts['marginal_kl'] == pytest.approx(float(parts['dimension_wise_kl']), abs=1e-5)
+
+
+def test_codes_far_apart_tell_which_image_it_was(lane):
+  """Then I(x; z) = log n exactly; with codes that are the same it is 0."""
+  model, images = code_model()
+  for factor, expected in ((1e3, np.log(3)), (0.0, 0.0)):
+    batches = evaluation.cut(factor * images, 3)
+    parts = evaluation.aggregate(model, None, lane, batches, 1.0)
+    assert parts['mutual_information'] == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_without_latents_of_their_own_there_is_no_total_correlation(lane):
+  model, images = code_model()
+  mixture = networks.mixture(3)
+  params = mixture.init(jax.random.key(0), jnp.ones(2))
+  model = model._replace(prior=lambda _, mask: mixture.make(params, mask, None))
+  parts = evaluation.aggregate(model, None, lane, evaluation.cut(images, 3), 1.0)
+  assert np.isnan(parts['total_correlation'])
+  assert np.isnan(parts['dimension_wise_kl'])
+  assert np.isfinite(parts['mutual_information'])
+  assert np.isfinite(parts['marginal_kl'])
 
 
 @pytest.mark.parametrize(('size', 'batch_size'), [(10, 5), (11, 5), (3, 5), (1, 1)])
@@ -120,42 +267,90 @@ def test_cut_counts_every_image_once(size, batch_size):
   np.testing.assert_array_equal(batches.images[batches.weights > 0], images)
 
 
+def fake_learner(evaluate_batch):
+  objective = objectives.beta_elbo(True, 0)
+  estimator = learner.Estimator(None, objective, bounds.analytic_kl, bounds.reparameterized)
+  return learner.Learner(estimator, None, None, evaluate_batch)
+
+
 @pytest.mark.parametrize('batch_size', [4, 7, 23])
 def test_evaluate_averages_over_images_whatever_the_batches(lane, batch_size):
-  """A fake learner whose metrics are known functions of x; NumPy is the oracle."""
+  """A fake learner whose averages are known functions of x; NumPy is the oracle."""
   rng = np.random.default_rng(0)
   images = rng.integers(0, 255, (23, 3)).astype(np.uint8)
-  lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
+  lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]), beta=jnp.float32(3.0))
+  lane = lane._replace(warmup=jnp.int32(1), warmup_steps=jnp.float32(10.0))
+  rates = jnp.array([1.0, 2.0, 3.0, 0.0])
 
-  def evaluate_batch(params, lane, batch, index):
+  def evaluate_batch(params, lane, batch, index, weights):
     del params, lane, index
-    names = ('elbo', 'rate', 'distortion', 'objective')
-    metrics = {name: (i + 1) * batch[:, 0] for i, name in enumerate(names)}
+    first = weights @ batch[:, 0] / weights.sum()
     # Variances 0.0101, 0.0099 and 0 around a large mean, and an inert latent that varies a lot.
     unit = (batch[:, 1] - mean) / deviation
     columns = [100 + unit * 0.0101**0.5, 100 + unit * 0.0099**0.5, 0 * unit, 9 * unit]
-    return metrics, jnp.stack(columns, axis=1)
+    averages = {'distortion': 7 * first, 'rates': first * rates, 'extra': -first}
+    return averages, jnp.stack(columns, axis=1)
 
   x = images / 255.0
   mean, deviation = x[:, 1].mean(), x[:, 1].std()
   result = evaluation.evaluate(
-    evaluate_batch, None, lane, evaluation.cut(images, batch_size), 255.0
+    fake_learner(evaluate_batch), None, lane, evaluation.cut(images, batch_size), 255.0, 5
   )
-  for i, name in enumerate(('elbo', 'rate', 'distortion', 'objective')):
-    assert result[name] == pytest.approx((i + 1) * x[:, 0].mean(), rel=1e-5)
-  assert result['active_units'] == 1
+  first = x[:, 0].mean()
+  expected = {
+    'distortion': 7 * first,
+    'rate': 6 * first,
+    'elbo': -13 * first,
+    'objective': -(7 + 0.5 * 3 * 6) * first,  # half way up the warm-up
+    'extra': -first,
+    'active_units': 1,
+  }
+  assert set(result.metrics) == set(expected)
+  for name, value in expected.items():
+    assert result.metrics[name] == pytest.approx(float(value), rel=1e-5), name
+  np.testing.assert_allclose(result.rates, first * rates, rtol=1e-5)
+  np.testing.assert_allclose(result.variances, [0.0101, 0.0099, 0, 0], rtol=1e-3)
 
 
 def test_evaluation_runs_at_the_highest_precision(lane):
   seen = []
 
-  def evaluate_batch(params, lane, batch, index):
-    del params, lane, index
+  def evaluate_batch(params, lane, batch, index, weights):
+    del params, lane, index, weights
     seen.append(jax.config.jax_default_matmul_precision)
-    names = ('elbo', 'rate', 'distortion', 'objective')
-    return {name: batch[:, 0] for name in names}, jnp.zeros((len(batch), LATENT_SIZE))
+    averages = {'distortion': batch.sum(), 'rates': jnp.zeros(LATENT_SIZE)}
+    return averages, jnp.zeros((len(batch), LATENT_SIZE))
 
   evaluation.evaluate(
-    evaluate_batch, None, lane, evaluation.cut(np.ones((2, 1), np.float32), 2), 1.0
+    fake_learner(evaluate_batch),
+    None,
+    lane,
+    evaluation.cut(np.ones((2, 1), np.float32), 2),
+    1.0,
+    0,
   )
   assert set(seen) == {'highest'}
+
+
+def test_a_traversal_moves_the_two_latents_that_are_used_most(lane):
+  """The decoder shows its z: down the second, across the first in use, the others at 0."""
+  lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
+  shown = distrax.Deterministic
+  model = networks.Model(None, None, None, lambda params, z, mask: shown(z), None)
+  usage = jnp.array([0.1, 0.5, 0.3, 9.0])
+  grid = np.asarray(evaluation.traverse(model, None, lane, usage, 3))
+  axis = np.array([-1.0, 0.0, 1.0])
+  np.testing.assert_allclose(grid[..., 1], np.tile(axis, (3, 1)))
+  np.testing.assert_allclose(grid[..., 2], np.tile(axis[:, None], (1, 3)))
+  np.testing.assert_allclose(grid[..., [0, 3]], 0)
+
+
+def test_a_traversal_of_one_latent_repeats_its_row(lane):
+  shown = distrax.Deterministic
+  model = networks.Model(None, None, None, lambda params, z, mask: shown(z), None)
+  one = evaluation.traverse(model, None, lane._replace(mask=jnp.ones(1)), jnp.ones(1), 3)
+  np.testing.assert_allclose(np.asarray(one)[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
+  padded = lane._replace(mask=jnp.array([1.0, 0.0]))
+  two = evaluation.traverse(model, None, padded, jnp.array([1.0, 0.0]), 3)
+  np.testing.assert_allclose(np.asarray(two)[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
+  np.testing.assert_allclose(np.asarray(two)[..., 1], 0)

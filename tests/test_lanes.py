@@ -7,34 +7,66 @@ import pytest
 
 from vae_jax import errors, lanes
 
-AXES = dict(beta=(0.5, 4.0), latent_size=(2, 10), seed=(0, 1, 2), learning_rate=(1e-3,))
+AXES = dict(
+  beta=(0.5, 4.0),
+  latent_size=(2, 10),
+  seed=(0, 1, 2),
+  learning_rate=(1e-3,),
+  warmup=('constant',),
+  warmup_steps=(0,),
+  free_bits=(0.0,),
+  capacity=(0.0,),
+  capacity_steps=(0,),
+  covariance_weight=(0.0,),
+)
 
 
 def test_product_is_every_combination_once():
   points = lanes.from_axes('product', AXES, ())
   assert points == [lanes.Point(*p) for p in itertools.product(*AXES.values())]
+  assert tuple(AXES) == lanes.Point._fields
 
 
 def test_zip_pairs_the_axes_and_repeats_single_values():
-  axes = dict(beta=(0.5, 1, 4.0), latent_size=(2, 5, 10), seed=(7,), learning_rate=(1e-3,))
+  axes = AXES | dict(beta=(0.5, 1, 4.0), latent_size=(2, 5, 10), seed=(7,))
   assert lanes.from_axes('zip', axes, ()) == [
-    (0.5, 2, 7, 1e-3),
-    (1.0, 5, 7, 1e-3),
-    (4.0, 10, 7, 1e-3),
+    lanes.Point(0.5, 2, 7, 1e-3),
+    lanes.Point(1.0, 5, 7, 1e-3),
+    lanes.Point(4.0, 10, 7, 1e-3),
   ]
 
 
 def test_list_takes_points_as_they_stand():
   points = ((1.0, 10, 0, 1e-3), (4.0, 2, 1, 1e-4))
-  assert lanes.from_axes('list', {}, points) == list(points)
+  whole = [lanes.Point(*point) for point in points]
+  assert lanes.from_axes('list', AXES, points) == whole
+  axes = AXES | dict(free_bits=(0.5,))
+  longer = ((1.0, 10, 0, 1e-3, 'linear', 100), (4.0, 2, 1, 1e-4))
+  assert lanes.from_axes('list', axes, longer) == [
+    whole[0]._replace(warmup='linear', warmup_steps=100, free_bits=0.5),
+    whole[1]._replace(free_bits=0.5),
+  ]
+
+
+def test_list_needs_one_value_for_what_its_points_leave_out():
+  axes = AXES | dict(free_bits=(0.5, 1.0))
+  with pytest.raises(errors.InputError, match=r'lanes\.free_bits=\(0\.5, 1\.0\) has 2 values'):
+    lanes.from_axes('list', axes, ((1.0, 10, 0, 1e-3),))
 
 
 def test_names_are_short_unique_and_read_back():
-  points = lanes.from_axes('list', {}, ((4.0, 10, 0, 1e-3), (0.1, 2, 1, 1e-3), (1e-5, 2, 1, 1e-3)))
+  points = lanes.from_axes(
+    'list', AXES, ((4.0, 10, 0, 1e-3), (0.1, 2, 1, 1e-3), (1e-5, 2, 1, 1e-3))
+  )
   assert lanes.names(points) == ['b4-z10-s0', 'b0.1-z2-s1', 'b1e-05-z2-s1']
   rates = lanes.from_axes('product', AXES | dict(learning_rate=(1e-3, 0.01)), ())
   assert 'b0.5-z2-s0-lr0.01' in lanes.names(rates)
   assert len(set(lanes.names(rates))) == len(rates) == 24
+  rows = ((1.0, 2, 0, 1e-3), (1.0, 2, 0, 1e-3, 'linear', 100, 0.5, 25.0, 10, 3.0))
+  assert lanes.names(lanes.from_axes('list', AXES, rows)) == [
+    'b1-z2-s0-constant-w0-f0-c0-cs0-cov0',
+    'b1-z2-s0-linear-w100-f0.5-c25-cs10-cov3',
+  ]
 
 
 def test_stack_masks_the_inert_latents():
@@ -42,6 +74,17 @@ def test_stack_masks_the_inert_latents():
   np.testing.assert_array_equal(lane.mask.sum(1), [2, 2, 2, 10, 10, 10] * 2)
   np.testing.assert_array_equal(lane.mask[0], [1, 1] + [0] * 8)
   np.testing.assert_array_equal(lane.beta, [0.5] * 6 + [4.0] * 6)
+  two_layers = lanes.stack(lanes.from_axes('product', AXES, ()), width=10, lower_size=3)
+  np.testing.assert_array_equal(two_layers.mask[:, :3], 1)
+  np.testing.assert_array_equal(two_layers.mask[:, 3:], lane.mask)
+
+
+def test_stack_carries_every_field():
+  point = lanes.Point(2.0, 1, 3, 0.1, 'cyclical', 7, 0.5, 25.0, 10, 3.0)
+  lane = lanes.stack([point], width=1)
+  assert lanes.WARMUPS[int(lane.warmup[0])] == 'cyclical'
+  for field in set(lanes.Point._fields) - {'warmup', 'latent_size'}:
+    assert getattr(lane, field)[0] == np.float32(getattr(point, field))
 
 
 @pytest.mark.parametrize(
@@ -77,4 +120,4 @@ def test_zip_of_unequal_lengths_is_refused():
 @pytest.mark.parametrize('points', [(), ((1.0, 2),), (3,)])
 def test_list_needs_whole_points(points):
   with pytest.raises(errors.InputError, match=r'lanes\.points'):
-    lanes.from_axes('list', {}, points)
+    lanes.from_axes('list', AXES, points)

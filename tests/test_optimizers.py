@@ -49,3 +49,11 @@ def test_adam_is_that_of_its_paper_at_the_scheduled_rate():
     m_hat, v_hat = m / (1 - b1 ** (t + 1)), v / (1 - b2 ** (t + 1))
     theta = theta - rate * 0.5 ** (t / 2) * m_hat / (np.sqrt(v_hat) + eps)
   np.testing.assert_allclose(run(rate), theta, rtol=1e-5)
+
+
+def test_tripling_stages():
+  """3^i times the first stage at factor^i each: Burda et al. 2016, section 5."""
+  schedule = optimizers.make_schedule('tripling', 0, 10, 0.5)
+  expected = [1.0] * 10 + [0.5] * 30 + [0.25] * 90 + [0.125] * 5
+  np.testing.assert_allclose(jax.vmap(schedule)(jnp.arange(135)), expected)
+  assert schedule(jnp.int32(2**31 - 1)) > 0  # no stage ends beyond what a step can be

@@ -7,20 +7,43 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import bounds, data, densities, lanes, learner, networks, optimizers, programs
+from vae_jax import (
+  bounds,
+  data,
+  densities,
+  lanes,
+  learner,
+  networks,
+  objectives,
+  optimizers,
+  programs,
+)
 
 EVENT = (6, 6, 1)
 STEPS = 200
 
 
-def make_training(rate=bounds.analytic_kl, num_samples=2, bound=None) -> programs.Training:
-  encoder = networks.MlpEncoder((16,), 'relu')
-  decoder = networks.MlpDecoder((16,), 'relu', EVENT, 1, ())
-  model = networks.make_model(encoder, decoder, densities.bernoulli(), EVENT)
-  bound = bound or (lambda terms, beta: bounds.beta_elbo(terms, beta, rate))
+def make_training(
+  rate=bounds.analytic_kl,
+  num_samples=2,
+  objective=None,
+  posterior=None,
+  prior=None,
+  gradient=bounds.reparameterized,
+) -> programs.Training:
+  model = networks.make_model(
+    encoder=networks.MlpEncoder((16,), 'relu', 'lecun'),
+    posterior=posterior or networks.diagonal('lecun'),
+    prior=prior or networks.standard_normal(),
+    decoder=networks.MlpDecoder((16,), 'relu', 'lecun', EVENT, 1, ()),
+    likelihood=densities.bernoulli(),
+    event=EVENT,
+  )
+  objective = objective or objectives.beta_elbo(True, 0)
+  estimator = learner.Estimator(model, objective, rate, gradient)
   schedule = optimizers.make_schedule('constant', 0, 1, 1.0)
   optimizer = optimizers.make_optimizer('adam', 0.9, 0.999, 1e-8, schedule)
-  one_lane = learner.make_learner(model, bound, rate, num_samples, optimizer)
+  one_lane = learner.make_learner(estimator, num_samples, optimizer)
   return programs.Training(one_lane, 20, STEPS, data_seed=0, scale=255.0, dynamic=True)
 
 
@@ -49,17 +72,45 @@ def assert_bit_equal(one, other):
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize('rate', [bounds.analytic_kl, bounds.sampled_kl])
-def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, rate):
-  training = make_training(rate)
-  point = (0.5, 3, 7, 1e-3)
-  unpadded, metrics = trained(training, [point], 3, images)
-  padded, padded_metrics = trained(training, [point], 11, images)
+FLOW = networks.CouplingFlow(3, (8,))
+LOWER = 4
+VARIANTS = {
+  'analytic': dict(),
+  'sampled': dict(rate=bounds.sampled_kl),
+  'full covariance': dict(posterior=networks.full_covariance('lecun')),
+  'flows': dict(
+    rate=bounds.sampled_kl,
+    posterior=networks.flow_posterior('lecun', FLOW),
+    prior=networks.flow_prior(FLOW),
+  ),
+  'mixture': dict(
+    rate=bounds.sampled_kl,
+    prior=networks.mixture(5),
+    objective=objectives.importance_weighted(bounds.iwae_bound),
+    gradient=bounds.doubly_reparameterized(bounds.path_weights(1, 0.0)),
+  ),
+  'vamp': dict(
+    rate=bounds.sampled_kl,
+    prior=networks.vamp(5, EVENT, unit=True),
+    gradient=bounds.sticking_the_landing,
+  ),
+  'tcvae': dict(objective=objectives.beta_tcvae(90)),
+  'dip': dict(objective=objectives.dip_vae('II', 10.0)),
+}
+# Whatever a lane can have: each of them sees the mask in its own way.
+WEIGHTED = (0.5, 3, 7, 1e-3, 'linear', 50, 0.1, 3.0, 100, 0.2)
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
+  training = make_training(**VARIANTS[variant])
+  unpadded, metrics = trained(training, [WEIGHTED], 3, images)
+  padded, padded_metrics = trained(training, [WEIGHTED], 11, images)
 
   def check(path, one, other):
     active = tuple(slice(0, size) for size in one.shape)
     np.testing.assert_allclose(
-      other[active], one, rtol=1e-4, atol=2e-5, err_msg=jax.tree_util.keystr(path)
+      other[active], one, rtol=1e-4, atol=5e-5, err_msg=jax.tree_util.keystr(path)
     )
     rest = np.array(other)
     rest[active] = 0
@@ -67,8 +118,8 @@ def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, rate):
 
   jax.tree_util.tree_map_with_path(check, unpadded.params, padded.params)
   for name, value in metrics.items():
-    np.testing.assert_allclose(padded_metrics[name], value, rtol=1e-5, err_msg=name)
-  start = programs.init(training.learner, lanes.stack([lanes.Point(*point)], 3))
+    np.testing.assert_allclose(padded_metrics[name], value, rtol=1e-4, err_msg=name)
+  start = programs.init(training.learner, lanes.stack([lanes.Point(*WEIGHTED)], 3))
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), start.params, unpadded.params)
   assert min(jax.tree.leaves(moved)) > 1e-3  # the comparison above is not of two idle models
 
@@ -98,8 +149,8 @@ def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
   state = learner_of_lane.init(lane)
   frozen = state._replace(diverged_at=jnp.int32(4))
   batch = images[:4] / 255.0
-  moved, _ = learner_of_lane.step(state, lane, batch, 9, True)
-  kept, _ = learner_of_lane.step(frozen, lane, batch, 9, True)
+  moved, _ = learner_of_lane.step(state, lane, batch, 9)
+  kept, _ = learner_of_lane.step(frozen, lane, batch, 9)
   assert_bit_equal(jax.device_get(kept), jax.device_get(frozen))
   kernels = [s.params['decoder']['params']['output']['kernel'] for s in (state, moved)]
   assert not np.array_equal(*kernels)
@@ -138,7 +189,7 @@ def test_seeds_differ_and_the_same_seed_agrees(images):
   assert_bit_equal(lane_of(start, 0), lane_of(start, 2))
   assert_bit_equal(lane_of(states, 0), lane_of(states, 2))
   for states_at in (start, states):
-    kernel = states_at.params['encoder']['params']['hidden_0']['kernel']
+    kernel = states_at.params['encoder']['params']['mlp']['hidden_0']['kernel']
     assert np.abs(kernel[0] - kernel[1]).max() > 0.1
 
 
@@ -150,7 +201,7 @@ def test_the_noise_of_a_lane_is_its_seeds(images):
   state = training.learner.init(one)
   batch = images[:4] / 255.0
   step = jax.jit(training.learner.step)
-  elbos = [float(step(state, lane, batch, 0, True)[1]['elbo']) for lane in (one, other)]
+  elbos = [float(step(state, lane, batch, 0)[1]['elbo']) for lane in (one, other)]
   assert elbos[0] != elbos[1]
 
 
@@ -176,29 +227,40 @@ def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
   state = training.learner.init(lane)
   batch = jnp.tile(images[:1] / 255.0, (4, 1, 1, 1))
   step = jax.jit(training.learner.step)
-  elbos = [float(step(state, lane, batch, s, True)[1]['elbo']) for s in (0, 1, 2, 0)]
+  elbos = [float(step(state, lane, batch, s)[1]['elbo']) for s in (0, 1, 2, 0)]
   assert len(set(elbos)) == 3
   assert elbos[0] == elbos[3]
-  per_example, _ = training.learner.evaluate(state.params, lane, batch, 0)
-  assert len(set(np.asarray(per_example['distortion']).tolist())) == 4
+  one_at_a_time = jax.vmap(
+    lambda weights: training.learner.evaluate(state.params, lane, batch, 0, weights)[0]
+  )(jnp.eye(4))
+  assert len(set(np.asarray(one_at_a_time['distortion']).tolist())) == 4
 
 
 def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
   traces = 0
+  plain = objectives.beta_elbo(True, 0)
 
-  def bound(terms, beta):
+  def combine(*args):
     nonlocal traces
     traces += 1
-    return bounds.beta_elbo(terms, beta, bounds.analytic_kl)
+    return plain.combine(*args)
 
-  program = jax.jit(functools.partial(programs.run_chunk, make_training(bound=bound)))
-  for point in [(1.0, 3, 0, 1e-3), (4.0, 2, 1, 1e-2), (0.0, 5, 9, 1e-4)]:
+  training = make_training(objective=plain._replace(combine=combine))
+  program = jax.jit(functools.partial(programs.run_chunk, training))
+  points = [
+    (1.0, 3, 0, 1e-3),
+    (4.0, 2, 1, 1e-2, 'linear', 3),
+    (0.0, 5, 9, 1e-4, 'cyclical', 2, 0.5),
+    (2.0, 5, 9, 1e-4, 'constant', 0, 0.0, 5.0, 100),
+  ]
+  for point in points:
     stacked = lanes.stack([lanes.Point(*point)], 5)
     states = programs.init(make_training().learner, stacked)
     for first, stop in [(0, 3), (3, 5)]:
       indices = data.batch_indices(0, first, STEPS, 20, len(images))
       program(states, stacked, images, indices, np.int32(first), np.int32(stop))
-    assert program._cache_size() == traces == 1
+    assert program._cache_size() == 1
+    assert traces == 2  # the shapes of the metrics, and the loop
 
 
 def test_beta_weighs_the_rate(images):

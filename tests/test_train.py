@@ -24,24 +24,30 @@ import vae_jax
 from vae_jax import (
   bounds,
   checkpoint,
+  disentanglement,
   errors,
+  evaluation,
+  lanes,
   learner,
   outcome,
   programs,
   study,
   tracking,
   train,
+  validation,
 )
 from vae_jax import workdir as workdir_module
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
-  *('lane', 'name', 'status', 'step', 'beta', 'latent_size', 'seed', 'learning_rate'),
+  *('lane', 'name', 'status', 'step', *lanes.Point._fields),
   'beta_normalised',
   *(f'train/{term}' for term in TERMS),
   *(f'test/{term}' for term in TERMS),
   *('test/nll', 'test/nll_stderr', 'test/nll_samples', 'test/nll_images', 'test/bits_per_dim'),
-  *('test/active_units', 'seconds', 'steps_per_second'),
+  *('test/effective_samples', 'test/largest_weight', 'test/active_units'),
+  *('test/mutual_information', 'test/marginal_kl', 'test/total_correlation'),
+  *('test/dimension_wise_kl', 'collapsed_at', 'seconds', 'steps_per_second'),
 ]
 TIMES = {'seconds', 'steps_per_second'}
 
@@ -93,6 +99,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
   assert result.exit_code == 0
   names = {path.name for path in workdir.iterdir()}
   assert {'config.json', 'provenance.json', 'metrics.jsonl', 'results.csv', 'checkpoints'} <= names
+  assert {'latents.csv', 'nll_curve.csv', 'images.npz'} <= names
   assert json.loads((workdir / 'config.json').read_text()) == json.loads(json.dumps(config))
   provenance = json.loads((workdir / 'provenance.json').read_text())
   assert provenance['width'] == 4
@@ -104,6 +111,9 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
     'learning_curves.png',
     'reconstructions.png',
     'samples.png',
+    'traversals.png',
+    'latents.png',
+    'nll_curve.png',
   }
   with np.load(workdir / 'images.npz') as images:
     assert images['reconstructions'].shape == (4, 8, 8, 8, 1)
@@ -346,38 +356,92 @@ def test_train_and_test_figures_are_of_their_own_images(finished):
     for i, row in enumerate(rows):
       lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, state.params))
       x = jnp.asarray(images[:50], jnp.float32)
-      metrics, _ = built.training.learner.evaluate(params, lane, x, 0)
-      for term, values in metrics.items():
-        assert row[f'{split}/{term}'] == pytest.approx(float(values.mean()), rel=1e-5)
+      one = built.training.learner
+      averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(50))
+      metrics = learner.metrics_of(one.estimator, averages, lane, row['step'])
+      assert {'elbo', 'rate', 'distortion', 'objective'} == set(metrics)
+      for term, value in metrics.items():
+        assert row[f'{split}/{term}'] == pytest.approx(float(value), rel=1e-5)
+
+
+def terms_by_hand(built, params, lane, x, gradient=None):
+  """The terms of every example of x, on the very noise of `Learner.evaluate`."""
+  key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
+  noise = learner.draw_noise(key, len(x), built.num_samples, lane.mask.size)
+
+  def one(x, noise):
+    return bounds.elbo_terms(
+      built.model.encode(params, x, lane.mask),
+      built.model.prior(params, lane.mask),
+      lambda z: built.model.decode(params, z, lane.mask),
+      x,
+      noise,
+      gradient,
+    )
+
+  return jax.vmap(one)(x, noise)
+
+
+@pytest.mark.parametrize(
+  ('settings', 'expected'),
+  [
+    (dict(name='elbo', kl='analytic'), lambda t: bounds.beta_elbo(t, 3.0, bounds.analytic_kl)),
+    (dict(name='elbo', kl='sampled'), lambda t: bounds.beta_elbo(t, 3.0, bounds.sampled_kl)),
+    (dict(name='iwae', kl='sampled'), bounds.iwae_bound),
+    (dict(name='miwae', kl='sampled', num_groups=3), lambda t: bounds.miwae_bound(t, 3)),
+    (dict(name='ciwae', kl='sampled', elbo_weight=0.2), lambda t: bounds.ciwae_bound(t, 0.2)),
+  ],
+  ids=['elbo, analytic', 'elbo, sampled', 'iwae', 'miwae', 'ciwae'],
+)
+@pytest.mark.parametrize('gradient', validation.keys.GRADIENTS)
+def test_the_config_chooses_the_bound_and_the_gradient(config, settings, expected, gradient):
+  """Objective and encoder gradient of the learner are those of its terms, on the very noise."""
+  config['bound'] |= settings | dict(num_samples=6, gradient=gradient)
+  config['lanes'] |= dict(beta=(3.0,) if settings['name'] == 'elbo' else (1.0,))
+  try:
+    built = study.from_config(config)
+  except errors.InputError as error:
+    assert 'bound.gradient' in str(error)
+    return
+  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  params = one.init(lane).params
+  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  weights = bounds.path_weights(settings.get('num_groups', 1), settings.get('elbo_weight', 0.0))
+  estimator = {
+    'reparameterized': bounds.reparameterized,
+    'sticking_the_landing': bounds.sticking_the_landing,
+    'doubly_reparameterized': bounds.doubly_reparameterized(weights),
+  }[gradient]
+
+  def by_hand(params):
+    terms = terms_by_hand(built, params, lane, x, estimator)
+    return jnp.mean(jax.vmap(expected)(terms))
+
+  def by_learner(params):
+    averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
+    return learner.metrics_of(one.estimator, averages, lane, 0)['objective']
+
+  found, found_gradient = jax.value_and_grad(by_learner)(params)
+  value, value_gradient = jax.value_and_grad(by_hand)(params)
+  assert found == pytest.approx(float(value), rel=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+    found_gradient,
+    value_gradient,
+  )
 
 
 @pytest.mark.parametrize('kl', ['analytic', 'sampled'])
-@pytest.mark.parametrize('name', ['elbo', 'iwae'])
-def test_the_config_chooses_the_bound(config, name, kl):
-  """The objective of the learner is the bound of its terms, on the very noise."""
-  if (name, kl) == ('iwae', 'analytic'):
-    pytest.skip('refused: the weights need the sampled ratio')
-  config['bound'] |= dict(name=name, kl=kl, num_samples=6)
-  config['lanes'] |= dict(beta=(1.0,) if name == 'iwae' else (3.0,))
+def test_the_config_chooses_the_form_of_the_rate(config, kl):
+  config['bound'] |= dict(kl=kl, num_samples=6)
   built = study.from_config(config)
-  lane = jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  params = built.training.learner.init(lane).params
+  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  params = one.init(lane).params
   x = jnp.asarray(built.dataset.test[:3], jnp.float32)
-  metrics, _ = built.training.learner.evaluate(params, lane, x, 0)
-  key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
-  noise = learner.draw_noise(key, 3, 6, lane.mask.size)
+  averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
   rate = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}[kl]
-  for i in range(3):
-    terms = bounds.elbo_terms(
-      built.model.encode(params, x[i], lane.mask),
-      lambda z: built.model.decode(params, z, lane.mask),
-      x[i],
-      noise[i],
-      lane.mask,
-    )
-    expected = bounds.iwae_bound(terms) if name == 'iwae' else bounds.beta_elbo(terms, 3.0, rate)
-    assert metrics['objective'][i] == pytest.approx(float(expected), rel=1e-5)
-    assert metrics['rate'][i] == pytest.approx(float(rate(terms)), rel=1e-4, abs=1e-5)
+  expected = jax.vmap(rate)(terms_by_hand(built, params, lane, x)).mean(0)
+  np.testing.assert_allclose(averages['rates'], expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -403,8 +467,35 @@ def test_the_config_chooses_the_bound(config, name, kl):
       optimizer=dict(name='adamax'),
       lanes=dict(combine='zip', beta=(0.5, 2.0), latent_size=(2, 5), seed=(3,)),
     ),
+    dict(
+      posterior=dict(name='two_layer', lower_size=6, hidden=(7,)),
+      prior=dict(name='two_layer', hidden=(7,)),
+      bound=dict(name='iwae', kl='sampled', num_samples=3, gradient='doubly_reparameterized'),
+      lanes=dict(beta=(1.0,)),
+    ),
+    dict(
+      likelihood=dict(name='cross_entropy'),
+      data=dict(binarize='none'),
+      prior=dict(name='vamp', num_components=4),
+      bound=dict(kl='sampled', gradient='sticking_the_landing'),
+    ),
+    dict(
+      data=dict(name='shapes'),
+      bound=dict(name='beta_tcvae'),
+      evaluation=dict(factor_images=300),
+    ),
   ],
-  ids=['iwae', 'beta 0', 'gaussian shared', 'gaussian per pixel', 'conv', 'zip and schedule'],
+  ids=[
+    'iwae',
+    'beta 0',
+    'gaussian shared',
+    'gaussian per pixel',
+    'conv',
+    'zip and schedule',
+    'two layers',
+    'cross-entropy and vamp',
+    'shapes',
+  ],
 )
 def test_every_option_trains_to_a_better_bound(config, tmp_path, changes):
   for section, values in changes.items():
@@ -416,6 +507,85 @@ def test_every_option_trains_to_a_better_bound(config, tmp_path, changes):
     curve = [m['batch/objective'] for m in metrics if m['lane'] == row['lane']]
     assert np.all(np.isfinite(curve))
     assert curve[-1] > curve[0]
+  check_tables(config, result.rows, tmp_path / 'run')
+
+
+def check_tables(config, rows, workdir):
+  """latents.csv, nll_curve.csv and disentanglement.csv agree with results.csv."""
+  latents = tracking.read_table(workdir / 'latents.csv', tracking.LATENT_COLUMNS)
+  curve = tracking.read_table(workdir / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS)
+  two_layers = config['posterior']['name'] == 'two_layer'
+  lower = config['posterior']['lower_size'] if two_layers else 0
+  by_latent = config['prior']['name'] in ('standard_normal', 'two_layer')
+  for row in rows:
+    own = [line for line in latents if line['lane'] == row['lane']]
+    assert len(own) == lower + row['latent_size']
+    assert sum(line['active'] for line in own) == row['test/active_units']
+    assert [line['layer'] for line in own].count(2) == (row['latent_size'] if lower else 0)
+    if by_latent:
+      assert sum(line['rate'] for line in own) == pytest.approx(row['test/rate'], rel=1e-4)
+    else:
+      assert {line['rate'] for line in own} == {None}
+    points = [line for line in curve if line['lane'] == row['lane']]
+    if config['likelihood']['name'] == 'cross_entropy':
+      assert not points
+      assert row['test/nll'] is None
+    else:
+      assert -points[-1]['bound'] == pytest.approx(row['test/nll'])
+      assert points[-1]['stderr'] == pytest.approx(row['test/nll_stderr'])
+      assert [line['samples'] for line in points] == [1, 10, 20]
+  scores = workdir / 'disentanglement.csv'
+  assert scores.exists() == (config['data']['name'] == 'shapes')
+  if scores.exists():
+    table = tracking.read_table(scores, ('lane', 'name', 'images', *disentanglement.NAMES))
+    assert [line['images'] for line in table] == [300] * len(rows)
+    assert all(0 <= line['mig'] <= 1 for line in table)
+
+
+def test_log_points_at_powers_of_two(config, tmp_path):
+  config['train'] |= dict(log_every=20, steps=65, log_powers_of_two=True)
+  train.run(config, tmp_path / 'run')
+  metrics = tracking.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  steps = [m['step'] for m in metrics if m['lane'] == 0]
+  assert steps == [1, 2, 4, 8, 16, 20, 32, 40, 60, 64, 65]
+
+
+def test_a_collapse_is_said_when_it_comes_and_recorded(config, tmp_path, caplog):
+  """Beta far above what the rate is worth: no unit stays active."""
+  config['lanes'] |= dict(beta=(0.01, 1000.0), latent_size=(2,), learning_rate=(1e-2,))
+  config['train'] |= dict(steps=200, log_every=20, evaluate_every=20, checkpoint_every=100)
+  result = train.run(config, tmp_path / 'run')
+  fine, collapsed = result.rows
+  assert fine['collapsed_at'] is None
+  assert collapsed['test/active_units'] == 0
+  at = collapsed['collapsed_at']
+  said = [r.message for r in caplog.records if 'collapse' in r.message]
+  assert said == [f'{collapsed["name"]}: posterior collapse at step {at}, no unit is active']
+  metrics = tracking.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  active = {
+    m['step']: m['test/active_units']
+    for m in metrics
+    if m['lane'] == 1 and m['step'] >= at and 'test/active_units' in m
+  }
+  assert set(active.values()) == {0}
+
+
+def test_a_thin_nll_is_said(config, monkeypatch, caplog):
+  """Lanes whose NLL hangs on one sample for a tenth of the images are named, the others not."""
+  built = study.from_config(config)
+  lanes_of_images = [[5.0] * 30, [5.0] * 15 + [1.2] * 15, [5.0] * 28 + [1.2] * 2, [9.0] * 30]
+  effective = np.array(lanes_of_images)[:, None]
+  found = evaluation.Evidence(np.zeros((4, 1, 30, 3)), effective, 1 / effective)
+  result = evaluation.nll_of(found, np.ones((1, 30)), 64)
+  monkeypatch.setattr(programs, 'nll', lambda *arguments: result)
+  monkeypatch.setattr(programs, 'aggregate', lambda *arguments: {})
+  state = programs.init(built.training.learner, built.lanes)
+  metrics, _ = outcome.estimate(built, config['evaluation'], state)
+  said = [r.message for r in caplog.records if 'effective sample size below 2' in r.message]
+  assert len(said) == 1
+  assert said[0].startswith(f'{built.names[1]}: ')
+  assert '50 %' in said[0]
+  np.testing.assert_allclose(metrics['test/effective_samples'], effective[:, 0].mean(1))
 
 
 class Attempt:

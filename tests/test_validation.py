@@ -49,7 +49,24 @@ BAD = [
   ('encoder.hidden', 16, ('a tuple',)),
   ('encoder.channels', (4,), ("encoder.name='mlp' has none",)),
   ('decoder.name', 'conv', ('decoder.kernels (0)',)),
-  ('bound.name', 'iwae', ("set bound.kl='sampled'",)),
+  ('lanes.warmup', ('liner',), ("'linear'", 'lanes.warmup')),
+  ('lanes.warmup', ('linear',), ('lanes.warmup_steps=0', 'set both')),
+  ('lanes.warmup_steps', (5,), ("lanes.warmup='constant'", 'set both')),
+  ('lanes.free_bits', (-1.0,), ('nearest valid value is 0',)),
+  ('lanes.capacity_steps', (5,), ('lanes.capacity=0',)),
+  ('lanes.covariance_weight', (1.0,), ("bound.name='elbo' has none", 'covariance_weight=(0.0,)')),
+  ('encoder.kernel_init', 'glorto', ("'glorot'",)),
+  ('decoder.padding', 'vaild', ("'valid'",)),
+  ('posterior.name', 'diag', ("'diagonal'",)),
+  ('posterior.name', 'two_layer', ('posterior.name', "set prior.name='two_layer'")),
+  ('prior.name', 'vmap', ("'vamp'",)),
+  ('bound.name', 'iwea', ("'iwae'",)),
+  ('bound.gradient', 'sticking_the_landing', ("set bound.kl='sampled'",)),
+  ('bound.num_groups', 2, ("bound.name='elbo' has one group",)),
+  ('bound.elbo_weight', 0.5, ("for bound.name='ciwae'",)),
+  ('bound.elbo_weight', 1.5, ('nearest valid value is 1',)),
+  ('train.log_powers_of_two', 1, ('True or False',)),
+  ('evaluation.aggregate_images', 9999, ('359 images', 'nearest valid value is 359')),
   ('bound.num_samples', 0, ('nearest valid value is 1',)),
   ('optimizer.name', 'adm', ("'adam'",)),
   ('optimizer.b1', float('nan'), ('finite',)),
@@ -111,9 +128,35 @@ def test_unknown_and_missing_keys_are_named(config, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-def test_iwae_has_no_beta(config, tmp_path):
-  config['bound'] |= dict(name='iwae', kl='sampled')
-  with pytest.raises(errors.InputError, match=r'lanes\.beta=\(1\.0,\)'):
+@pytest.mark.parametrize('name', ['iwae', 'miwae', 'ciwae'])
+@pytest.mark.parametrize(
+  ('field', 'value'), [('beta', 4.0), ('free_bits', 0.1), ('capacity', 2.0), ('warmup', 'linear')]
+)
+def test_importance_weighted_bounds_have_no_weighting(config, tmp_path, name, field, value):
+  config['bound'] |= dict(name=name, kl='sampled')
+  config['lanes'] |= {'beta': (1.0,), field: (value,)}
+  config['lanes'] |= dict(warmup_steps=(3,)) if field == 'warmup' else {}
+  with pytest.raises(errors.InputError, match=rf'lanes\.{field}: bound\.name=.{name}. has none'):
+    train.run(config, tmp_path / 'run')
+
+
+def test_a_dip_vae_needs_its_weight(config, tmp_path):
+  config['bound'] |= dict(name='dip_vae_i')
+  with pytest.raises(errors.InputError, match=r'lanes\.covariance_weight=0\.0'):
+    train.run(config, tmp_path / 'run')
+
+
+def test_groups_divide_the_samples(config):
+  config['bound'] |= dict(name='miwae', kl='sampled', num_samples=6, num_groups=4)
+  with pytest.raises(errors.InputError, match=r'bound\.num_groups=4.* nearest: 3'):
+    validation.check(config)
+
+
+def test_free_bits_of_a_latent_need_a_rate_that_splits(config, tmp_path):
+  config['prior'] |= dict(name='mixture')
+  config['bound'] |= dict(kl='sampled')
+  config['lanes'] |= dict(free_bits=(0.5,))
+  with pytest.raises(errors.InputError, match=r"set bound\.free_bits_per='layer'"):
     train.run(config, tmp_path / 'run')
 
 

@@ -18,8 +18,8 @@ the distortion D = -E_q[log p(x|z)]:
 
 Imports go down these layers only:
 
-  0  errors, files, densities, lanes, data
-  1  networks, bounds, optimizers
+  0  errors, files, densities, lanes, data, disentanglement
+  1  networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, checkpoint, tracking, figures
   3  validation, study, workdir, stopping, outcome, train
   4  launch (outside the package: flags end there)

@@ -6,6 +6,7 @@ data through a mask [Z]: every lane has the largest latent size Z of the grid, a
 where a latent is active.
 """
 
+import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -18,15 +19,26 @@ from jax import Array
 from vae_jax import errors
 
 MAX_SEED = 2**32 - 1
+MAX_STEPS = 2**31 - 1
+WARMUPS = ('constant', 'linear', 'cosine', 'cyclical')
 
 
 class Point(NamedTuple):
-  """One hyperparameter point, in plain numbers; one row of `results.csv`."""
+  """One hyperparameter point, in plain numbers; one row of `results.csv`.
+
+  What stands behind the learning rate is off by default; see `weighting` for what it means.
+  """
 
   beta: float
   latent_size: int
   seed: int
   learning_rate: float
+  warmup: str = 'constant'  # of beta, a name of WARMUPS
+  warmup_steps: int = 0
+  free_bits: float = 0.0  # nats per group of latents
+  capacity: float = 0.0  # nats
+  capacity_steps: int = 0
+  covariance_weight: float = 0.0  # of the DIP-VAE
 
 
 class Lane(NamedTuple):
@@ -35,6 +47,12 @@ class Lane(NamedTuple):
   beta: Array  # [] weight of the rate
   seed: Array  # [] uint32
   learning_rate: Array  # [] peak of the schedule
+  warmup: Array  # [] int32, index into WARMUPS
+  warmup_steps: Array  # []
+  free_bits: Array  # []
+  capacity: Array  # []
+  capacity_steps: Array  # []
+  covariance_weight: Array  # []
   mask: Array  # [Z] 1 where a latent is active
 
 
@@ -45,15 +63,16 @@ def from_axes(
 
   Args:
     combine: 'product' (every combination, the last field fastest), 'zip' (the i-th of every axis;
-      an axis of one value is repeated), or 'list' (`points` as they stand, the axes unused).
+      an axis of one value is repeated), or 'list' (`points` as they stand).
     axes: the values of each field of Point.
-    points: for 'list', tuples in the order of Point's fields.
+    points: for 'list', tuples in the order of Point's fields; what a tuple leaves out at its end
+      is the one value of its axis.
 
   Raises:
     InputError: an empty axis, unequal lengths, an invalid value, or a repeated point.
   """
   if combine == 'list':
-    rows = _listed(points)
+    rows = _listed(points, axes)
   else:
     for name in Point._fields:
       if not axes[name]:
@@ -71,14 +90,28 @@ def from_axes(
   return result
 
 
-def _listed(points: Sequence[Sequence]) -> list[Sequence]:
+def _listed(points: Sequence[Sequence], axes: Mapping[str, Sequence]) -> list[Sequence]:
   fields = ', '.join(Point._fields)
   if not points:
     raise errors.InputError(f"lanes.points is empty; with lanes.combine='list' give ({fields})")
-  for point in points:
-    if not isinstance(point, Sequence) or len(point) != len(Point._fields):
-      raise errors.InputError(f'lanes.points: {point!r} is not a tuple of ({fields})')
-  return list(points)
+  return [_whole_point(point, axes, fields) for point in points]
+
+
+def _whole_point(point: Any, axes: Mapping[str, Sequence], fields: str) -> Sequence:
+  """Returns a listed point with what it leaves out at its end."""
+  required = len(Point._fields) - len(Point._field_defaults)
+  if not isinstance(point, (tuple, list)) or not required <= len(point) <= len(Point._fields):
+    raise errors.InputError(
+      f'lanes.points: {point!r} is not a tuple of ({fields}), the first {required} at least'
+    )
+  left_out = Point._fields[len(point) :]
+  for name in left_out:
+    if len(axes[name]) != 1:
+      raise errors.InputError(
+        f'lanes.{name}={tuple(axes[name])} has {len(axes[name])} values, and {point!r} of '
+        'lanes.points leaves it out; give one value, or name it in every point'
+      )
+  return [*point, *(axes[name][0] for name in left_out)]
 
 
 def _zipped(columns: Sequence[Sequence]) -> list[Sequence]:
@@ -93,13 +126,38 @@ def _zipped(columns: Sequence[Sequence]) -> list[Sequence]:
 
 
 def _checked(row: Sequence) -> Point:
-  beta, latent_size, seed, learning_rate = row
-  return Point(
-    beta=_real('beta', beta, low=0.0),
-    latent_size=_whole('latent_size', latent_size, low=1, high=1_000_000),
-    seed=_whole('seed', seed, low=0, high=MAX_SEED),
-    learning_rate=_real('learning_rate', learning_rate, low=1e-30),
+  given = Point(*row)
+  point = Point(
+    beta=_real('beta', given.beta, low=0.0),
+    latent_size=_whole('latent_size', given.latent_size, low=1, high=1_000_000),
+    seed=_whole('seed', given.seed, low=0, high=MAX_SEED),
+    learning_rate=_real('learning_rate', given.learning_rate, low=1e-30),
+    warmup=_warmup(given.warmup),
+    warmup_steps=_whole('warmup_steps', given.warmup_steps, low=0, high=MAX_STEPS),
+    free_bits=_real('free_bits', given.free_bits, low=0.0),
+    capacity=_real('capacity', given.capacity, low=0.0),
+    capacity_steps=_whole('capacity_steps', given.capacity_steps, low=0, high=MAX_STEPS),
+    covariance_weight=_real('covariance_weight', given.covariance_weight, low=0.0),
   )
+  if (point.warmup == 'constant') != (point.warmup_steps == 0):
+    raise errors.InputError(
+      f'lanes.warmup={point.warmup!r} does not go with lanes.warmup_steps={point.warmup_steps}; '
+      "set both, or lanes.warmup='constant' and lanes.warmup_steps=0"
+    )
+  if point.capacity_steps and not point.capacity:
+    raise errors.InputError(
+      f'lanes.capacity_steps={point.capacity_steps} leads to lanes.capacity=0; set the capacity'
+    )
+  return point
+
+
+def _warmup(value: Any) -> str:
+  if value not in WARMUPS:
+    near = difflib.get_close_matches(str(value), WARMUPS, n=1, cutoff=0.0)[0]
+    raise errors.InputError(
+      f'lanes.warmup={value!r} is none of {", ".join(WARMUPS)}; did you mean {near!r}?'
+    )
+  return value
 
 
 def _real(name: str, value: Any, low: float) -> float:
@@ -129,27 +187,54 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:
 def names(points: Sequence[Point]) -> list[str]:
   """Returns a unique name per lane, such as `b4-z10-s0`.
 
-  The learning rate joins the name (`b4-z10-s0-lr0.01`) only where the grid has several.
+  A further field joins the name (`b4-z10-s0-lr0.01`) only where the grid has several values of it.
   """
-  several_rates = len({point.learning_rate for point in points}) > 1
-  result = []
-  for point in points:
-    name = f'b{_short(point.beta)}-z{point.latent_size}-s{point.seed}'
-    result.append(name + (f'-lr{_short(point.learning_rate)}' if several_rates else ''))
-  return result
+  several = [field for field in _MARKS if len({getattr(point, field) for point in points}) > 1]
+  shown = ('beta', 'latent_size', 'seed', *several)
+  marks = {'beta': 'b', 'latent_size': 'z', 'seed': 's', **_MARKS}
+  return ['-'.join(marks[f] + _short(getattr(point, f)) for f in shown) for point in points]
 
 
-def _short(value: float) -> str:
+# How a lane's name marks its further fields.
+_MARKS = {
+  'learning_rate': 'lr',
+  'warmup': '',
+  'warmup_steps': 'w',
+  'free_bits': 'f',
+  'capacity': 'c',
+  'capacity_steps': 'cs',
+  'covariance_weight': 'cov',
+}
+
+
+def _short(value: float | str) -> str:
   """Returns the shortest text that reads back as the same number: 4.0 -> 4, 1e-05 -> 1e-05."""
-  return repr(value).removesuffix('.0')
+  return str(value).removesuffix('.0')
 
 
-def stack(points: Sequence[Point], width: int) -> Lane:
-  """Returns the lanes as arrays with a leading axis [G] and masks [G, Z], Z = `width`."""
+def stack(points: Sequence[Point], width: int, lower_size: int = 0) -> Lane:
+  """Returns the lanes as arrays with a leading axis [G].
+
+  Args:
+    points: of the lanes.
+    width: the largest latent size.
+    lower_size: the latents of a layer below, active in every lane; masks are [G, Z], Z =
+      lower_size + width, and the lane's latents those above.
+  """
   latent_size = jnp.asarray([point.latent_size for point in points])
+
+  def column(field: str, dtype: Any = jnp.float32) -> Array:
+    return jnp.asarray([getattr(point, field) for point in points], dtype)
+
   return Lane(
-    beta=jnp.asarray([point.beta for point in points], jnp.float32),
-    seed=jnp.asarray([point.seed for point in points], jnp.uint32),
-    learning_rate=jnp.asarray([point.learning_rate for point in points], jnp.float32),
-    mask=(jnp.arange(width) < latent_size[:, None]).astype(jnp.float32),  # [G, Z]
+    beta=column('beta'),
+    seed=column('seed', jnp.uint32),
+    learning_rate=column('learning_rate'),
+    warmup=jnp.asarray([WARMUPS.index(point.warmup) for point in points], jnp.int32),
+    warmup_steps=column('warmup_steps'),
+    free_bits=column('free_bits'),
+    capacity=column('capacity'),
+    capacity_steps=column('capacity_steps'),
+    covariance_weight=column('covariance_weight'),
+    mask=(jnp.arange(lower_size + width) < lower_size + latent_size[:, None]).astype(jnp.float32),
   )

@@ -1,12 +1,11 @@
 """One lane's training as pure functions: init, step, evaluate; the caller vmaps over lanes.
 
 All randomness of a lane comes from its seed, by the named keys of `Keys`: the initialisation, the
-noise of training (folded with the step), of evaluation and of the NLL (folded with the batch), and
-the prior samples of the pictures. Noise is drawn with the latent axis first, so that a lane sees
-the same draws whatever the padding.
+noise of training (folded with the step), of evaluation and of the NLL (folded with the batch), of
+the aggregate posterior, and the prior samples of the pictures. Noise is drawn with the latent axis
+first, so that a lane sees the same draws whatever the padding.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from vae_jax import bounds, networks
+from vae_jax import bounds, densities, networks, objectives
 from vae_jax.lanes import Lane
 
 NOT_DIVERGED = -1
@@ -29,17 +28,35 @@ class State(NamedTuple):
   diverged_at: Array  # [] int32: the step whose update was not finite, or NOT_DIVERGED
 
 
+class Estimator(NamedTuple):
+  """The parts of a batch's estimate, chosen where the learner is built.
+
+  Attributes:
+    model: encoder, posterior, prior, decoder, likelihood.
+    objective: what is trained on.
+    rate: the form of the KL that is reported, and trained on where the objective has a rate.
+    gradient: how the terms depend on the encoder; see `bounds`.
+  """
+
+  model: networks.Model
+  objective: objectives.Objective
+  rate: bounds.Rate
+  gradient: bounds.Gradient
+
+
 class Learner(NamedTuple):
   """The pure functions of one lane.
 
   Attributes:
+    estimator: what training and evaluation estimate.
     init: lane -> State.
-    step: (state, lane, batch [N, *event], count [], active []) -> (State, metrics []). `count` is
-      the number of steps before this one; where `active` is False the state passes unchanged.
-    evaluate: (params, lane, batch [N, *event], batch index []) -> (metrics [N], posterior mean
-      [N, Z]), with the same bound as training and z sampled.
+    step: (state, lane, batch [N, *event], count []) -> (State, metrics []); `count` is the number
+      of steps before this one.
+    evaluate: (params, lane, batch [N, *event], batch index [], weights [N]) -> (averages, posterior
+      centres [N, Z]), see `batch_averages`; z is sampled as in training.
   """
 
+  estimator: Estimator
   init: Callable[[Lane], State]
   step: Callable[..., tuple[State, Mapping[str, Array]]]
   evaluate: Callable[..., tuple[Mapping[str, Array], Array]]
@@ -53,6 +70,7 @@ class Keys(NamedTuple):
   evaluation: Array
   nll: Array
   prior: Array
+  aggregate: Array
 
 
 def lane_keys(lane: Lane) -> Keys:
@@ -66,50 +84,66 @@ def draw_noise(key: Array, batch_size: int, num_samples: int, latent_size: int) 
   return jnp.moveaxis(noise, 0, -1)
 
 
-def example_metrics(
-  model: networks.Model,
-  bound: bounds.Bound,
-  rate: bounds.Rate,
-  params: Any,
-  lane: Lane,
-  x: Array,
-  noise: Array,
-) -> tuple[Mapping[str, Array], Array]:
-  """Returns elbo, rate, distortion, objective [] of one example, and its posterior mean [Z].
+def batch_averages(
+  estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array, weights: Array
+) -> tuple[dict[str, Array], Array]:
+  """Returns averages over a batch, and the centres [N, Z] of its posteriors.
 
-  Nats per example; training and evaluation both go through here. `noise` is [L, Z].
+  The averages are distortion [], rates [P] and the objective's own terms, in nats per example;
+  training and evaluation both go through here.
+
+  Args:
+    estimator: of the lane's launch.
+    params, lane: of one lane.
+    x: [N, *event].
+    noise: [N, L, Z].
+    weights: [N], 1 or, for what only fills the batch up, 0.
   """
-  posterior = model.encode(params, x, lane.mask)
-  terms = bounds.elbo_terms(
-    posterior, lambda z: model.decode(params, z, lane.mask), x, noise, lane.mask
-  )
-  metrics = {
-    'elbo': bounds.beta_elbo(terms, 1.0, rate),
-    'rate': rate(terms),
-    'distortion': bounds.distortion(terms),
-    'objective': bound(terms, lane.beta),
+  model = estimator.model
+  # Outside of the vmap over examples: a VampPrior encodes its pseudo-inputs once a step.
+  prior = model.prior(params, lane.mask)
+
+  def example(x: Array, noise: Array) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
+    posterior = model.encode(params, x, lane.mask)
+    decode = lambda z: model.decode(params, z, lane.mask)  # noqa: E731
+    terms = bounds.elbo_terms(posterior, prior, decode, x, noise, estimator.gradient)
+    return posterior, posterior.loc, terms
+
+  posteriors, centres, terms = jax.vmap(example)(x, noise)
+  averages = {
+    'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),
+    'rates': objectives.mean(jax.vmap(estimator.rate)(terms), weights),
+    **estimator.objective.terms(terms, posteriors, weights, lane.mask),
   }
-  return metrics, posterior.loc
+  return averages, centres
+
+
+def metrics_of(
+  estimator: Estimator, averages: Mapping[str, Array], lane: Lane, step: Array
+) -> dict[str, Array]:
+  """Returns elbo, rate, distortion, objective and the objective's own terms, each []."""
+  rate = averages['rates'].sum()
+  return {
+    **{name: value for name, value in averages.items() if name != 'rates'},
+    'elbo': -averages['distortion'] - rate,
+    'rate': rate,
+    'objective': estimator.objective.combine(averages, lane, step),
+  }
 
 
 def make_learner(
-  model: networks.Model,
-  bound: bounds.Bound,
-  rate: bounds.Rate,
+  estimator: Estimator,
   num_samples: int,
   optimizer: Callable[[Array], optax.GradientTransformation],
 ) -> Learner:
   """Builds the functions of one lane.
 
   Args:
-    model: encoder, decoder and likelihood.
-    bound: the objective of one example, (terms, beta) -> [].
-    rate: the form of the KL that is reported, and trained on where the bound is the beta-ELBO.
+    estimator: of the objective.
     num_samples: L, in training and in `evaluate`.
     optimizer: learning rate [] -> gradient transformation.
   """
-  one_example = functools.partial(example_metrics, model, bound, rate)
-  batch_metrics = jax.vmap(one_example, in_axes=(None, None, 0, 0))
+  model = estimator.model
 
   def noise_for(key: Array, batch: Array, lane: Lane) -> Array:
     return draw_noise(key, batch.shape[0], num_samples, lane.mask.size)
@@ -119,31 +153,34 @@ def make_learner(
     opt_state = optimizer(lane.learning_rate).init(params)
     return State(params, opt_state, jnp.asarray(NOT_DIVERGED, jnp.int32))
 
-  def loss(params: Any, lane: Lane, batch: Array, noise: Array) -> tuple[Array, Mapping]:
-    metrics, _ = batch_metrics(params, lane, batch, noise)
-    metrics = jax.tree.map(jnp.mean, metrics)
+  def loss(params: Any, lane: Lane, batch: Array, noise: Array, count: Array):
+    weights = jnp.ones(len(batch))
+    averages, _ = batch_averages(estimator, params, lane, batch, noise, weights)
+    metrics = metrics_of(estimator, averages, lane, count)
     return -metrics['objective'], metrics
 
-  def step(state: State, lane: Lane, batch: Array, count: Array, active: Array):
+  def step(state: State, lane: Lane, batch: Array, count: Array):
     noise = noise_for(jax.random.fold_in(lane_keys(lane).noise, count), batch, lane)
-    grads, metrics = jax.grad(loss, has_aux=True)(state.params, lane, batch, noise)
+    grads, metrics = jax.grad(loss, has_aux=True)(state.params, lane, batch, noise, count)
     updates, opt_state = optimizer(lane.learning_rate).update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
+    if model.refit is not None:
+      # Of the parameters that the batch was seen with: theirs is the likelihood of the metrics.
+      params = params | {'likelihood': model.refit(state.params, -metrics['distortion'])}
     # The norm is infinite, too, where Adam's second moment would overflow and stall the lane.
     finite = jnp.isfinite(metrics['objective']) & jnp.isfinite(optax.tree.norm(grads))
     alive = state.diverged_at == NOT_DIVERGED
     # A select, not a branch: the lanes beside this one must run the very same program.
-    taken = active & alive & finite
     kept = jax.tree.map(
-      lambda new, old: jnp.where(taken, new, old),
+      lambda new, old: jnp.where(alive & finite, new, old),
       (params, opt_state),
       (state.params, state.opt_state),
     )
-    diverged_at = jnp.where(active & alive & ~finite, count, state.diverged_at)
+    diverged_at = jnp.where(alive & ~finite, count, state.diverged_at)
     return State(*kept, diverged_at), metrics
 
-  def evaluate(params: Any, lane: Lane, batch: Array, index: Array):
+  def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):
     noise = noise_for(jax.random.fold_in(lane_keys(lane).evaluation, index), batch, lane)
-    return batch_metrics(params, lane, batch, noise)
+    return batch_averages(estimator, params, lane, batch, noise, weights)
 
-  return Learner(init, step, evaluate)
+  return Learner(estimator, init, step, evaluate)

@@ -15,12 +15,22 @@ OPTIMIZERS = {
 
 Schedule = Callable[[Array], Array]
 
+
+def _stage_ends(first: int) -> list[int]:
+  """Returns the ends of stages of 1, 3, 9 ... times `first` steps, as far as an int32 counts."""
+  ends = (first * (3**i - 1) // 2 for i in range(1, 21))
+  return [end for end in ends if end < 2**31]
+
+
 # name -> (decay_steps, factor) -> fraction of the peak learning rate at a step after the warm-up.
 SCHEDULES: dict[str, Callable[[int, float], Schedule]] = {
   'constant': lambda decay_steps, factor: optax.constant_schedule(1.0),
   'linear': lambda decay_steps, factor: optax.linear_schedule(1.0, factor, decay_steps),
   'cosine': lambda decay_steps, factor: optax.cosine_decay_schedule(1.0, decay_steps, factor),
   'exponential': lambda decay_steps, factor: optax.exponential_decay(1.0, decay_steps, factor),
+  'tripling': lambda decay_steps, factor: optax.piecewise_constant_schedule(
+    1.0, {step: factor for step in _stage_ends(decay_steps)}
+  ),
 }
 
 
@@ -28,7 +38,9 @@ def make_schedule(name: str, warmup_steps: int, decay_steps: int, factor: float)
   """Returns step -> fraction of the lane's learning rate, in [0, 1].
 
   Linear from 0 over `warmup_steps`, then by name over `decay_steps`: 'constant'; 'linear' and
-  'cosine' fall to `factor`; 'exponential' multiplies by `factor` every `decay_steps`.
+  'cosine' fall to `factor`; 'exponential' multiplies by `factor` every `decay_steps`; 'tripling'
+  multiplies by `factor` after stages of 1, 3, 9, 27 ... times `decay_steps`, the schedule of Burda
+  et al. 2016, section 5, arxiv.org/abs/1509.00519.
   """
   decay = SCHEDULES[name](decay_steps, factor)
   if not warmup_steps:

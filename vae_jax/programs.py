@@ -42,8 +42,7 @@ def run_chunk(
 ) -> tuple[State, Mapping[str, Array]]:
   """Takes the steps first .. stop - 1 of every lane, at most `chunk_steps`.
 
-  The scan always has `chunk_steps` steps; those from `stop` on change nothing. So one compiled
-  program serves every chunk, also the last, short one.
+  The number of steps is data, so one compiled program serves every chunk, also a short one.
 
   Args:
     training: constants of the program.
@@ -55,19 +54,23 @@ def run_chunk(
   Returns:
     The new states, and the metrics [G] averaged over the steps taken, named `batch/...`.
   """
-  steps = first + jnp.arange(training.chunk_steps)
-  lane_step = jax.vmap(training.learner.step, in_axes=(0, 0, None, None, None))
+  lane_step = jax.vmap(training.learner.step, in_axes=(0, 0, None, None))
 
-  def body(states, inputs):
-    step, index = inputs
+  def take(step, states):
     # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
-    batch = data.to_batch(images[index], training.scale, training.dynamic, training.data_seed, step)
-    return lane_step(states, lanes, batch, step, step < stop)
+    stored = images[indices[step - first]]
+    batch = data.to_batch(stored, training.scale, training.dynamic, training.data_seed, step)
+    return lane_step(states, lanes, batch, step)
 
-  states, metrics = jax.lax.scan(body, states, (steps, indices))
-  taken = (steps < stop)[:, None]  # [S, 1]
-  averages = jax.tree.map(lambda m: jnp.where(taken, m, 0).sum(0) / taken.sum(), metrics)
-  return states, {f'batch/{name}': value for name, value in averages.items()}
+  def body(step, carry):
+    states, sums = carry
+    states, metrics = take(step, states)
+    return states, jax.tree.map(jnp.add, sums, metrics)
+
+  shapes = jax.eval_shape(take, first, states)[1]
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  states, sums = jax.lax.fori_loop(first, stop, body, (states, zeros))
+  return states, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
 
 
 def compile_chunk(training: Training, lanes: Lane, images: Array) -> jax.stages.Compiled:
@@ -104,10 +107,51 @@ def init(learner: Learner, lanes: Lane) -> State:
   return jax.jit(jax.vmap(learner.init))(lanes)
 
 
-def make_evaluate(learner: Learner, scale: float) -> Callable[..., Mapping[str, Array]]:
-  """Returns the jitted (params [G], lanes [G], batches) -> metrics [G]; x = stored / scale."""
-  one_lane = functools.partial(evaluation.evaluate, learner.evaluate, scale=scale)
-  return jax.jit(jax.vmap(one_lane, in_axes=(0, 0, None)))
+def make_evaluate(learner: Learner, scale: float) -> Callable[..., evaluation.Evaluation]:
+  """Returns the jitted (params [G], lanes [G], batches, step []) -> Evaluation [G]."""
+
+  def one_lane(params, lane, batches, step):
+    return evaluation.evaluate(learner, params, lane, batches, scale, step)
+
+  return jax.jit(jax.vmap(one_lane, in_axes=(0, 0, None, None)))
+
+
+def aggregate(
+  model: networks.Model,
+  params: Any,
+  lanes: Lane,
+  images: np.ndarray,
+  scale: float,
+  batch_size: int,
+) -> dict[str, Array]:
+  """Returns the parts of the rate [G] over `images` [n, *event]; see `evaluation.aggregate`."""
+  # A batch of codes meets all n posteriors at once.
+  batches = evaluation.cut(images, max(1, min(len(images), batch_size // len(images))))
+
+  @jax.jit
+  def program(params, lanes, batches):
+    def one_lane(params, lane):
+      return evaluation.aggregate(model, params, lane, batches, scale)
+
+    return jax.vmap(one_lane)(params, lanes)
+
+  return program(params, lanes, batches)
+
+
+def encode(
+  model: networks.Model, params: Any, lanes: Lane, images: np.ndarray, scale: float
+) -> np.ndarray:
+  """Returns the centres of the posteriors of `images` [n, *event], [G, n, Z]."""
+
+  @jax.jit
+  @evaluation.highest_precision
+  def program(params, lanes, x):
+    def one_lane(params, lane):
+      return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
+
+    return jax.vmap(one_lane)(params, lanes)
+
+  return jax.device_get(program(params, lanes, data.to_values(images, scale)))
 
 
 def nll(
@@ -135,7 +179,7 @@ def nll(
   @jax.jit
   def program(params, lanes, batches):
     def one_lane(params, lane):
-      return evaluation.log_evidence(model, params, lane, batches, scale, num_samples, chunk)
+      return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
 
     return jax.vmap(one_lane)(params, lanes)
 
@@ -149,6 +193,7 @@ class Pictures(NamedTuple):
   originals: np.ndarray  # uint8 [n, *event]
   reconstructions: np.ndarray  # uint8 [G, n, *event]
   samples: np.ndarray  # uint8 [G, m, *event]
+  traversals: np.ndarray  # uint8 [G, rows, columns, *event]
 
 
 def pictures(
@@ -158,18 +203,27 @@ def pictures(
   images: np.ndarray,
   scale: float,
   num_samples: int,
+  usage: Array,
+  grid_size: int,
 ) -> Pictures:
-  """Returns reconstructions of `images` [n, *event] and `num_samples` prior samples per lane.
+  """Returns reconstructions of `images` [n, *event], prior samples and a traversal per lane.
+
+  The traversal moves the two latents of the largest usage [G, Z]; see `evaluation.traverse`.
 
   Values are mapped so that the range of the originals is [0, 255], and clipped.
   """
 
   @jax.jit
   @evaluation.highest_precision
-  def program(params, lanes, x):
+  def program(params, lanes, x, usage):
     reconstruct = jax.vmap(functools.partial(evaluation.reconstruct, model), (0, 0, None))
     sample = functools.partial(evaluation.sample_prior, model, num_samples=num_samples)
-    return reconstruct(params, lanes, x), jax.vmap(sample)(params, lanes)
+    traverse = functools.partial(evaluation.traverse, model, size=grid_size)
+    return (
+      reconstruct(params, lanes, x),
+      jax.vmap(sample)(params, lanes),
+      jax.vmap(traverse)(params, lanes, usage),
+    )
 
   x = np.asarray(data.to_values(images, scale))
   low, high = (0.0, 1.0) if x.min() >= 0 and x.max() <= 1 else (x.min(), x.max())
@@ -178,4 +232,5 @@ def pictures(
     unit = (np.nan_to_num(np.asarray(values)) - low) / max(high - low, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
-  return Pictures(to_pixels(x), *map(to_pixels, jax.device_get(program(params, lanes, x))))
+  made = jax.device_get(program(params, lanes, x, usage))
+  return Pictures(to_pixels(x), *map(to_pixels, made))

@@ -17,6 +17,7 @@ import tqdm
 from vae_jax import (
   checkpoint,
   errors,
+  evaluation,
   figures,
   learner,
   outcome,
@@ -37,7 +38,7 @@ class Attempt(NamedTuple):
   workdir: pathlib.Path
   checkpoints: ocp.CheckpointManager
   tracker: tracking.Tracker
-  evaluate: Callable[[learner.State], Mapping[str, Any]]
+  evaluate: Callable[[learner.State, int], Mapping[str, evaluation.Evaluation]]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
 
@@ -102,14 +103,11 @@ def evaluate(
       progress = _restored(built, manager)
     if progress is None:
       raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
-    metrics = outcome.make_evaluate(built, settings)(progress.state)
-    metrics |= outcome.nll(built, settings, progress.state)
-    progress = progress._replace(evaluated=outcome.host(metrics))
-    outcome.save_images(built, directory, progress.state)
+    evaluations = outcome.make_evaluate(built, settings)(progress.state, progress.step)
     final = progress.step == config['train']['steps']
-    outcome.write_results(built, directory, progress, final)
-    figures.draw_all(directory)
-    return outcome.read(directory)
+    estimates = outcome.estimate(built, settings, progress.state)
+    outcome.write_disentanglement(built, directory, settings, progress.state)
+    return _review(built, directory, progress, evaluations, estimates, final)[0]
 
 
 def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
@@ -122,7 +120,8 @@ def _restore_or_init(built: study.Study, manager: ocp.CheckpointManager) -> Prog
   """Continues from the newest good checkpoint, or writes the initial state as step 0."""
   progress = _restored(built, manager)
   if progress is None:
-    progress = Progress(0, programs.init(built.training.learner, built.lanes), {}, 0.0, 0.0)
+    state = programs.init(built.training.learner, built.lanes)
+    progress = Progress(0, state, {}, [None] * len(built.points), 0.0, 0.0)
     _save(manager, progress)
   else:
     logging.info('continuing from step %d', progress.step)
@@ -201,9 +200,8 @@ def _advance(
   attempt: Attempt, chunk: jax.stages.Compiled, images: jax.Array, progress: Progress
 ) -> tuple[Progress, dict[str, Any]]:
   """Trains to the next log point, and evaluates there if it is time."""
-  settings = attempt.config['train']
-  every, total = settings['log_every'], settings['steps']
-  stop = min((progress.step // every + 1) * every, total)
+  settings, total = attempt.config['train'], attempt.config['train']['steps']
+  stop = _next_log_point(progress.step, settings)
   began = time.monotonic()
   built = attempt.study
   state, metrics = programs.take_chunk(
@@ -211,13 +209,23 @@ def _advance(
   )
   jax.block_until_ready(state)
   training_seconds = progress.training_seconds + time.monotonic() - began
-  evaluated = progress.evaluated
+  evaluated, collapsed_at = progress.evaluated, progress.collapsed_at
   if stop % settings['evaluate_every'] == 0 or stop == total:
-    new = attempt.evaluate(state)
+    new = outcome.metrics_of(attempt.evaluate(state, stop))
     metrics = metrics | new
     evaluated = outcome.host(new)
+    collapsed_at = outcome.collapsed(built, progress, stop, evaluated['test/active_units'])
   seconds = time.monotonic() - attempt.started
-  return Progress(stop, state, evaluated, seconds, training_seconds), metrics
+  return Progress(stop, state, evaluated, collapsed_at, seconds, training_seconds), metrics
+
+
+def _next_log_point(step: int, settings: Mapping[str, Any]) -> int:
+  """Returns the next multiple of log_every, power of two where asked for, or the last step."""
+  every = settings['log_every']
+  points = [(step // every + 1) * every, settings['steps']]
+  if settings['log_powers_of_two']:
+    points.append(1 << step.bit_length())
+  return min(points)
 
 
 def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:
@@ -245,14 +253,30 @@ def _finish(attempt: Attempt, progress: Progress) -> Outcome:
     settings['nll_images'],
     len(built.points),
   )
-  estimate = outcome.host(outcome.nll(built, settings, progress.state))
-  progress = progress._replace(
-    evaluated={**progress.evaluated, **estimate}, seconds=time.monotonic() - attempt.started
-  )
-  images = outcome.save_images(built, directory, progress.state)
-  rows = outcome.write_results(built, directory, progress, final=True)
-  pictures = figures.draw_all(directory)
+  evaluations = attempt.evaluate(progress.state, progress.step)
+  estimates = outcome.estimate(built, settings, progress.state)
+  outcome.write_disentanglement(built, directory, settings, progress.state)
+  progress = progress._replace(seconds=time.monotonic() - attempt.started)
+  result, images = _review(built, directory, progress, evaluations, estimates, final=True)
   if images is not None:
     attempt.tracker.write_images(progress.step, outcome.lane_grids(images))
-  attempt.tracker.summarise(rows, {path.stem: path for path in pictures})
-  return outcome.read(directory)
+  attempt.tracker.summarise(result.rows, {path.stem: path for path in result.pictures})
+  return result
+
+
+def _review(
+  built: study.Study,
+  directory: pathlib.Path,
+  progress: Progress,
+  evaluations: Mapping[str, evaluation.Evaluation],
+  estimates: outcome.Estimates,
+  final: bool,
+) -> tuple[Outcome, programs.Pictures | None]:
+  """Writes what a trained state is worth: tables, rows and pictures."""
+  evaluated = outcome.host(outcome.metrics_of(evaluations) | estimates.metrics)
+  outcome.write_latents(built, directory, evaluations['test'])
+  tracking.write_table(directory / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS, estimates.curve)
+  images = outcome.save_images(built, directory, progress.state, evaluations['test'].variances)
+  outcome.write_results(built, directory, progress._replace(evaluated=evaluated), final)
+  figures.draw_all(directory)
+  return outcome.read(directory), images

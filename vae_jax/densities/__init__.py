@@ -1,13 +1,46 @@
 """Densities of one example, on distrax: likelihoods p(x | z), posteriors q(z | x), priors p(z)."""
 
-from vae_jax.densities.likelihoods import Likelihood, bernoulli, gaussian, logit_of_mean
-from vae_jax.densities.posteriors import diagonal_gaussian, standard_normal
+from vae_jax.densities.levels import categorical, discretized_logistic
+from vae_jax.densities.likelihoods import (
+  Likelihood,
+  bernoulli,
+  continuous_bernoulli,
+  cross_entropy,
+  gaussian,
+  logit_of_mean,
+)
+from vae_jax.densities.posteriors import (
+  DiagonalGaussian,
+  FlowPosterior,
+  FullGaussian,
+  Posterior,
+  TwoLayerPosterior,
+  log_normal,
+  scale_of,
+  stopped,
+)
+from vae_jax.densities.priors import FlowPrior, Mixture, Prior, StandardNormal, TwoLayerPrior
 
 __all__ = [
+  'DiagonalGaussian',
+  'FlowPosterior',
+  'FlowPrior',
+  'FullGaussian',
   'Likelihood',
+  'Mixture',
+  'Posterior',
+  'Prior',
+  'StandardNormal',
+  'TwoLayerPosterior',
+  'TwoLayerPrior',
   'bernoulli',
-  'diagonal_gaussian',
+  'categorical',
+  'continuous_bernoulli',
+  'cross_entropy',
+  'discretized_logistic',
   'gaussian',
+  'log_normal',
   'logit_of_mean',
-  'standard_normal',
+  'scale_of',
+  'stopped',
 ]

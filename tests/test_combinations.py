@@ -1,0 +1,151 @@
+"""Every likelihood x posterior x prior x bound trains, or is refused by name.
+
+The quick test takes every pair of latents and bound that there is, each with another likelihood in
+turn; the slow one takes them all (`./launch/test -m slow -k combination`).
+"""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from conftest import small_config
+
+from vae_jax import errors, programs, study, validation
+
+LIKELIHOODS = {
+  'bernoulli': dict(name='bernoulli'),
+  'continuous bernoulli': dict(name='continuous_bernoulli'),
+  'cross-entropy': dict(name='cross_entropy'),
+  'gaussian, fixed': dict(name='gaussian', scale='fixed', initial_scale=0.3),
+  'gaussian, shared': dict(name='gaussian', scale='shared', initial_scale=0.5),
+  'gaussian, optimal': dict(name='gaussian', scale='optimal', initial_scale=0.5),
+  'gaussian, per pixel': dict(name='gaussian', scale='per_pixel', initial_scale=0.5),
+  'logistic': dict(name='discretized_logistic'),
+  'logistics': dict(name='discretized_logistic', num_components=3),
+  'categorical': dict(name='categorical'),
+}
+LEVELS = ('logistic', 'logistics', 'categorical')  # of 8-bit images, the others of [0, 1]
+
+LATENTS = [
+  *itertools.product(('diagonal', 'full_covariance', 'flow'), validation.keys.PRIORS[:-1]),
+  ('two_layer', 'two_layer'),
+]
+BOUNDS = [
+  ('elbo', 'analytic', 'reparameterized'),
+  ('elbo', 'sampled', 'reparameterized'),
+  ('elbo', 'sampled', 'sticking_the_landing'),
+  *itertools.product(('iwae', 'miwae', 'ciwae'), ('sampled',), validation.keys.GRADIENTS),
+  *itertools.product(('beta_tcvae',), ('analytic', 'sampled'), ('reparameterized',)),
+  *itertools.product(('dip_vae_i', 'dip_vae_ii'), ('analytic', 'sampled'), ('reparameterized',)),
+  *itertools.product(('dip_vae_i', 'dip_vae_ii'), ('sampled',), ('sticking_the_landing',)),
+]
+
+
+@pytest.fixture(scope='session')
+def levels(tmp_path_factory):
+  """The digits as 8-bit images: path of an .npz."""
+  from sklearn import datasets
+
+  images = np.round(datasets.load_digits().images * 255 / 16).astype(np.uint8)
+  path = tmp_path_factory.mktemp('levels') / 'digits.npz'
+  np.savez(path, train=images[:1400], test=images[1400:])
+  return path
+
+
+def config_of(likelihood, latents, bound, levels):
+  config = small_config()
+  name, kl, gradient = bound
+  config['bound'] |= dict(name=name, kl=kl, gradient=gradient, num_samples=4)
+  config['bound'] |= dict(num_groups=2 if name == 'miwae' else 1)
+  config['bound'] |= dict(elbo_weight=0.3 if name == 'ciwae' else 0.0)
+  config['lanes'] |= dict(
+    beta=(1.0,),
+    latent_size=(2, 3),
+    learning_rate=(5e-3,),
+    covariance_weight=(0.1 if name.startswith('dip') else 0.0,),
+  )
+  config['posterior'] |= dict(name=latents[0], num_layers=2, hidden=(6,), lower_size=4)
+  config['prior'] |= dict(name=latents[1], num_layers=2, hidden=(6,), num_components=3)
+  config['likelihood'] |= LIKELIHOODS[likelihood]
+  if likelihood in LEVELS:
+    config['data'] |= dict(name='npz', path=str(levels), scale_to_unit=False, binarize='none')
+  elif likelihood != 'bernoulli':
+    config['data'] |= dict(binarize='none')
+  for part in ('encoder', 'decoder'):
+    config[part] |= dict(hidden=(12,))
+  config['train'] |= dict(steps=50, log_every=50, evaluate_every=50, checkpoint_every=50)
+  return config
+
+
+def is_valid(latents, bound):
+  try:
+    validation.check(config_of('bernoulli', latents, bound, ''))
+  except errors.InputError:
+    return False
+  return True
+
+
+PAIRS = [pair for pair in itertools.product(LATENTS, BOUNDS) if is_valid(*pair)]
+TURNS = itertools.cycle(LIKELIHOODS)
+IN_TURN = [(next(TURNS), *pair) for pair in PAIRS]
+
+
+def label(value):
+  return value if isinstance(value, str) else '-'.join(value)
+
+
+def check_training(config):
+  built = study.from_config(config)
+  training, images = built.training, built.dataset.train
+  states = programs.init(training.learner, built.lanes)
+  chunk = programs.compile_chunk(training, built.lanes, jax.numpy.asarray(images))
+  losses = []
+  for first, stop in ((0, 10), (10, 40), (40, 50)):
+    states, metrics = programs.take_chunk(training, chunk, states, built.lanes, images, first, stop)
+    losses.append(-np.asarray(metrics['batch/objective']))
+    assert all(np.isfinite(values).all() for values in metrics.values())
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(states.params))
+  assert np.all(losses[2] < losses[0]), losses
+
+
+@pytest.mark.parametrize(('likelihood', 'latents', 'bound'), IN_TURN, ids=label)
+def test_every_pair_of_latents_and_bound_trains(likelihood, latents, bound, levels):
+  check_training(config_of(likelihood, latents, bound, levels))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('likelihood', 'pair'), list(itertools.product(LIKELIHOODS, PAIRS)), ids=str
+)
+def test_every_combination_trains(likelihood, pair, levels):
+  check_training(config_of(likelihood, *pair, levels))
+
+
+def test_every_likelihood_takes_its_turn_and_nothing_valid_is_left_out():
+  assert {case[0] for case in IN_TURN} == set(LIKELIHOODS)
+  assert {settings['name'] for settings in LIKELIHOODS.values()} == set(validation.keys.LIKELIHOODS)
+  # Sampled bounds go with all 13 latents; the closed form with two; what needs factors with one.
+  sampled = 2 + 3 * 3
+  of_factors = 2 + 2 * 3
+  assert len(PAIRS) == 13 * sampled + 2 + of_factors
+
+
+ALL_BOUNDS = list(
+  itertools.product(validation.keys.BOUNDS, ('analytic', 'sampled'), validation.keys.GRADIENTS)
+)
+ALL_LATENTS = list(itertools.product(validation.keys.POSTERIORS, validation.keys.PRIORS))
+
+
+@pytest.mark.parametrize('latents', ALL_LATENTS, ids=label)
+def test_what_cannot_be_combined_is_refused_by_name(latents):
+  """Every refusal is one line that names a key of the clash and what to set."""
+  for bound in ALL_BOUNDS:
+    if (latents, bound) in PAIRS:
+      continue
+    with pytest.raises(errors.InputError) as caught:
+      validation.check(config_of('bernoulli', latents, bound, ''))
+    message = str(caught.value)
+    assert '\n' not in message
+    assert any(key in message for key in ('bound.', 'posterior.name', 'prior.name'))
+    assert 'set ' in message or 'needs' in message

@@ -1,0 +1,187 @@
+"""Gradient estimators: unbiased, without noise at the optimum, and of the known signal to noise."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import linear_gaussian
+import numpy as np
+import pytest
+
+from vae_jax import bounds, densities
+
+NUM_SAMPLES = 6
+TRUTH = linear_gaussian.make(event_size=5, latent_size=2)
+X = jnp.asarray(np.random.default_rng(1).normal(size=5), jnp.float32)
+
+BOUNDS = {
+  'elbo': lambda terms: bounds.beta_elbo(terms, 1.0, bounds.sampled_kl),
+  'iwae': bounds.iwae_bound,
+  'miwae': lambda terms: bounds.miwae_bound(terms, 2),
+  'ciwae': lambda terms: bounds.ciwae_bound(terms, 0.3),
+}
+PATH_WEIGHTS = {
+  'iwae': bounds.path_weights(1, 0.0),
+  'miwae': bounds.path_weights(2, 0.0),
+  'ciwae': bounds.path_weights(1, 0.3),
+}
+DREG = {name: bounds.doubly_reparameterized(weights) for name, weights in PATH_WEIGHTS.items()}
+
+
+def optimum():
+  """The exact posterior of X, and the model that made it."""
+  loc, scale = TRUTH.exact_posterior(np.asarray(X))
+  params = {'loc': loc, 'log_scale': np.log(scale), 'weights': TRUTH.weights}
+  return {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+
+
+def elsewhere():
+  """Away from the optimum in every parameter."""
+  params = optimum()
+  return {
+    'loc': params['loc'] + jnp.array([0.4, -0.3]),
+    'log_scale': params['log_scale'] + jnp.array([0.3, -0.2]),
+    'weights': params['weights'] * 0.8,
+  }
+
+
+def diagonal(params):
+  scale = jnp.exp(params['log_scale'])
+  return densities.DiagonalGaussian(params['loc'], scale, jnp.ones(2))
+
+
+def full(params):
+  triangle = jnp.diag(jnp.exp(params['log_scale'])) + jnp.array([[0.0, 0.0], [0.4, 0.0]])
+  return densities.FullGaussian(params['loc'], triangle, jnp.ones(2))
+
+
+def objective(bound, gradient, posterior, params, noise):
+  decode = TRUTH._replace(weights=params['weights']).decode
+  prior = densities.StandardNormal(jnp.ones(2))
+  return bound(bounds.elbo_terms(posterior(params), prior, decode, X, noise, gradient))
+
+
+def gradients(bound, gradient, params, repeats, num_samples, posterior=diagonal, seed=0):
+  """Gradients at `repeats` independent draws of the noise, each leaf [repeats, ...]."""
+  noise = jax.random.normal(jax.random.key(seed), (repeats, num_samples, 2))
+  one = jax.grad(functools.partial(objective, bound, gradient, posterior))
+  return jax.jit(jax.vmap(one, in_axes=(None, 0)))(params, noise)
+
+
+@pytest.mark.parametrize('posterior', [diagonal, full])
+@pytest.mark.parametrize(
+  ('name', 'gradient'),
+  [
+    ('elbo', bounds.sticking_the_landing),
+    ('iwae', DREG['iwae']),
+    ('miwae', DREG['miwae']),
+    ('ciwae', DREG['ciwae']),
+  ],
+  ids=['stl', 'iwae', 'miwae', 'ciwae'],
+)
+def test_the_mean_gradient_is_that_of_the_plain_estimator(name, gradient, posterior):
+  """Of every parameter, within 5 standard errors."""
+  repeats = 40_000
+  plain = gradients(
+    BOUNDS[name], bounds.reparameterized, elsewhere(), repeats, NUM_SAMPLES, posterior
+  )
+  other = gradients(BOUNDS[name], gradient, elsewhere(), repeats, NUM_SAMPLES, posterior)
+  for leaf in plain:
+    difference = np.asarray(other[leaf] - plain[leaf], np.float64)  # the same noise in both
+    stderr = difference.std(axis=0) / np.sqrt(repeats)
+    assert np.all(np.abs(difference.mean(axis=0)) <= 5 * stderr + 1e-7), leaf
+  assert not np.allclose(other['loc'], plain['loc'], atol=1e-3)  # they are not the same estimator
+
+
+@pytest.mark.parametrize('name', BOUNDS)
+def test_a_gradient_estimator_never_changes_a_value(name):
+  """What is logged is the bound itself, bit for bit, and no surrogate."""
+  noise = jax.random.normal(jax.random.key(3), (NUM_SAMPLES, 2))
+  values = [
+    objective(BOUNDS[name], gradient, diagonal, elsewhere(), noise)
+    for gradient in (bounds.reparameterized, bounds.sticking_the_landing, *DREG.values())
+  ]
+  assert len({float(value) for value in values}) == 1
+
+
+@pytest.mark.parametrize(
+  ('name', 'gradient'),
+  [
+    ('elbo', bounds.sticking_the_landing),
+    ('iwae', bounds.sticking_the_landing),
+    ('iwae', DREG['iwae']),
+    ('miwae', DREG['miwae']),
+    ('ciwae', DREG['ciwae']),
+  ],
+)
+def test_the_encoders_gradient_vanishes_at_the_optimum(name, gradient):
+  """There log w is constant: nothing is left, of any draw; the plain estimator is still noise."""
+  found = gradients(BOUNDS[name], gradient, optimum(), 200, NUM_SAMPLES)
+  plain = gradients(BOUNDS[name], bounds.reparameterized, optimum(), 200, NUM_SAMPLES)
+  for leaf in ('loc', 'log_scale'):
+    assert np.abs(found[leaf]).max() < 2e-4
+  assert np.abs(plain['log_scale']).max() > 0.1
+
+
+@pytest.mark.parametrize('name', PATH_WEIGHTS)
+def test_the_decoders_gradient_is_left_alone(name):
+  """Only what flows through z is weighed once more."""
+  plain = gradients(BOUNDS[name], bounds.reparameterized, elsewhere(), 50, NUM_SAMPLES)
+  other = gradients(BOUNDS[name], DREG[name], elsewhere(), 50, NUM_SAMPLES)
+  np.testing.assert_allclose(other['weights'], plain['weights'], rtol=1e-4, atol=1e-4)
+
+
+def test_doubly_reparameterized_against_its_formula():
+  """sum_l v_l^2 d log w_l / dz_l dz_l / dphi by hand; for log_scale dz / dphi = scale * noise."""
+  params = elsewhere()
+  noise = jax.random.normal(jax.random.key(5), (NUM_SAMPLES, 2))
+  posterior = diagonal(params)
+  z = posterior.loc + posterior.scale * noise
+
+  def log_w(z):
+    decode = TRUTH._replace(weights=params['weights']).decode
+    log_p = decode(z).log_prob(X) + densities.log_normal(z).sum()
+    return log_p - posterior.log_prob(z).sum()
+
+  v = jax.nn.softmax(jax.vmap(log_w)(z))
+  by_z = (v**2)[:, None] * jax.vmap(jax.grad(log_w))(z)
+  found = jax.grad(functools.partial(objective, BOUNDS['iwae'], DREG['iwae'], diagonal))(
+    params, noise
+  )
+  np.testing.assert_allclose(found['loc'], by_z.sum(0), rtol=1e-4)
+  expected = (by_z * posterior.scale * noise).sum(0)
+  np.testing.assert_allclose(found['log_scale'], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ('gradient', 'slope'),
+  [(bounds.reparameterized, -0.5), (DREG['iwae'], 0.5)],
+  ids=['reparameterized', 'doubly_reparameterized'],
+)
+def test_signal_to_noise_of_the_encoders_gradient(gradient, slope):
+  """It falls as L^-1/2 for the IWAE and rises as L^1/2 for DReG.
+
+  Rainforth et al. 2018, theorem 1, arxiv.org/abs/1802.04537; Tucker et al. 2019, section 5.
+  """
+  params = optimum()
+  # Wider than the true posterior, so that the weights have moments of every order.
+  params |= {'loc': params['loc'] + 0.2, 'log_scale': params['log_scale'] + 0.2}
+  sizes = np.array([16, 64, 256])
+  ratios = []
+  for size in sizes:
+    found = gradients(bounds.iwae_bound, gradient, params, 40_000, int(size))
+    values = np.concatenate([found['loc'], found['log_scale']], axis=1).astype(np.float64)
+    ratios.append(np.abs(values.mean(0)) / values.std(0))
+  fitted = np.polyfit(np.log(sizes), np.log(np.mean(ratios, axis=1)), 1)[0]
+  assert fitted == pytest.approx(slope, abs=0.15)
+
+
+def test_the_terms_of_the_doubly_reparameterized_gradient_are_computed_once():
+  """They stand in the code twice, on the same z; the compiled program costs as much as one."""
+  noise = jnp.zeros((NUM_SAMPLES, 2))
+
+  def flops(gradient):
+    one = jax.grad(functools.partial(objective, BOUNDS['iwae'], gradient, diagonal))
+    return jax.jit(one).lower(elsewhere(), noise).compile().cost_analysis()['flops']
+
+  assert flops(DREG['iwae']) < 1.15 * flops(bounds.sticking_the_landing)

@@ -1,0 +1,424 @@
+"""Likelihoods against SciPy, quadrature, sums and exact decimals; all of them at extremes."""
+
+import decimal
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.optimize
+import scipy.special
+import scipy.stats
+
+from vae_jax.densities import levels, likelihoods
+
+SCALES = ('fixed', 'shared', 'optimal', 'per_pixel')
+LIKELIHOODS = {
+  'bernoulli': likelihoods.bernoulli(),
+  'cross_entropy': likelihoods.cross_entropy(),
+  'continuous_bernoulli': likelihoods.continuous_bernoulli(),
+  **{f'gaussian_{scale}': likelihoods.gaussian(scale, 0.7, 0.1, 'identity') for scale in SCALES},
+  'gaussian_sigmoid': likelihoods.gaussian('fixed', 0.3, 0.1, 'sigmoid'),
+  'discretized_logistic': levels.discretized_logistic(1, 0.1, 1e-3),
+  'discretized_logistic_3': levels.discretized_logistic(3, 0.1, 1e-3),
+  'categorical': levels.categorical(),
+}
+CONTINUOUS = LIKELIHOODS['continuous_bernoulli']
+LOGISTIC = LIKELIHOODS['discretized_logistic']
+DENSITIES = [name for name, likelihood in LIKELIHOODS.items() if likelihood.is_density]
+OF_MEAN = [name for name, likelihood in LIKELIHOODS.items() if likelihood.output_of_mean]
+# Negative, zero and positive; about the series of the continuous Bernoulli, and far from it.
+SIZES = np.array([0, 1e-6, 1e-3, 0.05, 0.2, 0.3, 1, 5, 15, 20, 50])
+LOGITS = [*-SIZES[1:], *SIZES]
+every_likelihood = pytest.mark.parametrize('name', LIKELIHOODS)
+
+
+def random_outputs(likelihood, event, seed):
+  """Heads [*event], then shared scalars."""
+  rng = np.random.default_rng(seed)
+  shapes = [event] * likelihood.num_heads + [()] * likelihood.num_shared
+  return tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
+
+
+def nodes(support):
+  """Points x and weights w such that sum w f(x) is the sum or the integral over the support."""
+  if support == 'unit':
+    x, w = np.polynomial.legendre.leggauss(100)
+    return (x + 1) / 2, w / 2
+  if support == 'real':
+    return np.linspace(-40, 40, 8001), np.full(8001, 0.01)
+  x = np.arange(2.0 if support == 'binary' else 256.0)
+  return x, np.ones_like(x)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def log_prob(likelihood, outputs, x):
+  return likelihood.make(outputs).log_prob(x)
+
+
+gradients = jax.jit(jax.value_and_grad(log_prob, 1), static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def mean(likelihood, outputs):
+  return likelihood.make(outputs).mean()
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def sample(likelihood, outputs, key, shape):
+  return likelihood.make(outputs).sample(seed=key, sample_shape=shape)
+
+
+def log_probs(likelihood, outputs, x):
+  """log p of one pixel at each x: float64 [len(x)]."""
+  x = jnp.asarray(x, jnp.float32)[:, None]
+  return np.float64(jax.vmap(log_prob, (None, None, 0))(likelihood, outputs, x))
+
+
+@pytest.mark.parametrize(
+  ('name', 'supports'),
+  [
+    ('bernoulli', ('binary',)),
+    ('cross_entropy', ('unit',)),
+    ('continuous_bernoulli', ('unit',)),
+    ('gaussian_fixed', ('unit', 'real')),
+    ('discretized_logistic', ('uint8',)),
+    ('categorical', ('uint8',)),
+  ],
+)
+def test_the_supports_are_declared(name, supports):
+  assert LIKELIHOODS[name].supports == supports
+  assert name.startswith(LIKELIHOODS[name].name)
+  assert LIKELIHOODS[name].is_density == (name != 'cross_entropy')
+
+
+@every_likelihood
+def test_twice_the_pixels_double_log_prob(name):
+  likelihood = LIKELIHOODS[name]
+  outputs = random_outputs(likelihood, (2, 3, 1), seed=0)
+  x = sample(likelihood, outputs, jax.random.key(0), ())
+  twice = tuple(jnp.concatenate([output] * 2) if output.ndim else output for output in outputs)
+  value = log_prob(likelihood, outputs, x)
+  assert value.shape == () and value.dtype == jnp.float32
+  doubled = log_prob(likelihood, twice, jnp.concatenate([x, x]))
+  assert doubled == pytest.approx(2 * float(value), rel=1e-6)
+
+
+@every_likelihood
+def test_samples_agree_with_the_mean(name):
+  likelihood, count = LIKELIHOODS[name], 8_000
+  outputs = random_outputs(likelihood, (2, 3), seed=1)
+  samples = np.float64(sample(likelihood, outputs, jax.random.key(1), (count,)))
+  expected = mean(likelihood, outputs)
+  assert samples.shape == (count, 2, 3) and expected.shape == (2, 3)
+  error = samples.mean(0) - expected
+  assert np.all(np.abs(error) < 5 * samples.std(0) / np.sqrt(count) + 1e-6)
+  if likelihood.supports == ('uint8',):
+    assert np.all((samples == np.round(samples)) & (samples >= 0) & (samples <= 255))
+  elif 'real' not in likelihood.supports:
+    assert np.all((samples >= 0) & (samples <= 1))
+
+
+@pytest.mark.parametrize('name', DENSITIES)
+@pytest.mark.parametrize('seed', range(4))
+def test_a_density_sums_to_one_and_has_its_mean(name, seed):
+  likelihood = LIKELIHOODS[name]
+  x, weights = nodes(likelihood.supports[-1])
+  outputs = random_outputs(likelihood, (1,), seed)
+  masses = weights * np.exp(log_probs(likelihood, outputs, x))
+  assert masses.sum() == pytest.approx(1, abs=2e-6)
+  assert (masses * x).sum() == pytest.approx(float(mean(likelihood, outputs)[0]), rel=2e-5)
+
+
+@every_likelihood
+def test_values_and_gradients_are_finite_at_extreme_outputs(name):
+  likelihood = LIKELIHOODS[name]
+  num_outputs = likelihood.num_heads + likelihood.num_shared
+  rng = np.random.default_rng(2)
+  extremes = jnp.asarray(rng.choice([-1e4, 0.0, 1e4], (100, num_outputs)), jnp.float32)
+  x = nodes(likelihood.supports[0])[0]
+
+  def of_one_pixel(outputs, x):
+    heads = outputs[: likelihood.num_heads, None]
+    return log_prob(likelihood, (*heads, *outputs[likelihood.num_heads :]), x[None])
+
+  over_x = jax.vmap(jax.value_and_grad(of_one_pixel), (None, 0))
+  x = jnp.asarray([x[0], x[len(x) // 2], x[-1]], jnp.float32)
+  values, gradients = jax.jit(jax.vmap(over_x, (0, None)))(extremes, x)
+  assert np.isfinite(values).all() and np.isfinite(gradients).all()
+
+
+@pytest.mark.parametrize('name', OF_MEAN)
+def test_output_of_mean_gives_back_the_mean(name):
+  likelihood = LIKELIHOODS[name]
+  size = 255 if likelihood.supports == ('uint8',) else 1
+  target = size * np.array([[0.012, 0.2, 0.5], [0.501, 0.93, 0.985]])
+  others = random_outputs(likelihood, target.shape, seed=0)[1:]
+  outputs = (likelihood.output_of_mean(target), *(jnp.zeros_like(other) for other in others))
+  np.testing.assert_allclose(mean(likelihood, outputs), target, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('name', 'largest', 'output'),
+  [
+    ('bernoulli', 1.0, scipy.special.logit(0.999)),
+    ('gaussian_sigmoid', 1.0, scipy.special.logit(0.999)),
+    ('continuous_bernoulli', 1.0, 100.0),
+    ('discretized_logistic', 255.0, None),
+  ],
+)
+def test_a_pixel_that_never_varies_starts_near_its_value(name, largest, output):
+  likelihood = LIKELIHOODS[name]
+  black, white = likelihood.output_of_mean(np.array([0, largest]))
+  assert white == pytest.approx(-float(black), rel=1e-3)
+  if output is None:  # that of a mean 0.255 levels from white
+    outputs = (white[None], jnp.zeros(1))
+    assert mean(likelihood, outputs)[0] == pytest.approx(0.999 * 255, abs=1e-3)
+  else:
+    assert white == pytest.approx(output, rel=1e-4)
+
+
+def test_bernoulli_equals_scipy():
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(4, 3, 1)).astype(np.float32)
+  x = rng.integers(0, 2, logits.shape).astype(np.float32)
+  expected = scipy.stats.bernoulli.logpmf(x, scipy.special.expit(logits)).sum()
+  distribution = likelihoods.bernoulli().make((jnp.asarray(logits),))
+  assert distribution.log_prob(x) == pytest.approx(expected, rel=1e-6)
+  np.testing.assert_allclose(distribution.mean(), scipy.special.expit(logits), rtol=1e-6)
+
+
+@pytest.mark.parametrize('logit', [-1e4, -90.0, 90.0, 1e4])
+@pytest.mark.parametrize('x', [0.0, 1.0])
+def test_bernoulli_at_extreme_logits(logit, x):
+  """log sigmoid(l) -> min(l, 0) and its derivative -> x - [l > 0]."""
+  value, (gradient,) = gradients(LIKELIHOODS['bernoulli'], (jnp.array([logit]),), jnp.array([x]))
+  assert value == pytest.approx(min(logit, 0) if x else min(-logit, 0), abs=1e-6)
+  assert gradient[0] == pytest.approx(x - (logit > 0), abs=1e-6)
+
+
+def test_cross_entropy_is_the_formula_and_no_density():
+  logits, x = np.array([0.3, -2.0, 40.0]), np.array([0.1, 0.6, 0.9])
+  distribution = likelihoods.cross_entropy().make((jnp.asarray(logits, jnp.float32),))
+  expected = (x * logits - np.logaddexp(0, logits)).sum()
+  assert distribution.log_prob(x) == pytest.approx(expected, rel=1e-6)
+  np.testing.assert_allclose(distribution.mean(), scipy.special.expit(logits), rtol=1e-6)
+  points, weights = nodes('unit')
+  integral = weights @ np.exp(log_probs(likelihoods.cross_entropy(), (jnp.zeros(1),), points))
+  assert integral == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize('logit', LOGITS)
+def test_continuous_bernoulli_equals_quadrature(logit):
+  """Value, gradient and mean; the integrals are shifted so that they do not overflow."""
+  outputs = (jnp.array([logit], jnp.float32),)
+  logit, top = np.float64(outputs[0][0]), max(logit, 0)
+  rule, weights = nodes('unit')
+  masses = weights * np.exp(logit * rule - top)
+  normaliser = scipy.integrate.quad(lambda t: np.exp(logit * t - top), 0, 1, epsabs=1e-12)[0]
+  assert masses.sum() == pytest.approx(normaliser, rel=1e-9)
+  expected_mean = masses @ rule / normaliser
+  for x in (0.0, 0.25, 1.0):
+    value, (gradient,) = gradients(CONTINUOUS, outputs, jnp.array([x]))
+    assert value == pytest.approx(x * logit - top - math.log(normaliser), rel=1e-6, abs=1e-6)
+    assert gradient[0] == pytest.approx(x - expected_mean, abs=5e-6)
+  assert mean(CONTINUOUS, outputs)[0] == pytest.approx(expected_mean, rel=1e-6)
+
+
+@pytest.mark.parametrize('logit', [-1e4, 1e4])
+def test_continuous_bernoulli_becomes_an_exponential(logit):
+  """p(x) -> |l| exp(-|l| distance to the near end), of mean distance 1 / |l|."""
+  outputs, end = (jnp.array([logit]),), float(logit > 0)
+  for x in (0.0, 0.25, 1.0):
+    value, (gradient,) = gradients(CONTINUOUS, outputs, jnp.array([x]))
+    assert value == pytest.approx(math.log(1e4) - 1e4 * abs(x - end), rel=1e-6)
+    assert gradient[0] == pytest.approx(x - end + 1 / logit, rel=1e-3)
+  assert abs(mean(CONTINUOUS, outputs)[0] - end) == pytest.approx(1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize('logit', [-30.0, -1.0, 1e-3, 4.0])
+def test_continuous_bernoulli_samples_are_truncated_exponentials(logit):
+  x = np.float64(sample(CONTINUOUS, (jnp.array([logit]),), jax.random.key(3), (4000,)))[:, 0]
+  law = scipy.stats.truncexpon(b=abs(logit), scale=1 / abs(logit))
+  assert scipy.stats.kstest(1 - x if logit > 0 else x, law.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize('scale', SCALES)
+def test_gaussian_equals_scipy_and_starts_at_its_initial_scale(scale):
+  likelihood = LIKELIHOODS[f'gaussian_{scale}']
+  loc, x = np.random.default_rng(1).normal(size=(2, 5, 2)).astype(np.float32)
+  zeros = random_outputs(likelihood, loc.shape, seed=0)[1:]
+  outputs = (jnp.asarray(loc), *(jnp.zeros_like(output) for output in zeros))
+  assert likelihood.make(outputs).log_prob(x) == pytest.approx(
+    scipy.stats.norm.logpdf(x, loc, 0.7).sum(), rel=1e-5
+  )
+
+
+@pytest.mark.parametrize('initial_scale', [1e-5, 1.0, 1e3, 1e6])
+def test_a_learned_scale_starts_where_it_should_in_any_unit(initial_scale):
+  likelihood = likelihoods.gaussian('shared', initial_scale, initial_scale / 100, 'identity')
+  log_prob = likelihood.make((jnp.zeros(2), jnp.zeros(()))).log_prob(jnp.zeros(2))
+  assert log_prob == pytest.approx(2 * scipy.stats.norm.logpdf(0, 0, initial_scale), rel=1e-5)
+
+
+@pytest.mark.parametrize('scale', ['shared', 'per_pixel'])
+@pytest.mark.parametrize(('raw', 'expected'), [(-1e4, 0.1), (1e4, 1e4)])
+def test_a_learned_scale_is_bounded_below(scale, raw, expected):
+  x = jnp.full(3, 0.05)
+  raw = jnp.full(3 if scale == 'per_pixel' else (), raw)
+  log_prob = LIKELIHOODS[f'gaussian_{scale}'].make((jnp.zeros(3), raw)).log_prob(x)
+  assert log_prob == pytest.approx(
+    scipy.stats.norm.logpdf(np.float64(x), 0, expected).sum(), rel=1e-3
+  )
+
+
+def test_sigmoid_mean():
+  mean = LIKELIHOODS['gaussian_sigmoid'].make((jnp.array([0.0, 2.0]),)).mean()
+  np.testing.assert_allclose(mean, scipy.special.expit([0.0, 2.0]), rtol=1e-6)
+
+
+OPTIMAL = likelihoods.gaussian('optimal', 1.0, 1e-4, 'identity')
+
+
+def mean_log_likelihood(shared, loc, x):
+  """Over the batch [N, D], in nats per example."""
+  return jnp.mean(jax.vmap(lambda loc, x: OPTIMAL.make((loc, *shared)).log_prob(x))(loc, x))
+
+
+def scale_of(shared):
+  """From the density at its mode: log p(0) = -log s - 1/2 log(2 pi)."""
+  log_prob = OPTIMAL.make((jnp.zeros(1), *shared)).log_prob(jnp.zeros(1))
+  return float(np.exp(-np.float64(log_prob) - 0.5 * np.log(2 * np.pi)))
+
+
+@pytest.mark.parametrize('spread', [0.03, 0.5, 20.0])
+def test_the_optimal_scale_is_the_likeliest_of_the_batch(spread):
+  rng = np.random.default_rng(4)
+  loc, x = np.float32(rng.normal(size=(2, 6, 50)) * spread / np.sqrt(2))
+  start = (jnp.array(0.4),)
+  shared = OPTIMAL.refit(mean_log_likelihood(start, loc, x), 50, start)
+
+  def nll(log_scale):
+    return -scipy.stats.norm.logpdf(np.float64(x), np.float64(loc), np.exp(log_scale)).sum()
+
+  best = scipy.optimize.minimize_scalar(
+    nll, bounds=(-6, 6), method='bounded', options={'xatol': 1e-9}
+  )
+  assert scale_of(shared) == pytest.approx(np.exp(best.x), rel=1e-3)
+  again = OPTIMAL.refit(mean_log_likelihood(shared, loc, x), 50, shared)
+  assert scale_of(again) == pytest.approx(np.exp(best.x), rel=1e-5)
+
+
+def test_at_the_optimal_scale_the_gradient_is_that_of_the_log_of_the_square_error():
+  """max_s log N(x; m, s^2) = -D/2 log MSE + constant, so their gradients are one."""
+  loc, x = np.float32(np.random.default_rng(5).normal(size=(2, 4, 7)))
+  shared = (jnp.zeros(()),)
+  shared = OPTIMAL.refit(mean_log_likelihood(shared, loc, x), 7, shared)
+  of_shared, of_loc = jax.grad(mean_log_likelihood, (0, 1))(shared, loc, x)
+  expected = jax.grad(lambda loc: -7 / 2 * jnp.log(jnp.mean((x - loc) ** 2)))(loc)
+  np.testing.assert_allclose(of_loc, expected, rtol=1e-4)
+  assert of_shared == (0,)
+
+
+def test_a_far_optimal_scale_is_reached_from_above_without_overshoot():
+  """At the start its square error is 1e-6 s^2: float32 loses it beside the normaliser."""
+  x = np.float32(1e-3 * np.random.default_rng(6).choice([-1, 1], (8, 1000)))
+  loc, shared, scales = np.zeros_like(x), (jnp.zeros(()),), []
+  for _ in range(3):
+    shared = OPTIMAL.refit(mean_log_likelihood(shared, loc, x), 1000, shared)
+    scales.append(scale_of(shared))
+  assert scales == [pytest.approx(s, rel=1e-2) for s in (1e-2, 1e-3, 1e-3)]
+
+
+def test_the_optimal_scale_is_bounded_below():
+  x = np.zeros((2, 3), np.float32)
+  shared = (jnp.zeros(()),)
+  for _ in range(4):
+    shared = OPTIMAL.refit(mean_log_likelihood(shared, x, x), 3, shared)
+    assert np.isfinite(shared[0])
+  assert scale_of(shared) == pytest.approx(1e-4, rel=1e-3)
+  others = set(LIKELIHOODS) - {'gaussian_optimal'}
+  assert not any(LIKELIHOODS[name].refit for name in others)
+
+
+def exact_log_bin(x, loc, scale):
+  """log of the logistic's mass on x's bin, edge bins with their tails, by 60-digit decimals."""
+  if x > loc:  # mirror to the left tail, where sigmoid keeps its digits
+    return exact_log_bin(255 - x, 255 - loc, scale)
+  with decimal.localcontext(prec=60, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN):
+    sigmoid = lambda t: 1 / (1 + (-t).exp())  # noqa: E731
+    below, above = (
+      (decimal.Decimal(x) + h - decimal.Decimal(loc)) / decimal.Decimal(scale)
+      for h in (decimal.Decimal('-0.5'), decimal.Decimal('0.5'))
+    )
+    mass = sigmoid(above) if x < 255 else decimal.Decimal(1)
+    return float((mass - (sigmoid(below) if x > 0 else 0)).ln())
+
+
+@pytest.mark.parametrize('u', [0.0, 0.1371, -0.5, 0.5, 0.7, 40.0, -1e4, 1e4])
+@pytest.mark.parametrize('raw', [-1e4, -4.0, 0.0, 3.0, 1e4])
+def test_discretized_logistic_is_exact_and_sums_to_one(u, raw):
+  """At raw = 0 the scale is 25.5 levels; at -1e4 it is 0.255; at 1e4 a bin holds 1e-7 of it."""
+  likelihood = LOGISTIC
+  outputs = (jnp.array([u]), jnp.array([raw]))
+  values = log_probs(likelihood, outputs, np.arange(256))
+  assert np.exp(values).sum() == pytest.approx(1, abs=3e-6)
+  loc = 127.5 + 255 * np.float64(np.float32(u))
+  scale = 255 * (1e-3 + np.logaddexp(0, raw + np.log(np.expm1(0.099))))
+  for x in (0, 1, 100, 128, 254, 255):
+    assert values[x] == pytest.approx(exact_log_bin(x, loc, scale), rel=2e-5, abs=1e-6)
+
+
+def test_discretized_logistic_equals_scipy_in_the_middle():
+  u, x = np.float32([0.1, -0.3]), np.array([140.0, 60.0])
+  loc, scale = 127.5 + 255 * np.float64(u), 25.5
+  mass = np.diff(scipy.stats.logistic.cdf([x - 0.5, x + 0.5], loc, scale), axis=0)
+  distribution = LIKELIHOODS['discretized_logistic'].make((jnp.asarray(u), jnp.zeros(2)))
+  assert distribution.log_prob(x) == pytest.approx(np.log(mass).sum(), rel=1e-6)
+
+
+def test_discretized_logistic_samples_have_its_probabilities():
+  """At a scale below one level, where rounding to another level shows."""
+  outputs, count = (jnp.array([-0.1067]), jnp.array([-4.0])), 8_000
+  x = sample(LOGISTIC, outputs, jax.random.key(9), (count,))[:, 0]
+  expected = np.exp(log_probs(LOGISTIC, outputs, np.arange(256)))
+  error = np.bincount(np.asarray(x, int), minlength=256) / count - expected
+  assert np.all(np.abs(error) < 5 * np.sqrt(expected / count) + 1e-3)
+
+
+def test_black_and_white_mirror_each_other():
+  likelihood = LOGISTIC
+  u, raw = jnp.array([0.2]), jnp.array([0.4])
+  x = np.arange(256)
+  np.testing.assert_allclose(
+    log_probs(likelihood, (u, raw), x), log_probs(likelihood, (-u, raw), 255 - x), rtol=1e-5
+  )
+  assert likelihood.make((jnp.zeros(1), raw)).mean()[0] == pytest.approx(127.5, rel=1e-6)
+
+
+def test_a_mixture_of_logistics_is_the_weighted_sum_of_its_components():
+  mixture, single = LIKELIHOODS['discretized_logistic_3'], LOGISTIC
+  outputs = random_outputs(mixture, (1,), seed=7)
+  u, raw, logits = outputs[:3], outputs[3:6], outputs[6:]
+  weights = scipy.special.softmax(np.float64(logits), axis=0)
+  components = [(u[0], raw[0]), (u[0] + u[1], raw[1]), (u[0] + u[2], raw[2])]
+  x = np.arange(256)
+  expected = sum(
+    weight * np.exp(log_probs(single, component, x))
+    for weight, component in zip(weights, components, strict=True)
+  )
+  np.testing.assert_allclose(np.exp(log_probs(mixture, outputs, x)), expected, rtol=1e-4)
+
+
+def test_categorical_equals_scipy():
+  likelihood = LIKELIHOODS['categorical']
+  logits = np.random.default_rng(8).normal(size=(256, 3)).astype(np.float32)
+  x = np.array([0, 17, 255])
+  expected = scipy.special.log_softmax(np.float64(logits), axis=0)[x, np.arange(3)].sum()
+  distribution = likelihood.make(tuple(jnp.asarray(logits)))
+  for dtype in (np.float32, np.uint8):  # a pixel as the model sees it, and as it is stored
+    assert distribution.log_prob(x.astype(dtype)) == pytest.approx(expected, rel=1e-6)
+  assert likelihood.output_of_mean is None

@@ -1,0 +1,88 @@
+"""Warm-up, free bits and capacity against their formulas, and what turns each of them off."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import lanes, weighting
+
+RATES = jnp.array([0.1, 0.7, 2.0, 0.0])
+MASK = jnp.array([1.0, 1.0, 1.0, 0.0])
+
+
+def lane_of(**fields):
+  point = lanes.Point(beta=3.0, latent_size=3, seed=0, learning_rate=1e-3)._replace(**fields)
+  return jax.tree.map(lambda leaf: leaf[0], lanes.stack([point], 4))
+
+
+@pytest.mark.parametrize(
+  ('warmup', 'expected'),
+  [
+    ('constant', lambda t: np.ones_like(t)),
+    ('linear', lambda t: np.clip(t, 0, 1)),
+    ('cosine', lambda t: 0.5 - 0.5 * np.cos(np.pi * np.clip(t, 0, 1))),
+    ('cyclical', lambda t: np.where(t % 2 < 1, t % 2, 1.0)),
+  ],
+)
+def test_warm_ups(warmup, expected):
+  lane = lane_of(warmup=warmup, warmup_steps=0 if warmup == 'constant' else 20)
+  steps = np.arange(0, 101)
+  found = jax.vmap(lambda step: weighting.beta_at(lane, step))(steps)
+  np.testing.assert_allclose(found, 3.0 * expected(steps / 20), rtol=1e-5, atol=1e-6)
+
+
+def test_a_warm_up_ends_at_beta_and_stays_there():
+  """At a step beyond float32's whole numbers, too."""
+  for warmup in ('linear', 'cosine'):
+    lane = lane_of(warmup=warmup, warmup_steps=1000)
+    for step in (1000, 1001, 2**31 - 1):
+      assert weighting.beta_at(lane, jnp.int32(step)) == 3.0
+
+
+def rate_of(lane, step=0, per_latent=True, lower_size=0, rates=RATES, mask=MASK):
+  groups = weighting.rate_groups(mask, rates.size, per_latent, lower_size)
+  return float(weighting.penalised_rate(rates, groups, lane, step))
+
+
+def test_without_weighting_the_rate_is_the_sum_of_its_parts():
+  assert rate_of(lane_of()) == pytest.approx(2.8, rel=1e-6)
+  # A sampled rate may be negative for once; neither floor nor absolute value may touch it.
+  assert rate_of(lane_of(), rates=-RATES) == pytest.approx(-2.8, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'expected'),
+  [
+    (dict(per_latent=True), 0.5 + 0.7 + 2.0),  # the inert latent costs nothing
+    (dict(per_latent=False), 2.8),
+    (dict(per_latent=False, lower_size=1), 0.5 + 2.7),
+    (dict(per_latent=True, rates=jnp.array([0.2])), 0.5),  # a rate that does not split
+  ],
+)
+def test_free_bits_are_a_floor_for_each_group(arguments, expected):
+  assert rate_of(lane_of(free_bits=0.5), **arguments) == pytest.approx(expected, rel=1e-6)
+
+
+def test_free_bits_stop_the_gradient_of_a_group_below_the_floor():
+  groups = weighting.rate_groups(MASK, 4, per_latent=True, lower_size=0)
+  gradient = jax.grad(weighting.penalised_rate)(RATES, groups, lane_of(free_bits=0.5), 0)
+  np.testing.assert_array_equal(gradient, [0.0, 1.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+  ('step', 'capacity'), [(0, 0.0), (25, 2.5), (40, 4.0), (100, 10.0), (900, 10.0)]
+)
+def test_capacity_rises_and_the_rate_is_held_at_it(step, capacity):
+  lane = lane_of(capacity=10.0, capacity_steps=100)
+  assert weighting.capacity_at(lane, step) == pytest.approx(capacity, rel=1e-6)
+  assert rate_of(lane, step) == pytest.approx(abs(2.8 - capacity), rel=1e-5)
+
+
+def test_a_capacity_without_steps_holds_from_the_first():
+  assert rate_of(lane_of(capacity=10.0), 0) == pytest.approx(7.2, rel=1e-6)
+
+
+def test_free_bits_and_capacity_together():
+  lane = lane_of(free_bits=0.5, capacity=10.0)
+  assert rate_of(lane) == pytest.approx(10 - 3.2, rel=1e-6)

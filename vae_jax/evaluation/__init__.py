@@ -1,0 +1,29 @@
+"""What a trained lane is worth: bounds over a data set, evidence, its latents, pictures.
+
+Everything here is of one lane, pure, and streams over the data in batches; the caller vmaps over
+lanes and jits. Matrix products run at the highest precision: a GPU's TF32 moves the NLL.
+"""
+
+from vae_jax.evaluation.aggregate import aggregate
+from vae_jax.evaluation.averages import ACTIVE_VARIANCE, Evaluation, evaluate
+from vae_jax.evaluation.batches import Batches, cut, highest_precision
+from vae_jax.evaluation.evidence import Evidence, Nll, curve_samples, evidence, nll_of
+from vae_jax.evaluation.pictures import reconstruct, sample_prior, traverse
+
+__all__ = [
+  'ACTIVE_VARIANCE',
+  'Batches',
+  'Evaluation',
+  'Evidence',
+  'Nll',
+  'aggregate',
+  'curve_samples',
+  'cut',
+  'evaluate',
+  'evidence',
+  'highest_precision',
+  'nll_of',
+  'reconstruct',
+  'sample_prior',
+  'traverse',
+]

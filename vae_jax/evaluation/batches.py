@@ -1,0 +1,38 @@
+"""A data set in equal batches, and the precision of everything that is evaluated."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+
+class Batches(NamedTuple):
+  """A data set cut into equal batches; the last one filled up with images of weight 0."""
+
+  images: np.ndarray | Array  # [B, N, *event] as stored
+  weights: np.ndarray | Array  # [B, N] 1 for an image, 0 for the filling
+
+
+def cut(images: np.ndarray, batch_size: int) -> Batches:
+  """Cuts images [n, *event] into batches of `batch_size`, each image with weight 1 exactly once."""
+  num_batches = math.ceil(len(images) / batch_size)
+  missing = num_batches * batch_size - len(images)
+  filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
+  weights = np.concatenate([np.ones(len(images), np.float32), np.zeros(missing, np.float32)])
+  shape = (num_batches, batch_size)
+  return Batches(filled.reshape(*shape, *images.shape[1:]), weights.reshape(shape))
+
+
+def highest_precision(function: Callable) -> Callable:
+  """Traces `function` with float32 matrix products, also where a GPU would use TF32."""
+
+  @functools.wraps(function)
+  def wrapped(*args, **kwargs):
+    with jax.default_matmul_precision('highest'):
+      return function(*args, **kwargs)
+
+  return wrapped

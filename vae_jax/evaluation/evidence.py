@@ -1,0 +1,126 @@
+"""The evidence log p(x) by importance sampling: its mean, its error, and how far to trust it."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from vae_jax import bounds, data, learner, networks
+from vae_jax.evaluation.batches import Batches, highest_precision
+from vae_jax.lanes import Lane
+
+
+class Evidence(NamedTuple):
+  """What K importance samples say of every image of one lane.
+
+  Attributes:
+    curve: [B, N, C] the bound L_k for each k of `curve_samples`, nats; the last is log p(x).
+    effective: [B, N] effective sample size (sum_k w_k)^2 / sum_k w_k^2, from 1 to K.
+    largest: [B, N] largest normalised weight, from 1/K to 1.
+  """
+
+  curve: Array
+  effective: Array
+  largest: Array
+
+
+def curve_samples(num_samples: int) -> tuple[int, ...]:
+  """Returns the numbers of samples of the curve: 1, 10, 100, ... below K, and K."""
+  powers = [10**i for i in range(math.ceil(math.log10(num_samples)) + 1)]
+  return (*(k for k in powers if k < num_samples), num_samples)
+
+
+@highest_precision
+def evidence(
+  model: networks.Model,
+  params: Any,
+  lane: Lane,
+  batches: Batches,
+  scale: float,
+  num_samples: int,
+  chunk: int,
+) -> Evidence:
+  """Returns the importance-sampled log p(x) of every image, in nats.
+
+    log p(x) ~ log 1/K sum_k w_k,  w_k = p(x | z_k) p(z_k) / q(z_k | x),  z_k ~ q(z | x)
+
+  Burda et al. 2016, eq. 8, arxiv.org/abs/1509.00519: below log p(x) in the mean, and consistent as
+  K = num_samples grows. The encoder runs once per image; decodings stream in chunks, and exactly K
+  samples count whatever the chunk. L_k is the mean over disjoint groups of k of the K samples.
+  """
+  num_chunks = math.ceil(num_samples / chunk)
+  nll_key = learner.lane_keys(lane).nll
+  prior = model.prior(params, lane.mask)
+
+  def weights_of(posterior, x: Array, noise: Array) -> Array:
+    decode = lambda z: model.decode(params, z, lane.mask)  # noqa: E731
+    return bounds.log_weights(bounds.elbo_terms(posterior, prior, decode, x, noise))
+
+  def of_batch(index: Array, images: Array) -> tuple[Array, Evidence]:
+    x = data.to_values(images, scale)
+    posteriors = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)
+    batch_key = jax.random.fold_in(nll_key, index)
+
+    def of_chunk(chunk_index: Array) -> Array:
+      noise_key = jax.random.fold_in(batch_key, chunk_index)
+      noise = learner.draw_noise(noise_key, len(x), chunk, lane.mask.size)
+      return jax.vmap(weights_of)(posteriors, x, noise)
+
+    log_w = jax.lax.map(of_chunk, jnp.arange(num_chunks))  # [chunks, N, chunk]
+    log_w = jnp.moveaxis(log_w, 0, 1).reshape(len(x), -1)[:, :num_samples]  # [N, K]
+    return index + 1, jax.vmap(_summary)(log_w)
+
+  return jax.lax.scan(of_batch, 0, batches.images)[1]
+
+
+def _summary(log_w: Array) -> Evidence:
+  """Returns what the log weights [K] of one image say."""
+
+  def bound(k: int) -> Array:
+    groups = log_w[: log_w.size // k * k].reshape(-1, k)
+    return jnp.mean(jax.nn.logsumexp(groups, axis=1)) - math.log(k)
+
+  normalised = jax.nn.softmax(log_w)
+  return Evidence(
+    curve=jnp.stack([bound(k) for k in curve_samples(log_w.size)]),
+    effective=1 / jnp.sum(jnp.square(normalised)),
+    largest=jnp.max(normalised),
+  )
+
+
+class Nll(NamedTuple):
+  """Negative log-likelihood of a test set; nats per example, lower is better."""
+
+  mean: np.ndarray  # [G]
+  stderr: np.ndarray  # [G] standard error of the mean over the images
+  bits_per_dim: np.ndarray  # [G] mean / (D log 2)
+  effective: np.ndarray  # [G] mean effective sample size
+  largest: np.ndarray  # [G] mean largest normalised weight
+  lonely: np.ndarray  # [G] fraction of the images whose effective sample size is below 2
+  curve: np.ndarray  # [G, C] mean L_k; higher is better
+  curve_stderr: np.ndarray  # [G, C]
+
+
+def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
+  """Averages the evidence [G, B, N] over the images of weight 1, in float64.
+
+  Bits per dimension are those of the density that the model sees: for binary data those of the
+  pixels, for pixels scaled to [0, 1] of the scaled values (add log2(255) for the 8-bit grid).
+  """
+  curve, effective, largest = (np.asarray(a, np.float64)[:, weights > 0] for a in found)
+  images = curve.shape[1]
+  spread = curve.std(axis=1, ddof=1) if images > 1 else np.full_like(curve[:, 0], np.nan)
+  mean, stderr = curve.mean(axis=1), spread / math.sqrt(images)
+  return Nll(
+    mean=-mean[:, -1],
+    stderr=stderr[:, -1],
+    bits_per_dim=-mean[:, -1] / (event_size * math.log(2)),
+    effective=effective.mean(axis=1),
+    largest=largest.mean(axis=1),
+    lonely=(effective < 2).mean(axis=1),
+    curve=mean,
+    curve_stderr=stderr,
+  )

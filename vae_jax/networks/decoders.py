@@ -1,0 +1,121 @@
+"""Decoders: from one latent code to the outputs that a likelihood reads."""
+
+import math
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from vae_jax.networks import layers
+
+
+class MlpDecoder(nn.Module):
+  """Dense layers.
+
+  Attributes:
+    hidden: width of each hidden layer, first layer first; empty for a linear decoder.
+    activation: a name of ACTIVATIONS.
+    kernel_init: a name of INITS.
+    event: shape of x.
+    num_heads: number of outputs, each of shape `event`.
+    output_bias: initial bias of the first output, one value per pixel; empty for 0.
+  """
+
+  hidden: Sequence[int]
+  activation: str
+  kernel_init: str
+  event: Sequence[int]
+  num_heads: int
+  output_bias: Sequence[float]
+
+  @nn.compact
+  def __call__(self, z: Array, mask: Array) -> tuple[Array, ...]:
+    """Returns num_heads arrays [*event] for z [Z]; mask [Z] is 0 where a latent is inert."""
+    h = layers.Mlp(self.hidden, self.activation, self.kernel_init, name='mlp')(mask * z, mask)
+    size = self.num_heads * math.prod(self.event)
+    h = nn.Dense(
+      size,
+      kernel_init=layers.initializer(self.kernel_init, rows=None if self.hidden else mask),
+      bias_init=layers.first_values(self.output_bias),
+      name='output',
+    )(h)
+    return tuple(jnp.reshape(h, (self.num_heads, *self.event)))
+
+
+class ConvDecoder(nn.Module):
+  """Dense layers to a small image, then convolutions up to the event.
+
+  A layer of stride 1 is a convolution, one of a larger stride a transposed convolution. The small
+  image is the smallest from which they reach the event; what is over is cropped, evenly on both
+  sides.
+
+  Attributes:
+    hidden, activation, kernel_init: of the dense layers in front; the activation follows every
+      layer but the last.
+    channels, kernels, strides: channels[i] enter layer i; the last one leaves num_heads * C
+      channels.
+    padding: 'same' or 'valid'.
+    event: [H, W, C].
+    num_heads: number of outputs, each of shape `event`.
+    output_bias: initial bias of the first output, one value per channel; empty for 0.
+  """
+
+  channels: Sequence[int]
+  kernels: Sequence[int]
+  strides: Sequence[int]
+  padding: str
+  hidden: Sequence[int]
+  activation: str
+  kernel_init: str
+  event: Sequence[int]
+  num_heads: int
+  output_bias: Sequence[float]
+
+  @nn.compact
+  def __call__(self, z: Array, mask: Array) -> tuple[Array, ...]:
+    """Returns num_heads arrays [H, W, C] for z [Z]; mask [Z] is 0 where a latent is inert."""
+    activation = layers.ACTIVATIONS[self.activation]
+    height, width, num_channels = self.event
+    first = layers.widened(self.channels[0], self.activation)
+    small = (self._small(height), self._small(width), first)
+    dense = MlpDecoder(self.hidden, self.activation, self.kernel_init, small, 1, (), name='dense')
+    (h,) = dense(z, mask)
+    widths = [layers.widened(c, self.activation) for c in self.channels[1:]]
+    for i, outputs in enumerate((*widths, self.num_heads * num_channels)):
+      last = i == len(widths)
+      h = self._layer(i, outputs, last)(activation(h))
+    top, left = (h.shape[0] - height) // 2, (h.shape[1] - width) // 2
+    h = h[top : top + height, left : left + width]
+    return tuple(jnp.split(h, self.num_heads, axis=-1))
+
+  def _layer(self, i: int, outputs: int, last: bool) -> nn.Module:
+    kernel, stride = self.kernels[i], self.strides[i]
+    return (nn.Conv if stride == 1 else nn.ConvTranspose)(
+      outputs,
+      (kernel, kernel),
+      (stride, stride),
+      padding=self.padding.upper(),
+      kernel_init=layers.initializer(self.kernel_init),
+      bias_init=layers.first_values(self.output_bias if last else ()),
+      name='output' if last else f'conv_{i}',
+    )
+
+  def _small(self, size: int) -> int:
+    """Returns the smallest size from which the layers reach `size`."""
+    start = 1
+    while self._reached(start) < size:
+      start += 1
+    return start
+
+  def _reached(self, size: int) -> int:
+    for kernel, stride in zip(self.kernels, self.strides, strict=True):
+      if self.padding == 'same':
+        size *= stride
+      elif stride == 1:
+        size -= kernel - 1
+      else:
+        size = size * stride + max(kernel - stride, 0)
+      if size < 1:
+        return 0  # a layer after it could make pixels of nothing
+    return size

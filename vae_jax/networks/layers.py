@@ -1,0 +1,133 @@
+"""What encoders and decoders are made of: activations, initial kernels, a stack of dense layers.
+
+The active weights of a padded lane are the very draws of the unpadded model: a counter-based
+generator fills arrays in order, so a latent axis of inputs is the first one of its draw, and where
+the outputs are latents, every input has a key of its own. The variance is that of the ACTIVE fan:
+with 1/Z, small lanes would start with a decoder that is too small, and a sweep over latent size
+would measure the padding.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+_GATED = 'gated'
+
+ACTIVATIONS = {
+  'relu': nn.relu,
+  'tanh': jnp.tanh,
+  'gelu': nn.gelu,
+  'elu': nn.elu,
+  'silu': nn.silu,
+  'leaky_relu': nn.leaky_relu,
+  'softplus': nn.softplus,
+  'sigmoid': nn.sigmoid,
+  # a sigmoid(b), a and b two halves of the layer before: Dauphin et al. 2017, arXiv 1612.08083
+  _GATED: nn.glu,
+}
+
+# Variance of an initial weight by fan-in and fan-out.
+INITS: dict[str, Callable[[Array, Array], Array]] = {
+  'lecun': lambda fan_in, fan_out: 1 / fan_in,  # LeCun et al. 1998, "Efficient BackProp", 4.6
+  'he': lambda fan_in, fan_out: 2 / fan_in,  # He et al. 2015, arxiv.org/abs/1502.01852
+  'glorot': lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot & Bengio 2010, eq. 16
+}
+
+# The deviation of a standard normal that is cut off at +-2.
+_TRUNCATED_DEVIATION = 0.87962566103423978
+
+
+def widened(width: int, activation: str) -> int:
+  """Returns how many outputs a layer needs for `width` of them behind its activation."""
+  return 2 * width if activation == _GATED else width
+
+
+def initializer(
+  scheme: str, rows: Array | None = None, columns: Array | None = None
+) -> nn.initializers.Initializer:
+  """Truncated normal kernel [..., in, out] with the variance of INITS[scheme].
+
+  Args:
+    scheme: a name of INITS.
+    rows: [in] 0 where an input is inert: its weights are 0 and do not count as fan-in.
+    columns: [out] the same of the outputs.
+  """
+
+  def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
+    field = math.prod(shape[:-2])
+    fan_in = field * (shape[-2] if rows is None else jnp.sum(rows))
+    fan_out = field * (shape[-1] if columns is None else jnp.sum(columns))
+    deviation = jnp.sqrt(INITS[scheme](fan_in, fan_out)) / _TRUNCATED_DEVIATION
+    if columns is None:
+      draws = jax.random.truncated_normal(key, -2, 2, shape, dtype)
+    else:
+      keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(shape[-2]))
+      draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, shape[-1:], dtype))(keys)
+    kernel = deviation * draws
+    kernel = kernel if rows is None else rows[:, None] * kernel
+    return kernel if columns is None else columns * kernel
+
+  return init
+
+
+def first_values(values: Sequence[float]) -> nn.initializers.Initializer:
+  """Bias of `values` on the first outputs and 0 on the rest."""
+
+  def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
+    del key
+    return jnp.zeros(shape, dtype).at[: len(values)].set(jnp.asarray(values, dtype))
+
+  return init
+
+
+class Mlp(nn.Module):
+  """Dense layers, each followed by the activation.
+
+  Attributes:
+    hidden: width of each layer, first layer first; may be empty.
+    activation: a name of ACTIVATIONS.
+    kernel_init: a name of INITS.
+  """
+
+  hidden: Sequence[int]
+  activation: str
+  kernel_init: str
+
+  @nn.compact
+  def __call__(self, h: Array, mask: Array | None = None) -> Array:
+    """Returns the last layer for h [I]; mask [I] is 0 where an input is inert."""
+    for i, width in enumerate(self.hidden):
+      init = initializer(self.kernel_init, rows=mask if i == 0 else None)
+      outputs = widened(width, self.activation)
+      h = nn.Dense(outputs, kernel_init=init, name=f'hidden_{i}')(h)
+      h = ACTIVATIONS[self.activation](h)
+    return h
+
+
+class GaussianHead(nn.Module):
+  """Two dense layers from features to the location and log-scale of Z Gaussians.
+
+  Attributes:
+    kernel_init: a name of INITS.
+  """
+
+  kernel_init: str
+
+  @nn.compact
+  def __call__(self, features: Array, mask: Array, rows: Array | None = None):
+    """Returns loc [Z], log scale [Z], both 0 where mask [Z] is 0.
+
+    Args:
+      features: [I].
+      mask: [Z] of the outputs.
+      rows: [I] 0 where an input is inert.
+    """
+    init = initializer(self.kernel_init, rows=rows, columns=mask)
+    loc = nn.Dense(mask.size, kernel_init=init, name='loc')(features)
+    log_scale = nn.Dense(mask.size, kernel_init=init, name='log_scale')(features)
+    return mask * loc, mask * log_scale

@@ -1,0 +1,86 @@
+"""Encoder, posterior, prior, decoder and likelihood as one model: pure functions of parameters."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import distrax
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from vae_jax import densities
+from vae_jax.networks import latents
+
+
+class Model(NamedTuple):
+  """Pure functions of the parameters; x is one example, mask [Z] that of the lane."""
+
+  init: Callable[[Array, Array], Any]  # key, mask -> params
+  encode: Callable[[Any, Array, Array], densities.Posterior]  # params, x, mask -> q(z | x)
+  prior: Callable[[Any, Array], densities.Prior]  # params, mask -> p(z)
+  decode: Callable[[Any, Array, Array], distrax.Distribution]  # params, z, mask -> p(x | z)
+  refit: Callable[[Any, Array], Any] | None  # params, mean log p(x | z) [] -> the shared numbers
+
+
+def make_model(
+  encoder: nn.Module,
+  posterior: latents.PosteriorNetwork,
+  prior: latents.PriorNetwork,
+  decoder: nn.Module,
+  likelihood: densities.Likelihood,
+  event: Sequence[int],
+  input_scale: float = 1.0,
+  lower_size: int = 0,
+) -> Model:
+  """Returns the model of one example.
+
+  Args:
+    encoder: x [*event] -> features [H].
+    posterior, prior: of the latents.
+    decoder: z, mask -> the outputs that the likelihood reads.
+    likelihood: p(x | z).
+    event: the shape of x.
+    input_scale: the encoder sees x / input_scale; 255 for 8-bit levels.
+    lower_size: with two layers of latents the decoder sees the first `lower_size` only; 0 for one.
+  """
+
+  def features(params: Any, x: Array) -> Array:
+    return encoder.apply(params['encoder'], x / input_scale)
+
+  def below(latents: Array) -> Array:
+    return latents[:lower_size] if lower_size else latents
+
+  def init(key: Array, mask: Array) -> Mapping[str, Any]:
+    encoder_key, posterior_key, prior_key, decoder_key = jax.random.split(key, 4)
+    params = {'encoder': encoder.init(encoder_key, jnp.zeros(event))}
+    h = features(params, jnp.zeros(event))
+    return params | {
+      'posterior': posterior.init(posterior_key, h, mask),
+      'prior': prior.init(prior_key, mask),
+      'decoder': decoder.init(decoder_key, below(jnp.zeros(mask.size)), below(mask)),
+      'likelihood': (jnp.zeros(()),) * likelihood.num_shared,
+    }
+
+  def encode(params: Any, x: Array, mask: Array) -> densities.Posterior:
+    return posterior.make(params['posterior'], features(params, x), mask)
+
+  def make_prior(params: Any, mask: Array) -> densities.Prior:
+    return prior.make(params['prior'], mask, lambda x: encode(params, x * input_scale, mask))
+
+  def decode(params: Any, z: Array, mask: Array) -> distrax.Distribution:
+    outputs = decoder.apply(params['decoder'], below(z), below(mask))
+    return likelihood.make((*outputs, *params['likelihood']))
+
+  return Model(init, encode, make_prior, decode, _refit(likelihood, event))
+
+
+def _refit(
+  likelihood: densities.Likelihood, event: Sequence[int]
+) -> Callable[[Any, Array], tuple[Array, ...]] | None:
+  """Returns how the likelihood's shared numbers are fitted, None where they are trained."""
+  if likelihood.refit is None:
+    return None
+  size = math.prod(event)
+  return lambda params, mean: likelihood.refit(mean, size, params['likelihood'])

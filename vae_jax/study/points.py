@@ -1,0 +1,51 @@
+"""The lanes of a config, and what their bound leaves them."""
+
+from collections.abc import Mapping
+
+from vae_jax import errors, lanes
+
+
+def points_of(config: Mapping) -> list[lanes.Point]:
+  """Returns the points of a config's lanes.
+
+  Raises:
+    InputError: a value is invalid, or its bound or its latents have no such thing.
+  """
+  axes, bound = config['lanes'], config['bound']['name']
+  points = lanes.from_axes(axes['combine'], axes, axes['points'])
+  for field in _absent_fields(bound):
+    default = lanes.Point._field_defaults.get(field, 1)
+    if any(getattr(point, field) != default for point in points):
+      raise errors.InputError(
+        f'lanes.{field}: bound.name={bound!r} has none; set lanes.{field}=({default!r},)'
+      )
+  if bound.startswith('dip_vae') and any(not point.covariance_weight for point in points):
+    raise errors.InputError(
+      f'lanes.covariance_weight=0.0: bound.name={bound!r} is the ELBO then; set it above 0, or '
+      "bound.name='elbo'"
+    )
+  per_latent = config['bound']['free_bits_per'] == 'latent'
+  if any(point.free_bits for point in points) and per_latent and not _splits_by_latent(config):
+    raise errors.InputError(
+      "bound.free_bits_per='latent': the rate does not split by latent with posterior.name="
+      f'{config["posterior"]["name"]!r} and prior.name={config["prior"]["name"]!r}; set '
+      "bound.free_bits_per='layer'"
+    )
+  return points
+
+
+def _absent_fields(bound: str) -> tuple[str, ...]:
+  """Returns the fields of a lane that a bound does not have."""
+  weighted = ('beta', 'warmup', 'warmup_steps')
+  shaped = ('free_bits', 'capacity', 'capacity_steps')
+  if bound == 'elbo':
+    return ('covariance_weight',)
+  if bound == 'beta_tcvae':
+    return (*shaped, 'covariance_weight')
+  return shaped if bound.startswith('dip_vae') else (*weighted, *shaped, 'covariance_weight')
+
+
+def _splits_by_latent(config: Mapping) -> bool:
+  """Returns whether posterior and prior both factorise over the latents."""
+  pair = (config['posterior']['name'], config['prior']['name'])
+  return pair in (('diagonal', 'standard_normal'), ('two_layer', 'two_layer'))

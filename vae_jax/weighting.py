@@ -1,0 +1,77 @@
+"""How much the rate weighs at a step: warm-up, free bits, capacity; all of it data of the lane."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from vae_jax.lanes import WARMUPS, Lane
+
+
+def beta_at(lane: Lane, step: Array) -> Array:
+  """Returns the weight of the rate at a step, [], from 0 up to the lane's beta.
+
+    beta(step) = beta r(t)     t = step / warmup_steps
+
+    constant   r = 1
+    linear     r = min(t, 1)                         Sonderby et al. 2016, arxiv.org/abs/1602.02282
+    cosine     r = (1 - cos(pi min(t, 1))) / 2
+    cyclical   r = min(t mod 2, 1): up, then level,  Fu et al. 2019, eqs. 6 and 7, R = 1/2,
+               and again from 0                      arxiv.org/abs/1903.10145
+
+  `step` counts the steps before this one, so a checkpoint that has the step has the schedule.
+  """
+  t = step / jnp.maximum(lane.warmup_steps, 1)
+  once = jnp.minimum(t, 1.0)
+  ramps = {
+    'constant': jnp.ones_like(t),
+    'linear': once,
+    'cosine': (1 - jnp.cos(jnp.pi * once)) / 2,
+    'cyclical': jnp.minimum(t % 2, 1.0),
+  }
+  return lane.beta * jnp.stack([ramps[name] for name in WARMUPS])[lane.warmup]
+
+
+def capacity_at(lane: Lane, step: Array) -> Array:
+  """Returns C(step) in nats, []: from 0 up to the lane's capacity over its capacity_steps.
+
+  It rises linearly; without steps it is the capacity from the first.
+  """
+  risen = jnp.minimum(step / jnp.maximum(lane.capacity_steps, 1), 1.0)
+  return lane.capacity * jnp.where(lane.capacity_steps > 0, risen, 1.0)
+
+
+def rate_groups(mask: Array, num_parts: int, per_latent: bool, lower_size: int) -> Array:
+  """Returns the groups [J, P] of `penalised_rate`: single latents, or whole layers.
+
+  Args:
+    mask: [Z].
+    num_parts: P; where the rate does not split by latent it is 1, and one group.
+    per_latent: a group for each latent; otherwise one for each layer.
+    lower_size: of the lower of two layers, 0 for one.
+  """
+  if num_parts != mask.size:
+    return jnp.ones((1, 1))
+  if per_latent:
+    return jnp.diag(mask)
+  is_lower = jnp.arange(mask.size) < lower_size
+  return mask * jnp.stack([is_lower, ~is_lower])
+
+
+def penalised_rate(rates: Array, groups: Array, lane: Lane, step: Array) -> Array:
+  """Returns what beta weighs, [] in nats per example: the rate, or what stands for it.
+
+    F = sum_j max(lambda, R_j)            free bits, where the lane's lambda > 0
+    |F - C(step)|                         capacity, where the lane's capacity > 0
+
+  Kingma et al. 2016, eq. 15, arxiv.org/abs/1606.04934 (the maximum is taken of the batch's mean);
+  Burgess et al. 2018, eq. 8, arxiv.org/abs/1804.03599, with beta for their gamma.
+
+  Args:
+    rates: the mean rate by part [P].
+    groups: [J, P], 1 where part p belongs to group j; a group's rate is the sum of its parts, and a
+      group without parts is absent.
+    lane, step: of the weighting.
+  """
+  grouped = groups @ rates  # [J]
+  floor = jnp.where(groups.sum(axis=1) > 0, jnp.maximum(grouped, lane.free_bits), 0.0)
+  rate = jnp.where(lane.free_bits > 0, floor.sum(), rates.sum())
+  return jnp.where(lane.capacity > 0, jnp.abs(rate - capacity_at(lane, step)), rate)
