@@ -33,6 +33,7 @@ setuptools.setup(
     'pillow>=10',  # decodes the PNGs inside TFDS records
     'scikit-learn>=1.5',  # the digits
     'tensorflow-datasets>=4.9.10',
+    'tfp-nightly',  # the continuous Bernoulli; what distrax asks for, so that there is one of it
     'tqdm>=4.66',
     'wandb>=0.31,<0.32',
   ],

@@ -31,6 +31,8 @@ def show(result: outcome.Outcome) -> None:
   diverged = [row for row in rows if row['status'] == 'diverged']
   print(f'\nBest of {len(rows)} lanes by test ELBO (nats per image; ELBO higher is better):\n')
   print('\n'.join(_table(ranked[:_BEST])))
+  if result.kl == 'sampled':
+    print('\nThe rate is sampled: it carries the noise of z.')
   for row in diverged:
     print(f'{row["name"]} diverged at step {row["step"]}')
   print(f'\nall lanes: {result.results}')

@@ -1,4 +1,4 @@
-"""Every kind of posterior and prior, small, with weights that are not where they start."""
+"""Small encoders and decoders, every kind of posterior and prior, and weights that are not at 0."""
 
 import functools
 
@@ -10,6 +10,8 @@ from vae_jax import densities, networks
 
 FEATURES = np.array([0.4, -0.3, 0.8], 'f')  # what an encoder made of some x
 LOWER, COMPONENTS, EVENT = 2, 4, (5,)
+CONV = dict(channels=(4, 6), kernels=(3, 5), strides=(2, 2), padding='same')
+DENSE = dict(hidden=(8,), activation='relu', kernel_init='lecun')
 FLOW = networks.CouplingFlow(num_layers=2, hidden=(5,))
 POSTERIORS = {
   'diagonal': networks.diagonal('lecun'),
@@ -26,6 +28,23 @@ PRIORS = {
   'two_layer': networks.two_layer_prior(LOWER, (4,), 'tanh', 'lecun'),
   'two_layer_linear': networks.two_layer_prior(LOWER, (), 'tanh', 'glorot'),
 }
+
+
+def decoder(event, num_heads=1, conv=False, output_bias=(), **settings):
+  settings = DENSE | settings
+  extra = dict(event=event, num_heads=num_heads, output_bias=output_bias)
+  if conv:
+    return networks.ConvDecoder(**CONV | settings, **extra)
+  return networks.MlpDecoder(**settings, **extra)
+
+
+def encoder(conv=False, **settings):
+  settings = DENSE | settings
+  return networks.ConvEncoder(**CONV | settings) if conv else networks.MlpEncoder(**settings)
+
+
+def dense(params, h):
+  return h @ params['kernel'] + params['bias']
 
 
 def normal(seed, *shape):

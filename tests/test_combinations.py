@@ -1,7 +1,7 @@
 """Every likelihood x posterior x prior x bound trains, or is refused by name.
 
-The quick test takes every pair of latents and bound that there is, each with another likelihood in
-turn; the slow one takes them all (`./launch/test -m slow -k combination`).
+The quick test takes a third of the pairs of latents and bound, so that each of either and each
+likelihood has its turns; `./launch/test -m slow -k combination` takes every combination.
 """
 
 import itertools
@@ -40,6 +40,14 @@ BOUNDS = [
   *itertools.product(('dip_vae_i', 'dip_vae_ii'), ('analytic', 'sampled'), ('reparameterized',)),
   *itertools.product(('dip_vae_i', 'dip_vae_ii'), ('sampled',), ('sticking_the_landing',)),
 ]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def quick_compilation():
+  """Fifty steps of a tiny model: what is compiled is not worth optimising."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
 
 
 @pytest.fixture(scope='session')
@@ -88,7 +96,12 @@ def is_valid(latents, bound):
 
 PAIRS = [pair for pair in itertools.product(LATENTS, BOUNDS) if is_valid(*pair)]
 TURNS = itertools.cycle(LIKELIHOODS)
-IN_TURN = [(next(TURNS), *pair) for pair in PAIRS]
+ALONE = [b for b in BOUNDS if sum(bound == b for _, bound in PAIRS) == 1]
+IN_TURN = [
+  (next(TURNS), latents, bound)
+  for latents, bound in PAIRS
+  if bound in ALONE or (LATENTS.index(latents) + BOUNDS.index(bound)) % 3 == 0
+]
 
 
 def label(value):
@@ -110,7 +123,7 @@ def check_training(config):
 
 
 @pytest.mark.parametrize(('likelihood', 'latents', 'bound'), IN_TURN, ids=label)
-def test_every_pair_of_latents_and_bound_trains(likelihood, latents, bound, levels):
+def test_every_choice_trains_in_its_turn(likelihood, latents, bound, levels):
   check_training(config_of(likelihood, latents, bound, levels))
 
 
@@ -124,6 +137,8 @@ def test_every_combination_trains(likelihood, pair, levels):
 
 def test_every_likelihood_takes_its_turn_and_nothing_valid_is_left_out():
   assert {case[0] for case in IN_TURN} == set(LIKELIHOODS)
+  assert {case[1] for case in IN_TURN} == set(LATENTS)
+  assert {case[2] for case in IN_TURN} == {bound for _, bound in PAIRS}
   assert {settings['name'] for settings in LIKELIHOODS.values()} == set(validation.keys.LIKELIHOODS)
   # Sampled bounds go with all 13 latents; the closed form with two; what needs factors with one.
   sampled = 2 + 3 * 3

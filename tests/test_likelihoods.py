@@ -28,6 +28,7 @@ LIKELIHOODS = {
 }
 CONTINUOUS = LIKELIHOODS['continuous_bernoulli']
 LOGISTIC = LIKELIHOODS['discretized_logistic']
+LEVELS = ('discretized_logistic', 'discretized_logistic_3', 'categorical')
 DENSITIES = [name for name, likelihood in LIKELIHOODS.items() if likelihood.is_density]
 OF_MEAN = [name for name, likelihood in LIKELIHOODS.items() if likelihood.output_of_mean]
 # Negative, zero and positive; about the series of the continuous Bernoulli, and far from it.
@@ -105,6 +106,14 @@ def test_twice_the_pixels_double_log_prob(name):
   assert value.shape == () and value.dtype == jnp.float32
   doubled = log_prob(likelihood, twice, jnp.concatenate([x, x]))
   assert doubled == pytest.approx(2 * float(value), rel=1e-6)
+
+
+@pytest.mark.parametrize('name', ['bernoulli', 'gaussian_per_pixel', *LEVELS])
+def test_heads_may_come_stacked(name):
+  likelihood, x = LIKELIHOODS[name], jnp.ones((2, 3))
+  outputs = random_outputs(likelihood, x.shape, seed=3)
+  expected = float(log_prob(likelihood, outputs, x))
+  assert log_prob(likelihood, jnp.stack(outputs), x) == pytest.approx(expected, rel=1e-6)
 
 
 @every_likelihood

@@ -1,59 +1,19 @@
-"""Networks: layers against NumPy, shapes from the data, masks, initialisation, the whole model."""
+"""Encoders and decoders: layers against NumPy, shapes from the data, initialisation."""
 
 import functools
 import itertools
 
 import jax
-import jax.numpy as jnp
 import latent_kinds as kinds
 import numpy as np
 import pytest
 import scipy.signal
 import scipy.special
 
-from vae_jax import densities, errors, networks
+from vae_jax import errors, networks
 from vae_jax.networks import layers
 
-CONV = dict(channels=(4, 6), kernels=(3, 5), strides=(2, 2), padding='same')
-DENSE = dict(hidden=(8,), activation='relu', kernel_init='lecun')
 KEY = jax.random.key(1)
-# A posterior and a prior that go together; every kind is in one of the pairs.
-PAIRS = {
-  'diagonal': 'vamp',
-  'full_covariance': 'mixture',
-  'flow': 'flow',
-  'two_layer': 'two_layer',
-  'two_layer_linear': 'two_layer_linear',
-}
-
-
-def decoder(event, num_heads=1, conv=False, output_bias=(), **settings):
-  settings = DENSE | settings
-  extra = dict(event=event, num_heads=num_heads, output_bias=output_bias)
-  if conv:
-    return networks.ConvDecoder(**CONV | settings, **extra)
-  return networks.MlpDecoder(**settings, **extra)
-
-
-def encoder(conv=False, **settings):
-  settings = DENSE | settings
-  return networks.ConvEncoder(**CONV | settings) if conv else networks.MlpEncoder(**settings)
-
-
-def pair(name, event=kinds.EVENT, conv=False):
-  """A model with this posterior, and the number of latents below the mask's end."""
-  lower = kinds.LOWER if name.startswith('two_layer') else 0
-  prior = networks.vamp(3, event, True) if name == 'diagonal' else kinds.PRIORS[PAIRS[name]]
-  model = networks.make_model(
-    encoder(conv, hidden=(3,), activation='tanh'),
-    kinds.POSTERIORS[name],
-    prior,
-    decoder(event, conv=conv),
-    densities.bernoulli(),
-    event,
-    lower_size=lower,
-  )
-  return model, lower
 
 
 def outputs_of(net, *args):
@@ -63,7 +23,7 @@ def outputs_of(net, *args):
   return {
     name: layer['__call__'][0].shape
     for name, layer in state['intermediates'].items()
-    if name != '__call__' and not isinstance(layer['__call__'][0], tuple)
+    if name != '__call__'
   }
 
 
@@ -71,10 +31,6 @@ def randomized(net, *args, seed=0):
   """Random parameters of a network."""
   shapes = jax.eval_shape(net.init, jax.random.key(0), *args)
   return kinds.randomized(shapes, seed)
-
-
-def dense(params, h):
-  return h @ params['kernel'] + params['bias']
 
 
 @pytest.mark.parametrize(
@@ -127,12 +83,12 @@ def test_dense_layers_are_numpys_and_as_wide_as_asked(activation):
   np.testing.assert_allclose(
     layers.ACTIVATIONS[activation](H), BY_HAND[activation], rtol=1e-5, atol=1e-7
   )
-  net = encoder(hidden=(4, 3), activation=activation)
+  net = kinds.encoder(hidden=(4, 3), activation=activation)
   x = kinds.normal(0, 2, 3)
   params = randomized(net, x)
   h = np.ravel(x)
   for i in (0, 1):
-    h = dense(params['params']['mlp'][f'hidden_{i}'], h)
+    h = kinds.dense(params['params']['mlp'][f'hidden_{i}'], h)
     if activation == 'gated':
       h = np.prod([h[: len(h) // 2], scipy.special.expit(h[len(h) // 2 :])], axis=0)
     else:
@@ -142,11 +98,11 @@ def test_dense_layers_are_numpys_and_as_wide_as_asked(activation):
 
 
 def test_decoder_heads_are_numpys_in_their_order():
-  net, mask = decoder((2, 3), num_heads=2, activation='tanh'), kinds.mask_of(2, 3)
+  net, mask = kinds.decoder((2, 3), num_heads=2, activation='tanh'), kinds.mask_of(2, 3)
   z = kinds.normal(0, 3)
   params = randomized(net, z, mask)
-  h = np.tanh(dense(params['params']['mlp']['hidden_0'], mask * z))
-  expected = dense(params['params']['output'], h).reshape(2, 2, 3)
+  h = np.tanh(kinds.dense(params['params']['mlp']['hidden_0'], mask * z))
+  expected = kinds.dense(params['params']['output'], h).reshape(2, 2, 3)
   np.testing.assert_allclose(net.apply(params, z, mask), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -155,10 +111,13 @@ def test_decoder_heads_are_numpys_in_their_order():
 @pytest.mark.parametrize('num_heads', [1, 2])
 @pytest.mark.parametrize('activation', ['relu', 'gated'])
 def test_shapes_follow_the_data(conv, event, num_heads, activation):
-  net, z = decoder(event, num_heads, conv, activation=activation), np.ones(4, 'f')
-  outputs, _ = jax.eval_shape(net.init_with_output, KEY, z, kinds.mask_of(3, 4))
-  assert [output.shape for output in outputs] == [event] * num_heads
-  net = encoder(conv, activation=activation)
+  net, z = kinds.decoder(event, num_heads, conv, activation=activation), np.ones(4, 'f')
+  outputs, variables = jax.eval_shape(net.init_with_output, KEY, z, kinds.mask_of(3, 4))
+  assert outputs.shape == (num_heads, *event)
+  widths = dict(conv_0=4, output=6) if conv else dict(output=8)  # behind the activation
+  for name, width in widths.items():
+    assert variables['params'][name]['kernel'].shape[-2] == width
+  net = kinds.encoder(conv, activation=activation)
   features, _ = jax.eval_shape(net.init_with_output, KEY, np.ones(event, 'f'))
   assert features.shape == (8,)
 
@@ -170,26 +129,25 @@ def test_layers_of_a_published_size():
     (1, 16, 8), (3, 3, 4), (2, 2, 1), event=(32, 32, 1), num_heads=1, output_bias=(), **settings
   )
   shapes = outputs_of(net, np.ones(2, 'f'), np.ones(2, 'f'))
+  assert shapes.pop('dense') == (1, 8, 8, 1)
   assert shapes == {'conv_0': (17, 17, 16), 'conv_1': (35, 35, 8), 'output': (32, 32, 1)}
-  params = jax.eval_shape(net.init, KEY, np.ones(2, 'f'), np.ones(2, 'f'))['params']
-  assert params['dense']['output']['kernel'].shape == (2, 8 * 8 * 1)
   net = networks.ConvEncoder((16, 32), (3, 3), (2, 2), **settings)
   shapes = outputs_of(net, np.ones((32, 32, 1), 'f'))
   assert shapes == {'conv_0': (15, 15, 16), 'conv_1': (7, 7, 32), 'dense': (7 * 7 * 32,)}
 
 
 @pytest.mark.parametrize(
-  ('kernels', 'strides', 'padding'),
+  ('kernels', 'strides', 'padding', 'least'),
   [
-    ((3, 5), (2, 2), 'same'),
-    ((4, 3), (1, 3), 'same'),
-    ((3, 4), (2, 1), 'valid'),
-    ((2, 3), (3, 2), 'valid'),
-    ((5, 10), (1, 2), 'valid'),
+    ((3, 5), (2, 2), 'same', 1),
+    ((4, 3), (1, 3), 'same', 1),
+    ((3, 4), (2, 1), 'valid', 2),
+    ((2, 3), (3, 2), 'valid', 1),
+    ((5, 10), (1, 2), 'valid', 5),  # of four pixels the first layer leaves none
   ],
 )
 def test_the_decoder_starts_from_the_smallest_image_that_reaches_the_event(
-  kernels, strides, padding
+  kernels, strides, padding, least
 ):
   settings = dict(hidden=(), activation='relu', kernel_init='lecun', num_heads=1, output_bias=())
 
@@ -202,6 +160,7 @@ def test_the_decoder_starts_from_the_smallest_image_that_reaches_the_event(
     return outputs_of(net, *args)['output'][0], small
 
   reached = [sizes(size) for size in range(1, 25)]
+  assert reached[0][1] == least
   assert all(large >= size for size, (large, _) in enumerate(reached, start=1))
   steps = enumerate(itertools.pairwise(reached), start=2)
   for size, ((large, small), (_, next_small)) in steps:
@@ -210,7 +169,7 @@ def test_the_decoder_starts_from_the_smallest_image_that_reaches_the_event(
 
 
 def test_a_convolution_is_scipys():
-  """One filter, stride 2, no padding; then both channels of the last layer in row-major order."""
+  """Two filters, stride 2, no padding; the features are its pixels in row-major order."""
   x = kinds.normal(0, 7, 5)
   net = networks.ConvEncoder((2,), (3,), (2,), 'valid', (), 'tanh', 'lecun')
   params = randomized(net, x[..., None])
@@ -224,6 +183,34 @@ def test_a_convolution_is_scipys():
   )
 
 
+def test_transposed_convolutions_are_scipys():
+  """Pixels two apart, each spread by the kernel; then a convolution of stride 1, summed up."""
+  net = networks.ConvDecoder(
+    (1, 2),
+    (3, 2),
+    (2, 1),
+    'valid',
+    (),
+    'tanh',
+    'lecun',
+    event=(6, 8, 1),
+    num_heads=1,
+    output_bias=(),
+  )
+  z, mask = kinds.normal(0, 2), kinds.mask_of(2, 2)
+  params = randomized(net, z, mask)
+  parts = params['params']
+  apart = np.zeros((5, 7))
+  apart[::2, ::2] = np.tanh(kinds.dense(parts['dense']['output'], z)).reshape(3, 4)
+  first, last = parts['conv_0'], parts['output']
+  expected = last['bias'][0]
+  for c in (0, 1):
+    h = scipy.signal.correlate2d(apart, first['kernel'][:, :, 0, c], 'full') + first['bias'][c]
+    expected = expected + scipy.signal.correlate2d(np.tanh(h), last['kernel'][:, :, c, 0], 'valid')
+  (output,) = net.apply(params, z, mask)
+  np.testing.assert_allclose(output[..., 0], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize('hidden', [(), (5,)])
 def test_convolutions_that_leave_nothing_are_refused(hidden):
   net = networks.ConvEncoder((4, 4, 4), (3, 3, 3), (2, 2, 2), 'valid', hidden, 'relu', 'lecun')
@@ -231,10 +218,21 @@ def test_convolutions_that_leave_nothing_are_refused(hidden):
     jax.eval_shape(net.init, KEY, np.ones((8, 8, 1), 'f'))
 
 
+def test_heads_of_a_convolution_are_channels_one_behind_the_other():
+  event, z, mask = (4, 3, 3), kinds.normal(0, 2), kinds.mask_of(2, 2)
+  params = randomized(kinds.decoder(event, num_heads=2, conv=True), z, mask)
+  both = kinds.decoder(event, num_heads=2, conv=True).apply(params, z, mask)
+  for i in (0, 1):
+    last = jax.tree.map(lambda leaf, i=i: leaf[..., 3 * i : 3 * i + 3], params['params']['output'])
+    alone = {'params': params['params'] | {'output': last}}
+    (expected,) = kinds.decoder(event, conv=True).apply(alone, z, mask)
+    np.testing.assert_allclose(both[i], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_what_is_over_is_cropped_evenly_on_both_sides():
   """8x8 and 7x5 images have the same layers: the smaller output is the middle of the larger."""
   mask, z = kinds.mask_of(2, 2), np.array([0.7, -1.2], 'f')
-  large, small = decoder((8, 8, 1), conv=True), decoder((7, 5, 1), conv=True)
+  large, small = kinds.decoder((8, 8, 1), conv=True), kinds.decoder((7, 5, 1), conv=True)
   params = randomized(large, z, mask)
   whole, middle = (net.apply(params, z, mask)[0] for net in (large, small))
   np.testing.assert_array_equal(middle, whole[0:7, 1:6])
@@ -245,7 +243,7 @@ def test_what_is_over_is_cropped_evenly_on_both_sides():
 def test_output_bias_starts_the_first_head_at_the_train_mean(conv):
   event = (4, 4, 1)
   bias = (0.7,) if conv else tuple(np.linspace(-1, 1, 16))
-  net, zero = decoder(event, num_heads=2, conv=conv, output_bias=bias), np.zeros(2, 'f')
+  net, zero = kinds.decoder(event, num_heads=2, conv=conv, output_bias=bias), np.zeros(2, 'f')
   mask = kinds.mask_of(2, 2)
   biases = kinds.jit(lambda: kinds.only(net.init(KEY, zero, mask), 'bias'))()
   outputs = net.apply(kinds.replaced(randomized(net, zero, mask), biases), zero, mask)
@@ -255,202 +253,9 @@ def test_output_bias_starts_the_first_head_at_the_train_mean(conv):
 
 
 def test_a_linear_network_has_no_hidden_layer():
-  net, mask = decoder((5,), hidden=()), kinds.mask_of(2, 2)
+  net, mask = kinds.decoder((5,), hidden=()), kinds.mask_of(2, 2)
   params = randomized(net, mask, mask)
   assert list(params['params']) == ['output']
   z = kinds.normal(0, 2)
-  expected = dense(params['params']['output'], z)
+  expected = kinds.dense(params['params']['output'], z)
   np.testing.assert_allclose(net.apply(params, z, mask)[0], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_diagonal_posterior_is_two_dense_layers():
-  network, mask = kinds.POSTERIORS['diagonal'], kinds.mask_of(2, 3)
-  params = kinds.posterior_params(network, mask)
-  loc, log_scale = (dense(params['params'][key], kinds.FEATURES) for key in ('loc', 'log_scale'))
-  q = kinds.posterior(network, params, mask)
-  np.testing.assert_allclose(q.loc, mask * loc, rtol=1e-5)
-  np.testing.assert_allclose(q.scale, np.exp(mask * log_scale), rtol=1e-5)
-
-
-def test_a_full_posterior_adds_a_lower_triangle_and_starts_diagonal():
-  network, mask = kinds.POSTERIORS['full_covariance'], kinds.mask_of(3, 4)
-  params = kinds.posterior_params(network, mask)
-  q = kinds.posterior(network, params, mask)
-  base = kinds.posterior(kinds.POSTERIORS['diagonal'], params['diagonal'], mask)
-  below = np.tril(np.einsum('h,hij->ij', kinds.FEATURES, params['below']), -1)
-  below *= np.outer(mask, mask)
-  np.testing.assert_allclose(q.triangle, np.diag(base.scale) + below, rtol=1e-5, atol=1e-7)
-  np.testing.assert_array_equal(q.loc, base.loc)
-  assert np.sum(q.triangle != 0) == 4 + 3
-  start = kinds.jit(lambda: network.init(KEY, kinds.FEATURES, mask)['below'])()
-  assert not np.any(start)
-
-
-@pytest.mark.parametrize('name', ['two_layer', 'two_layer_linear'])
-def test_two_layers_are_dense_layers_and_heads(name):
-  """q(z_1 | x) and q(z_2 | z_1) of the posterior, p(z_1 | z_2) of the prior, by NumPy."""
-  mask = kinds.mask_of(kinds.LOWER + 2, kinds.LOWER + 3)
-  upper_mask = mask[kinds.LOWER :]
-
-  def by_hand(params, given):
-    h = given
-    for layer in params['mlp'].get('params', {}).values():
-      h = np.tanh(dense(layer, h))
-    return [dense(params['head']['params'][key], h) for key in ('loc', 'log_scale')]
-
-  network = kinds.POSTERIORS[name]
-  params = kinds.posterior_params(network, mask)
-  q = kinds.posterior(network, params, mask)
-  np.testing.assert_allclose(
-    q.lower.loc, dense(params['lower']['params']['loc'], kinds.FEATURES), rtol=1e-5
-  )
-  z_1, z_2 = kinds.normal(1, kinds.LOWER), kinds.normal(2, 3)
-  loc, log_scale = by_hand(params['upper'], z_1)
-  upper = q.upper(z_1)
-  np.testing.assert_allclose(upper.loc, upper_mask * loc, rtol=1e-4, atol=1e-6)
-  np.testing.assert_allclose(upper.scale, np.exp(upper_mask * log_scale), rtol=1e-4)
-  network = kinds.PRIORS[name]
-  params = kinds.prior_params(network, mask)
-  p = kinds.prior(network, params, mask)
-  loc, log_scale = by_hand(params, upper_mask * z_2)
-  lower = p.make(p.params, z_2, upper_mask)
-  np.testing.assert_allclose(lower.loc, loc, rtol=1e-4, atol=1e-6)
-  np.testing.assert_allclose(lower.scale, np.exp(log_scale), rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-  ('name', 'event', 'conv', 'parts'),
-  [
-    *((name, kinds.EVENT, False, ('posterior', 'prior')) for name in PAIRS),
-    ('diagonal', kinds.EVENT, False, ('decoder',)),
-    ('diagonal', (8, 8, 1), True, ('decoder',)),
-  ],
-  ids=[*PAIRS, 'decoder', 'convolutional decoder'],
-)
-def test_a_padded_model_starts_with_the_very_weights_of_the_unpadded_one(name, event, conv, parts):
-  """And every seed has weights of its own."""
-  model, lower = pair(name, event, conv)
-  init = kinds.jit(lambda *args: {part: model.init(*args)[part] for part in parts})
-  small, padded, other = (
-    init(jax.random.key(seed), kinds.mask_of(lower + 2, lower + size))
-    for seed, size in ((1, 2), (1, 5), (2, 2))
-  )
-  assert jax.tree.structure(small) == jax.tree.structure(padded)
-
-  def check(path, one, two):
-    active = tuple(slice(0, size) for size in one.shape)
-    np.testing.assert_allclose(two[active], one, rtol=1e-6, err_msg=jax.tree_util.keystr(path))
-    rest = np.array(two)
-    rest[active] = 0
-    assert not np.any(rest), path
-
-  jax.tree_util.tree_map_with_path(check, small, padded)
-  for one, two in zip(*map(jax.tree.leaves, (small, other)), strict=True):
-    assert np.any(one != two) == np.any(one)
-
-
-@pytest.mark.parametrize('name', PAIRS)
-def test_inert_weights_get_no_gradient_and_active_ones_do(name):
-  """Of every term of the bound, at weights that are not 0."""
-  model, lower = pair(name)
-  mask = kinds.mask_of(lower + 2, lower + 4)
-  shapes, active = (
-    jax.eval_shape(model.init, KEY, kinds.mask_of(lower + 2, lower + size)) for size in (4, 2)
-  )
-  params = kinds.randomized(shapes, 0)
-  x, noise = np.float32([1, 0, 1, 1, 0]), kinds.normal(0, mask.size)
-
-  @kinds.jit
-  @jax.grad
-  def gradient(params):
-    z, log_q = model.encode(params, x, mask).sample(noise)
-    log_p = model.prior(params, mask).log_prob(z)
-    return model.decode(params, z, mask).log_prob(x) + 2 * jnp.sum(log_p) - 3 * jnp.sum(log_q)
-
-  def check(path, leaf, few):
-    rest, front = np.array(leaf), tuple(slice(0, size) for size in few.shape)
-    assert np.any(rest[front]), path
-    rest[front] = 0
-    assert not np.any(rest), path
-
-  jax.tree_util.tree_map_with_path(check, gradient(params), active)
-
-
-def test_inert_latents_have_the_posterior_of_the_prior_and_no_effect():
-  mask = kinds.mask_of(2, 6)
-  model, _ = pair('diagonal')
-  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
-  posterior = model.encode(params, np.ones(5, 'f'), mask)
-  np.testing.assert_array_equal(posterior.loc[2:], 0)
-  np.testing.assert_array_equal(posterior.scale[2:], 1)
-  z = np.arange(6.0, dtype='f')
-  decode = kinds.jit(lambda z: model.decode(params, z, mask).mean())
-  np.testing.assert_array_equal(decode(z), decode(z + 100 * (1 - mask)))
-  assert np.any(decode(z) != decode(z + mask))
-
-
-def test_with_two_layers_the_decoder_sees_the_lower_one_only():
-  model, lower = pair('two_layer')
-  mask = kinds.mask_of(lower + 2, lower + 2)
-  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
-  kernel = params['decoder']['params']['mlp']['hidden_0']['kernel']
-  assert kernel.shape == (lower, 8)
-  z = kinds.normal(0, lower + 2)
-  expected = decoder(kinds.EVENT).apply(params['decoder'], z[:lower], np.ones(lower, 'f'))
-  logits = model.decode(params, z, mask).distribution.logits
-  np.testing.assert_allclose(logits, expected[0], rtol=1e-6)
-
-
-def simple_model(likelihood, input_scale=1.0, event=(5,)):
-  prior = networks.vamp(3, event, unit=True)
-  return networks.make_model(
-    encoder(), networks.diagonal('lecun'), prior, decoder(event), likelihood, event, input_scale
-  )
-
-
-def test_the_encoder_sees_x_over_the_input_scale():
-  """So do the pseudo-inputs of the VampPrior, which lie in (0, 1) of that scale."""
-  mask, x = kinds.mask_of(2, 2), kinds.normal(0, 5)
-  models = [simple_model(densities.bernoulli(), scale) for scale in (1.0, 255.0)]
-  params = kinds.randomized(jax.eval_shape(models[0].init, KEY, mask), 0)
-  one, other = (
-    model.encode(params, scale * x, mask) for model, scale in zip(models, (1.0, 255.0), strict=True)
-  )
-  features = encoder().apply(params['encoder'], x)
-  expected = networks.diagonal('lecun').make(params['posterior'], features, mask)
-  for posterior in (one, other):
-    np.testing.assert_allclose(posterior.loc, expected.loc, rtol=1e-4, atol=1e-6)
-  u = [
-    model.encode(params, scipy.special.expit(params['prior'][0]) * scale, mask).loc
-    for model, scale in zip(models, (1.0, 255.0), strict=True)
-  ]
-  for model, loc in zip(models, u, strict=True):
-    np.testing.assert_allclose(model.prior(params, mask).components.loc[0], loc, rtol=1e-4)
-  np.testing.assert_allclose(*u, rtol=1e-4)
-
-
-def test_shared_scale_is_one_learned_number():
-  model = simple_model(densities.gaussian('shared', 1.0, 0.01, 'identity'))
-  mask = kinds.mask_of(2, 2)
-  (start,) = kinds.jit(lambda: model.init(KEY, mask)['likelihood'])()
-  assert start.shape == () and start == 0
-  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
-  gradient = kinds.jit(
-    jax.grad(lambda p: model.decode(p, jnp.ones(2), mask).log_prob(jnp.ones(5)))
-  )(params)
-  assert gradient['likelihood'][0] != 0
-
-
-def test_shared_numbers_stand_behind_the_heads_and_are_refitted_with_the_size_of_the_event():
-  mask, event = kinds.mask_of(2, 2), (2, 3)
-  shared = (np.float32(7), np.float32(8))
-  fake = densities.bernoulli()._replace(
-    num_shared=2, make=lambda outputs: outputs, refit=lambda *args: args
-  )
-  model = simple_model(fake, event=event)
-  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0) | {'likelihood': shared}
-  outputs = model.decode(params, np.ones(2, 'f'), mask)
-  assert outputs[0].shape == event
-  assert outputs[1:] == shared
-  assert model.refit(params, -3.5) == (-3.5, 6, shared)
-  assert simple_model(densities.bernoulli()).refit is None

@@ -195,11 +195,15 @@ def test_the_mixture_network_starts_from_normal_centres_and_scale_1():
 
 
 def test_the_mixture_network_is_scipys():
-  mask = kinds.mask_of(2, 2)
+  mask = kinds.mask_of(2, 3)
   params = kinds.prior_params(kinds.PRIORS['mixture'], mask)
+  p = kinds.prior(kinds.PRIORS['mixture'], params, mask)
+  for inert, value in ((p.components.loc, 0), (p.components.scale, 1)):
+    np.testing.assert_array_equal(inert[:, 2], value)
+  params |= {key: params[key][:, :2] for key in ('loc', 'log_scale')}
   parts = scipy.stats.norm.logpdf(Z[:, None], params['loc'], np.exp(params['log_scale'])).sum(2)
   weights = scipy.special.softmax(params['log_weights'])
-  log_p = kinds.log_prob_all(kinds.prior(kinds.PRIORS['mixture'], params, mask), Z)[:, 0]
+  log_p = kinds.log_prob_all(p, np.pad(Z, ((0, 0), (0, 1))))[:, 0]
   expected = scipy.special.logsumexp(parts, axis=1, b=weights)
   np.testing.assert_allclose(log_p, expected, rtol=1e-4)
 

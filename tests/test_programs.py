@@ -278,3 +278,18 @@ def test_beta_weighs_the_rate(images):
   np.testing.assert_allclose(
     metrics['batch/elbo'], -metrics['batch/distortion'] - metrics['batch/rate'], rtol=1e-5
   )
+
+
+def test_a_step_weighs_the_rate_by_its_number(images):
+  """A warm-up counts the steps taken, in the objective and so in what is learned."""
+  training = make_training()
+  points = [(3.0, 3, 0, 1e-3, 'linear', 4), (3.0, 3, 0, 1e-3)]
+  stacked = lanes.stack([lanes.Point(*point) for point in points], 3)
+  states = programs.init(training.learner, stacked)
+  chunk = programs.compile_chunk(training, stacked, images)
+  for step, beta in enumerate((0.0, 0.75, 1.5, 2.25, 3.0, 3.0)):
+    states, metrics = programs.take_chunk(training, chunk, states, stacked, images, step, step + 1)
+    expected = -metrics['batch/distortion'] - jnp.array([beta, 3.0]) * metrics['batch/rate']
+    np.testing.assert_allclose(metrics['batch/objective'], expected, rtol=1e-5)
+  kernels = states.params['encoder']['params']['mlp']['hidden_0']['kernel']
+  assert not np.array_equal(kernels[0], kernels[1])

@@ -29,6 +29,7 @@ from vae_jax import (
   evaluation,
   lanes,
   learner,
+  objectives,
   outcome,
   programs,
   study,
@@ -429,6 +430,40 @@ def test_the_config_chooses_the_bound_and_the_gradient(config, settings, expecte
     found_gradient,
     value_gradient,
   )
+
+
+@pytest.mark.parametrize(
+  ('name', 'objective'),
+  [
+    ('beta_tcvae', objectives.beta_tcvae(1438)),
+    ('dip_vae_i', objectives.dip_vae('I', 7.0)),
+    ('dip_vae_ii', objectives.dip_vae('II', 7.0)),
+  ],
+)
+def test_the_config_chooses_the_objective(config, name, objective):
+  """With the size of the training set and the lane's weights, on the very terms."""
+  config['bound'] |= dict(name=name, diagonal_ratio=7.0)
+  weight = 0.0 if name == 'beta_tcvae' else 0.5
+  config['lanes'] |= dict(beta=(3.0,), warmup=('linear',), warmup_steps=(10,))
+  config['lanes'] |= dict(covariance_weight=(weight,))
+  built = study.from_config(config)
+  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  params = one.init(lane).params
+  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
+  found = learner.metrics_of(one.estimator, averages, lane, 5)
+  terms = terms_by_hand(built, params, lane, x)
+  posteriors = jax.vmap(lambda x: built.model.encode(params, x, lane.mask))(x)
+  named = objective.terms(terms, posteriors, jnp.ones(3), lane.mask)
+  means = {
+    'distortion': jax.vmap(bounds.distortion)(terms).mean(),
+    'rates': jax.vmap(bounds.analytic_kl)(terms).mean(0),
+    **named,
+  }
+  for term, value in named.items():
+    assert found[term] == pytest.approx(float(value), rel=1e-4, abs=1e-5)
+  expected = objective.combine(means, lane, 5)
+  assert found['objective'] == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize('kl', ['analytic', 'sampled'])

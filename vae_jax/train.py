@@ -18,7 +18,6 @@ from vae_jax import (
   checkpoint,
   errors,
   evaluation,
-  figures,
   learner,
   outcome,
   programs,
@@ -107,7 +106,7 @@ def evaluate(
     final = progress.step == config['train']['steps']
     estimates = outcome.estimate(built, settings, progress.state)
     outcome.write_disentanglement(built, directory, settings, progress.state)
-    return _review(built, directory, progress, evaluations, estimates, final)[0]
+    return outcome.review(built, directory, progress, evaluations, estimates, final)[0]
 
 
 def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
@@ -257,26 +256,8 @@ def _finish(attempt: Attempt, progress: Progress) -> Outcome:
   estimates = outcome.estimate(built, settings, progress.state)
   outcome.write_disentanglement(built, directory, settings, progress.state)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
-  result, images = _review(built, directory, progress, evaluations, estimates, final=True)
+  result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   if images is not None:
     attempt.tracker.write_images(progress.step, outcome.lane_grids(images))
   attempt.tracker.summarise(result.rows, {path.stem: path for path in result.pictures})
   return result
-
-
-def _review(
-  built: study.Study,
-  directory: pathlib.Path,
-  progress: Progress,
-  evaluations: Mapping[str, evaluation.Evaluation],
-  estimates: outcome.Estimates,
-  final: bool,
-) -> tuple[Outcome, programs.Pictures | None]:
-  """Writes what a trained state is worth: tables, rows and pictures."""
-  evaluated = outcome.host(outcome.metrics_of(evaluations) | estimates.metrics)
-  outcome.write_latents(built, directory, evaluations['test'])
-  tracking.write_table(directory / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS, estimates.curve)
-  images = outcome.save_images(built, directory, progress.state, evaluations['test'].variances)
-  outcome.write_results(built, directory, progress._replace(evaluated=evaluated), final)
-  figures.draw_all(directory)
-  return outcome.read(directory), images

@@ -11,6 +11,7 @@ from jax import Array
 from vae_jax.densities.likelihoods import (
   MEAN_MARGIN,
   Likelihood,
+  Outputs,
   bisect,
   learned_scale,
   per_example,
@@ -68,6 +69,11 @@ class DiscretizedLogistic(distrax.Distribution):
     return jnp.clip(jnp.round(self._loc + self._scale * noise), 0, _WHITE)
 
 
+def _heads_last(outputs: Outputs) -> Array:
+  """Returns [*event, num_heads]; a stacked input is not taken apart."""
+  return jnp.moveaxis(jnp.asarray(outputs), 0, -1)
+
+
 class _CategoricalLevels(distrax.Categorical):
   """distrax's categorical of logits [..., 256] with a mean, for levels stored as floats."""
 
@@ -108,10 +114,10 @@ def discretized_logistic(num_components: int, initial_scale: float, min_scale: f
   def loc_of(u: Array) -> Array:
     return _WHITE * (0.5 + u)
 
-  def make(outputs: tuple[Array, ...]) -> distrax.Distribution:
+  def make(outputs: Outputs) -> distrax.Distribution:
     if num_components == 1:
       outputs = (*outputs, jnp.zeros_like(outputs[0]))
-    u, raw, logits = jnp.split(jnp.stack(outputs, axis=-1), 3, axis=-1)  # [*event, K] each
+    u, raw, logits = jnp.split(_heads_last(outputs), 3, axis=-1)  # [*event, K] each
     loc = loc_of(u.at[..., 1:].add(u[..., :1]))
     scale = _WHITE * learned_scale(raw, initial_scale, min_scale)
     components = DiscretizedLogistic(loc, scale)
@@ -149,8 +155,8 @@ def categorical() -> Likelihood:
   better.
   """
 
-  def make(outputs: tuple[Array, ...]) -> distrax.Distribution:
-    logits = jnp.stack(outputs, axis=-1)  # [*event, 256]
+  def make(outputs: Outputs) -> distrax.Distribution:
+    logits = _heads_last(outputs)  # [*event, 256]
     return per_example(_CategoricalLevels(logits=logits, dtype=jnp.float32))
 
   return Likelihood(

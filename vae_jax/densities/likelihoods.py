@@ -15,6 +15,8 @@ from tensorflow_probability.substrates import jax as tfp
 
 MEAN_MARGIN = 1e-3  # a pixel starts from a mean this far, of the range, from black and white
 
+Outputs = tuple[Array, ...] | Array
+
 
 class Likelihood(NamedTuple):
   """p(x | z) as a function of the decoder's outputs.
@@ -25,7 +27,8 @@ class Likelihood(NamedTuple):
     num_heads: how many outputs [*event] it reads from the decoder.
     num_shared: how many scalars, the same for every x and z, it reads after these; all start at 0.
     make: outputs (num_heads arrays [*event], then num_shared scalars) -> distribution over x, with
-      `log_prob` [], `sample(seed=key)` and `mean()` [*event].
+      `log_prob` [], `sample(seed=key)` and `mean()` [*event]. Without shared scalars the heads may
+      come stacked, [num_heads, *event]: taking 256 apart costs far more than using them.
     output_of_mean: data mean [*event] -> first output whose distribution has that mean, the other
       outputs at 0. None where the first output alone cannot set the mean.
     is_density: whether exp(log_prob) sums or integrates to 1 over the support. If not, an 'elbo'
@@ -39,7 +42,7 @@ class Likelihood(NamedTuple):
   supports: tuple[str, ...]
   num_heads: int
   num_shared: int
-  make: Callable[[tuple[Array, ...]], distrax.Distribution]
+  make: Callable[[Outputs], distrax.Distribution]
   output_of_mean: Callable[[Array], Array] | None
   is_density: bool
   refit: Callable[[Array, int, tuple[Array, ...]], tuple[Array, ...]] | None
@@ -83,7 +86,7 @@ def logit_of_mean(mean: Array) -> Array:
   return jnp.log(mean) - jnp.log1p(-mean)
 
 
-def _bernoulli_pixels(outputs: tuple[Array, ...]) -> distrax.Distribution:
+def _bernoulli_pixels(outputs: Outputs) -> distrax.Distribution:
   (logits,) = outputs
   return per_example(distrax.Bernoulli(logits=logits))
 
@@ -137,7 +140,7 @@ def continuous_bernoulli() -> Likelihood:
   def pixels(logits: Array) -> tfp.distributions.Distribution:
     return tfp.distributions.ContinuousBernoulli(logits=logits)
 
-  def make(outputs: tuple[Array, ...]) -> distrax.Distribution:
+  def make(outputs: Outputs) -> distrax.Distribution:
     (logits,) = outputs
     return per_example(pixels(logits))
 
@@ -175,7 +178,7 @@ def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> L
     mean: 'identity' (m = output) or 'sigmoid' (m in (0, 1), for unit-interval data).
   """
 
-  def make(outputs: tuple[Array, ...]) -> distrax.Distribution:
+  def make(outputs: Outputs) -> distrax.Distribution:
     loc = jax.nn.sigmoid(outputs[0]) if mean == 'sigmoid' else outputs[0]
     s = initial_scale
     if scale != 'fixed':

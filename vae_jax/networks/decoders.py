@@ -30,8 +30,8 @@ class MlpDecoder(nn.Module):
   output_bias: Sequence[float]
 
   @nn.compact
-  def __call__(self, z: Array, mask: Array) -> tuple[Array, ...]:
-    """Returns num_heads arrays [*event] for z [Z]; mask [Z] is 0 where a latent is inert."""
+  def __call__(self, z: Array, mask: Array) -> Array:
+    """Returns [num_heads, *event] for z [Z]; mask [Z] is 0 where a latent is inert."""
     h = layers.Mlp(self.hidden, self.activation, self.kernel_init, name='mlp')(mask * z, mask)
     size = self.num_heads * math.prod(self.event)
     h = nn.Dense(
@@ -40,7 +40,7 @@ class MlpDecoder(nn.Module):
       bias_init=layers.first_values(self.output_bias),
       name='output',
     )(h)
-    return tuple(jnp.reshape(h, (self.num_heads, *self.event)))
+    return jnp.reshape(h, (self.num_heads, *self.event))
 
 
 class ConvDecoder(nn.Module):
@@ -73,8 +73,8 @@ class ConvDecoder(nn.Module):
   output_bias: Sequence[float]
 
   @nn.compact
-  def __call__(self, z: Array, mask: Array) -> tuple[Array, ...]:
-    """Returns num_heads arrays [H, W, C] for z [Z]; mask [Z] is 0 where a latent is inert."""
+  def __call__(self, z: Array, mask: Array) -> Array:
+    """Returns [num_heads, H, W, C] for z [Z]; mask [Z] is 0 where a latent is inert."""
     activation = layers.ACTIVATIONS[self.activation]
     height, width, num_channels = self.event
     first = layers.widened(self.channels[0], self.activation)
@@ -87,7 +87,8 @@ class ConvDecoder(nn.Module):
       h = self._layer(i, outputs, last)(activation(h))
     top, left = (h.shape[0] - height) // 2, (h.shape[1] - width) // 2
     h = h[top : top + height, left : left + width]
-    return tuple(jnp.split(h, self.num_heads, axis=-1))
+    h = jnp.reshape(h, (height, width, self.num_heads, num_channels))
+    return jnp.moveaxis(h, 2, 0)
 
   def _layer(self, i: int, outputs: int, last: bool) -> nn.Module:
     kernel, stride = self.kernels[i], self.strides[i]

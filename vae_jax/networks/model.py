@@ -71,7 +71,9 @@ def make_model(
 
   def decode(params: Any, z: Array, mask: Array) -> distrax.Distribution:
     outputs = decoder.apply(params['decoder'], below(z), below(mask))
-    return likelihood.make((*outputs, *params['likelihood']))
+    # As one array where it can be: 256 heads in a tuple would be 256 slices to compile.
+    shared = params['likelihood']
+    return likelihood.make((*outputs, *shared) if shared else outputs)
 
   return Model(init, encode, make_prior, decode, _refit(likelihood, event))
 

@@ -16,7 +16,8 @@ def check_together(values: Mapping[str, Any]) -> None:
       kinds.refuse(key, values[key], f'a multiple of train.log_every={every}; nearest: {nearest}')
   for part in ('encoder', 'decoder'):
     _check_convolutions(part, values)
-  learned = values['likelihood.name'] == 'gaussian' and values['likelihood.scale'] != 'fixed'
+  name, scale = values['likelihood.name'], values['likelihood.scale']
+  learned = name == 'discretized_logistic' or (name == 'gaussian' and scale != 'fixed')
   if learned and values['likelihood.min_scale'] >= values['likelihood.initial_scale']:
     kinds.refuse(
       'likelihood.min_scale',

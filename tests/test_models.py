@@ -1,0 +1,248 @@
+"""The latent side of the networks against NumPy, and the model of all the parts."""
+
+import jax
+import jax.numpy as jnp
+import latent_kinds as kinds
+import numpy as np
+import pytest
+import scipy.special
+
+from vae_jax import densities, networks
+
+KEY = jax.random.key(1)
+# A posterior and a prior that go together; every kind is in one of the pairs.
+PAIRS = {
+  'diagonal': 'vamp',
+  'full_covariance': 'mixture',
+  'flow': 'flow',
+  'two_layer': 'two_layer',
+  'two_layer_linear': 'two_layer_linear',
+}
+
+
+def pair(name, event=kinds.EVENT, conv=False, hidden=(8,)):
+  """A model with this posterior, and the number of latents below the mask's end."""
+  lower = kinds.LOWER if name.startswith('two_layer') else 0
+  prior = networks.vamp(3, event, True) if name == 'diagonal' else kinds.PRIORS[PAIRS[name]]
+  model = networks.make_model(
+    kinds.encoder(conv, hidden=(3,), activation='tanh'),
+    kinds.POSTERIORS[name],
+    prior,
+    kinds.decoder(event, conv=conv, hidden=hidden),
+    densities.bernoulli(),
+    event,
+    lower_size=lower,
+  )
+  return model, lower
+
+
+def test_a_diagonal_posterior_is_two_dense_layers():
+  network, mask = kinds.POSTERIORS['diagonal'], kinds.mask_of(2, 3)
+  params = kinds.posterior_params(network, mask)
+  loc, log_scale = (
+    kinds.dense(params['params'][key], kinds.FEATURES) for key in ('loc', 'log_scale')
+  )
+  q = kinds.posterior(network, params, mask)
+  np.testing.assert_allclose(q.loc, mask * loc, rtol=1e-5)
+  np.testing.assert_allclose(q.scale, np.exp(mask * log_scale), rtol=1e-5)
+
+
+def test_a_full_posterior_adds_a_lower_triangle_and_starts_diagonal():
+  network, mask = kinds.POSTERIORS['full_covariance'], kinds.mask_of(3, 4)
+  params = kinds.posterior_params(network, mask)
+  q = kinds.posterior(network, params, mask)
+  base = kinds.posterior(kinds.POSTERIORS['diagonal'], params['diagonal'], mask)
+  below = np.tril(np.einsum('h,hij->ij', kinds.FEATURES, params['below']), -1)
+  below *= np.outer(mask, mask)
+  np.testing.assert_allclose(q.triangle, np.diag(base.scale) + below, rtol=1e-5, atol=1e-7)
+  np.testing.assert_array_equal(q.loc, base.loc)
+  assert np.sum(q.triangle != 0) == 4 + 3
+  start = kinds.jit(lambda: network.init(KEY, kinds.FEATURES, mask)['below'])()
+  assert not np.any(start)
+
+
+@pytest.mark.parametrize('name', ['two_layer', 'two_layer_linear'])
+def test_two_layers_are_dense_layers_and_heads(name):
+  """q(z_1 | x) and q(z_2 | z_1) of the posterior, p(z_1 | z_2) of the prior, by NumPy."""
+  mask = kinds.mask_of(kinds.LOWER + 2, kinds.LOWER + 3)
+  upper_mask = mask[kinds.LOWER :]
+
+  def by_hand(params, given):
+    h = given
+    for layer in params['mlp'].get('params', {}).values():
+      h = np.tanh(kinds.dense(layer, h))
+    return [kinds.dense(params['head']['params'][key], h) for key in ('loc', 'log_scale')]
+
+  network = kinds.POSTERIORS[name]
+  params = kinds.posterior_params(network, mask)
+  q = kinds.posterior(network, params, mask)
+  np.testing.assert_allclose(
+    q.lower.loc, kinds.dense(params['lower']['params']['loc'], kinds.FEATURES), rtol=1e-5
+  )
+  z_1, z_2 = kinds.normal(1, kinds.LOWER), kinds.normal(2, 3)
+  loc, log_scale = by_hand(params['upper'], z_1)
+  upper = q.upper(z_1)
+  np.testing.assert_allclose(upper.loc, upper_mask * loc, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(upper.scale, np.exp(upper_mask * log_scale), rtol=1e-4)
+  network = kinds.PRIORS[name]
+  params = kinds.prior_params(network, mask)
+  p = kinds.prior(network, params, mask)
+  loc, log_scale = by_hand(params, upper_mask * z_2)
+  lower = p.make(p.params, z_2, upper_mask)
+  np.testing.assert_allclose(lower.loc, loc, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(lower.scale, np.exp(log_scale), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ('name', 'event', 'conv', 'parts'),
+  [
+    *((name, kinds.EVENT, False, ('posterior', 'prior')) for name in PAIRS),
+    ('diagonal', kinds.EVENT, False, ('decoder',)),
+    ('diagonal', (8, 8, 1), True, ('decoder',)),
+  ],
+  ids=[*PAIRS, 'decoder', 'convolutional decoder'],
+)
+def test_a_padded_model_starts_with_the_very_weights_of_the_unpadded_one(name, event, conv, parts):
+  """And every seed has weights of its own."""
+  model, lower = pair(name, event, conv, hidden=() if conv else (8,))
+  init = kinds.jit(lambda *args: {part: model.init(*args)[part] for part in parts})
+  small, padded, other = (
+    init(jax.random.key(seed), kinds.mask_of(lower + 2, lower + size))
+    for seed, size in ((1, 2), (1, 5), (2, 2))
+  )
+  assert jax.tree.structure(small) == jax.tree.structure(padded)
+
+  def check(path, one, two):
+    active = tuple(slice(0, size) for size in one.shape)
+    np.testing.assert_allclose(two[active], one, rtol=1e-6, err_msg=jax.tree_util.keystr(path))
+    rest = np.array(two)
+    rest[active] = 0
+    assert not np.any(rest), path
+
+  jax.tree_util.tree_map_with_path(check, small, padded)
+  for one, two in zip(*map(jax.tree.leaves, (small, other)), strict=True):
+    assert np.any(one != two) == np.any(one)
+
+
+@pytest.mark.parametrize('name', PAIRS)
+def test_inert_weights_get_no_gradient_and_active_ones_do(name):
+  """Of every term of the bound, at weights that are not 0."""
+  model, lower = pair(name)
+  mask = kinds.mask_of(lower + 2, lower + 4)
+  shapes, active = (
+    jax.eval_shape(model.init, KEY, kinds.mask_of(lower + 2, lower + size)) for size in (4, 2)
+  )
+  params = kinds.randomized(shapes, 0)
+  x, noise = np.float32([1, 0, 1, 1, 0]), kinds.normal(0, mask.size)
+
+  @kinds.jit
+  @jax.grad
+  def gradient(params):
+    z, log_q = model.encode(params, x, mask).sample(noise)
+    log_p = model.prior(params, mask).log_prob(z)
+    return model.decode(params, z, mask).log_prob(x) + 2 * jnp.sum(log_p) - 3 * jnp.sum(log_q)
+
+  def check(path, leaf, few):
+    rest, front = np.array(leaf), tuple(slice(0, size) for size in few.shape)
+    assert np.any(rest[front]), path
+    rest[front] = 0
+    assert not np.any(rest), path
+
+  jax.tree_util.tree_map_with_path(check, gradient(params), active)
+
+
+def test_inert_latents_have_the_posterior_of_the_prior_and_no_effect():
+  mask = kinds.mask_of(2, 6)
+  model, _ = pair('diagonal')
+  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
+  posterior = model.encode(params, np.ones(5, 'f'), mask)
+  np.testing.assert_array_equal(posterior.loc[2:], 0)
+  np.testing.assert_array_equal(posterior.scale[2:], 1)
+  z = np.arange(6.0, dtype='f')
+  decode = kinds.jit(lambda z: model.decode(params, z, mask).mean())
+  np.testing.assert_array_equal(decode(z), decode(z + 100 * (1 - mask)))
+  assert np.any(decode(z) != decode(z + mask))
+
+
+def test_with_two_layers_the_decoder_sees_the_lower_one_only():
+  model, lower = pair('two_layer')
+  mask = kinds.mask_of(lower + 2, lower + 2)
+  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
+  kernel = params['decoder']['params']['mlp']['hidden_0']['kernel']
+  assert kernel.shape == (lower, 8)
+  z = kinds.normal(0, lower + 2)
+  expected = kinds.decoder(kinds.EVENT).apply(params['decoder'], z[:lower], np.ones(lower, 'f'))
+  logits = model.decode(params, z, mask).distribution.logits
+  np.testing.assert_allclose(logits, expected[0], rtol=1e-6)
+
+
+def simple_model(likelihood, posterior='diagonal', input_scale=1.0, event=kinds.EVENT):
+  """With a VampPrior."""
+  return networks.make_model(
+    kinds.encoder(activation='tanh'),
+    kinds.POSTERIORS[posterior],
+    networks.vamp(3, event, unit=True),
+    kinds.decoder(event),
+    likelihood,
+    event,
+    input_scale,
+  )
+
+
+def test_the_encoder_sees_x_over_the_input_scale():
+  mask, x = kinds.mask_of(2, 2), kinds.normal(0, *kinds.EVENT)
+  model = simple_model(densities.bernoulli(), input_scale=255.0)
+  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
+  features = kinds.encoder(activation='tanh').apply(params['encoder'], x)
+  expected = kinds.POSTERIORS['diagonal'].make(params['posterior'], features, mask)
+  posterior = kinds.jit(model.encode)(params, 255 * x, mask)
+  np.testing.assert_allclose(posterior.loc, expected.loc, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(posterior.scale, expected.scale, rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', ['diagonal', 'full_covariance', 'flow'])
+def test_the_vamp_prior_mixes_the_models_own_posteriors(name):
+  """Of pseudo-inputs in (0, 1) times the input scale, whatever the kind of posterior."""
+  mask, z = kinds.mask_of(2, 3), kinds.normal(0, 10, 3)
+  model = simple_model(densities.bernoulli(), name, input_scale=255.0)
+  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
+  encode = kinds.jit(model.encode)
+  inputs = 255 * scipy.special.expit(params['prior'])
+  parts = [kinds.log_prob_all(encode(params, u, mask), z).sum(1) for u in inputs]
+  prior = kinds.jit(model.prior)(params, mask)
+  expected = scipy.special.logsumexp(parts, axis=0) - np.log(3)
+  np.testing.assert_allclose(kinds.log_prob_all(prior, z)[:, 0], expected, rtol=1e-4)
+  drawn = kinds.draw_all(prior, z, np.full(10, 0.5, 'f'))  # from the second of three
+  second, _ = kinds.sample_all(encode(params, inputs[1], mask), z)
+  np.testing.assert_allclose(drawn, second, rtol=1e-4, atol=1e-6)
+
+
+def test_shared_scale_is_one_learned_number():
+  model = simple_model(densities.gaussian('shared', 1.0, 0.01, 'identity'))
+  mask = kinds.mask_of(2, 2)
+  (start,) = kinds.jit(lambda: model.init(KEY, mask)['likelihood'])()
+  assert start.shape == () and start == 0
+  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
+  gradient = kinds.jit(
+    jax.grad(lambda p: model.decode(p, jnp.ones(2), mask).log_prob(jnp.ones(5)))
+  )(params)
+  assert gradient['likelihood'][0] != 0
+
+
+def test_shared_numbers_stand_behind_the_heads_and_are_refitted_with_the_size_of_the_event():
+  mask, event = kinds.mask_of(2, 2), (2, 3)
+  shared = (np.float32(7), np.float32(8))
+  fake = densities.bernoulli()._replace(
+    num_shared=2, make=lambda outputs: outputs, refit=lambda *args: args
+  )
+  model = simple_model(fake, event=event)
+  params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0) | {'likelihood': shared}
+  outputs = model.decode(params, np.ones(2, 'f'), mask)
+  assert outputs[0].shape == event
+  assert outputs[1:] == shared
+  assert model.refit(params, -3.5) == (-3.5, 6, shared)
+  # With none of these the heads stay one array.
+  model = simple_model(fake._replace(num_shared=0, refit=None), event=event)
+  alone = model.decode(params | {'likelihood': ()}, np.ones(2, 'f'), mask)
+  np.testing.assert_array_equal(alone, outputs[0][None])
+  assert model.refit is None

@@ -1,0 +1,68 @@
+"""What a run has come to: the figures of every lane, as metrics, as tables and as pictures."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from vae_jax import evaluation, figures, programs, tracking, workdir
+from vae_jax.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
+from vae_jax.outcome.images import lane_grids, save_images
+from vae_jax.outcome.progress import Progress, collapsed
+from vae_jax.outcome.tables import write_curve, write_disentanglement, write_latents, write_results
+from vae_jax.study import Study
+
+__all__ = [
+  'Estimates',
+  'Outcome',
+  'Progress',
+  'collapsed',
+  'estimate',
+  'host',
+  'lane_grids',
+  'make_evaluate',
+  'metrics_of',
+  'read',
+  'review',
+  'save_images',
+  'write_curve',
+  'write_disentanglement',
+  'write_latents',
+  'write_results',
+]
+
+
+class Outcome(NamedTuple):
+  """What a run leaves."""
+
+  rows: list[dict[str, Any]]  # of results.csv
+  results: pathlib.Path
+  pictures: list[pathlib.Path]
+  kl: str  # 'analytic' or 'sampled': how the rate was estimated
+  exit_code: int  # 0, or 3 where a lane diverged
+
+
+def read(directory: pathlib.Path) -> Outcome:
+  """Returns the outcome that stands on disk."""
+  rows = tracking.read_results(directory / 'results.csv')
+  exit_code = 3 if any(row['status'] in ('diverged', 'failed') for row in rows) else 0
+  pictures = sorted((directory / 'figures').glob('[!.]*.png'))
+  kl = workdir.read_config(directory)['bound']['kl']
+  return Outcome(rows, directory / 'results.csv', pictures, kl, exit_code)
+
+
+def review(
+  built: Study,
+  directory: pathlib.Path,
+  progress: Progress,
+  evaluations: Mapping[str, evaluation.Evaluation],
+  estimates: Estimates,
+  final: bool,
+) -> tuple[Outcome, programs.Pictures | None]:
+  """Writes what a trained state is worth, tables and pictures, and returns them with the images."""
+  evaluated = host(metrics_of(evaluations) | estimates.metrics)
+  write_latents(built, directory, evaluations['test'])
+  write_curve(directory, estimates.curve)
+  images = save_images(built, directory, progress.state, evaluations['test'].variances)
+  write_results(built, directory, progress._replace(evaluated=evaluated), final)
+  figures.draw_all(directory)
+  return read(directory), images

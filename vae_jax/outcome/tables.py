@@ -1,0 +1,93 @@
+"""The tables that a run leaves: results.csv, latents.csv, nll_curve.csv, disentanglement.csv."""
+
+import logging
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vae_jax import disentanglement, evaluation, learner, programs, tracking
+from vae_jax.outcome.progress import Progress
+from vae_jax.study import Study
+
+
+def write_results(study: Study, directory: pathlib.Path, progress: Progress, final: bool) -> list:
+  """Writes results.csv and returns its rows."""
+  rows = _rows(study, progress, final)
+  tracking.write_results(directory / 'results.csv', rows, study.points[0]._fields)
+  return rows
+
+
+def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]:
+  columns = set(tracking.result_columns(study.points[0]._fields))
+  values = {name: v for name, v in progress.evaluated.items() if name in columns}
+  speed = progress.step / progress.training_seconds if progress.training_seconds else None
+  rows = []
+  for i, (point, diverged_at) in enumerate(
+    zip(study.points, np.asarray(progress.state.diverged_at).tolist(), strict=True)
+  ):
+    diverged = diverged_at != learner.NOT_DIVERGED
+    rows.append(
+      {
+        'lane': i,
+        'name': study.names[i],
+        'status': 'diverged' if diverged else 'done' if final else 'running',
+        'step': diverged_at if diverged else progress.step,
+        **point._asdict(),
+        'beta_normalised': point.beta * point.latent_size / math.prod(study.event),
+        **{name: v[i] for name, v in values.items()},
+        'collapsed_at': progress.collapsed_at[i],
+        'seconds': round(progress.seconds, 3),
+        'steps_per_second': speed and round(speed, 3),
+      }
+    )
+  return rows
+
+
+def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evaluation) -> None:
+  """Writes latents.csv: the rate of every latent of every lane, and whether it is active."""
+  rows = []
+  for i, mask in enumerate(np.asarray(study.lanes.mask)):
+    rates, variances = np.asarray(test.rates[i]), np.asarray(test.variances[i])
+    for j in np.flatnonzero(mask):
+      rows.append(
+        dict(
+          lane=i,
+          name=study.names[i],
+          layer=1 if not study.lower_size or j < study.lower_size else 2,
+          latent=int(j),
+          rate=rates[j] if rates.size == mask.size else None,
+          mean_variance=variances[j],
+          active=int(variances[j] > evaluation.ACTIVE_VARIANCE),
+        )
+      )
+  tracking.write_table(directory / 'latents.csv', tracking.LATENT_COLUMNS, rows)
+
+
+def write_disentanglement(
+  study: Study, directory: pathlib.Path, settings: Mapping[str, Any], state: learner.State
+) -> None:
+  """Writes disentanglement.csv, the scores of every lane's codes, where factors are known."""
+  dataset = study.dataset
+  if dataset.factors is None:
+    return
+  count = settings['factor_images']
+  logging.info('scoring the codes of %d images and %d lanes', count, len(study.points))
+  codes = programs.encode(
+    study.model, state.params, study.lanes, dataset.test[:count], dataset.fixed_scale
+  )
+  factors, active = dataset.factors.test[:count], np.asarray(study.lanes.mask) > 0
+  rows = [
+    dict(lane=i, name=name, images=count)
+    | disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
+    for i, name in enumerate(study.names)
+  ]
+  columns = ('lane', 'name', 'images', *disentanglement.NAMES)
+  tracking.write_table(directory / 'disentanglement.csv', columns, rows)
+
+
+def write_curve(directory: pathlib.Path, curve: Sequence[Mapping[str, Any]]) -> None:
+  """Writes nll_curve.csv: the bounds of 1, 10, 100 ... importance samples of every lane."""
+  tracking.write_table(directory / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS, curve)
