@@ -124,6 +124,19 @@ def test_a_padded_model_starts_with_the_very_weights_of_the_unpadded_one(name, e
     assert np.any(one != two) == np.any(one)
 
 
+def test_every_part_of_a_model_starts_from_draws_of_its_own():
+  """The first layers of encoder and decoder have one name: with one key they would be one draw."""
+  model, _ = pair('diagonal')
+
+  @kinds.jit
+  def kernels():
+    params = model.init(KEY, kinds.mask_of(2, 2))
+    return [params[part]['params']['mlp']['hidden_0']['kernel'] for part in ('encoder', 'decoder')]
+
+  encoder, decoder = (np.sign(kernel).ravel()[:15] for kernel in kernels())
+  assert np.any(encoder != decoder)
+
+
 @pytest.mark.parametrize('name', PAIRS)
 def test_inert_weights_get_no_gradient_and_active_ones_do(name):
   """Of every term of the bound, at weights that are not 0."""
@@ -244,5 +257,6 @@ def test_shared_numbers_stand_behind_the_heads_and_are_refitted_with_the_size_of
   # With none of these the heads stay one array.
   model = simple_model(fake._replace(num_shared=0, refit=None), event=event)
   alone = model.decode(params | {'likelihood': ()}, np.ones(2, 'f'), mask)
-  np.testing.assert_array_equal(alone, outputs[0][None])
+  assert alone.shape == (1, *event)
+  np.testing.assert_array_equal(alone[0], outputs[0])
   assert model.refit is None

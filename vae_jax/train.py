@@ -246,12 +246,6 @@ def _finish(attempt: Attempt, progress: Progress) -> Outcome:
   if signal_number := attempt.signal_number():
     raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
   built, directory, settings = attempt.study, attempt.workdir, attempt.config['evaluation']
-  logging.info(
-    'importance-sampled NLL: %d samples for each of %d images and %d lanes',
-    settings['nll_samples'],
-    settings['nll_images'],
-    len(built.points),
-  )
   evaluations = attempt.evaluate(progress.state, progress.step)
   estimates = outcome.estimate(built, settings, progress.state)
   outcome.write_disentanglement(built, directory, settings, progress.state)

@@ -34,16 +34,18 @@ def aggregate(
   num_batches, size = batches.weights.shape
   weights = batches.weights.reshape(-1)  # [n]
   x = data.to_values(batches.images, scale).reshape(-1, *batches.images.shape[2:])
-  posteriors = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)
+  encode = lambda x: model.encode(params, x, lane.mask)  # noqa: E731
   prior = model.prior(params, lane.mask)
   aggregate_key = learner.lane_keys(lane).aggregate
   noise = learner.draw_noise(aggregate_key, len(x), 1, lane.mask.size)[:, 0]  # [n, Z]
-  z, log_q = jax.vmap(lambda q, n: q.sample(n))(posteriors, noise)  # [n, Z], [n, P]
+  z, log_q = jax.vmap(lambda x, noise: encode(x).sample(noise))(x, noise)  # [n, Z], [n, P]
   log_p = jax.vmap(prior.log_prob)(z)  # [n, P]
 
   def mixed(z: Array) -> tuple[Array, Array]:
     """Returns log q(z) [] and log q(z_j) [P] of one z."""
-    parts = jax.vmap(lambda q: q.log_prob(z))(posteriors)  # [n, P]
+    # Encoded here, and not once outside: a posterior holds the weights of its flow, and n of them
+    # would hold n copies. XLA moves what does not depend on z out of the loop.
+    parts = jax.vmap(lambda x: encode(x).log_prob(z))(x)  # [n, P]
     log_w = jnp.log(weights / weights.sum())
     whole = jax.nn.logsumexp(log_w + parts.sum(axis=1))
     return whole, jax.nn.logsumexp(log_w[:, None] + parts, axis=0)

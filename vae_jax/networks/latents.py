@@ -95,7 +95,7 @@ class _Conditional(NamedTuple):
 
   def _parts(self) -> tuple[layers.Mlp, layers.GaussianHead]:
     mlp = layers.Mlp(self.hidden, self.activation, self.init_scheme)
-    return mlp, layers.GaussianHead(self.init_scheme)
+    return mlp, layers.GaussianHead(self.init_scheme, unit_scale=True)
 
   def init(self, key: Array, given_mask: Array, mask: Array) -> Any:
     mlp, head = self._parts()
@@ -116,7 +116,7 @@ def two_layer_posterior(
   lower_size: int, hidden: Sequence[int], activation: str, init_scheme: str
 ) -> PosteriorNetwork:
   """q(z_1 | x) from the features of x, then q(z_2 | z_1) from dense layers."""
-  head = layers.GaussianHead(init_scheme)
+  head = layers.GaussianHead(init_scheme, unit_scale=True)
   conditional = _Conditional(hidden, activation, init_scheme)
   lower_mask = jnp.ones(lower_size)
 

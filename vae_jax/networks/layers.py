@@ -114,9 +114,12 @@ class GaussianHead(nn.Module):
 
   Attributes:
     kernel_init: a name of INITS.
+    unit_scale: begin at scale 1, whatever the features. Of two layers in a row the second sees what
+      the first has drawn: with random log-scales its own would be exp of an exp.
   """
 
   kernel_init: str
+  unit_scale: bool = False
 
   @nn.compact
   def __call__(self, features: Array, mask: Array, rows: Array | None = None):
@@ -129,5 +132,6 @@ class GaussianHead(nn.Module):
     """
     init = initializer(self.kernel_init, rows=rows, columns=mask)
     loc = nn.Dense(mask.size, kernel_init=init, name='loc')(features)
-    log_scale = nn.Dense(mask.size, kernel_init=init, name='log_scale')(features)
+    scale_init = nn.initializers.zeros if self.unit_scale else init
+    log_scale = nn.Dense(mask.size, kernel_init=scale_init, name='log_scale')(features)
     return mask * loc, mask * log_scale

@@ -79,6 +79,12 @@ def _nll(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
   images = study.dataset.test[: settings['nll_images']]
   num_samples = settings['nll_samples']
+  logging.info(
+    'importance-sampled NLL: %d samples for each of %d images and %d lanes',
+    num_samples,
+    len(images),
+    len(study.points),
+  )
   result = programs.nll(
     study.model,
     state.params,
