@@ -5,7 +5,8 @@
 
 One tanh layer of 200 on each side, means and log-scales from both. Any file of images does: name
 its array in the splits. Neighbours in the video are near-duplicates: the last fifth is for testing.
-Cost: COST. FIGURES nats.
+108 s on two busy cores: batch ELBO 1,200, test ELBO 636 nats (a later part of the video, of which
+the learned variances are too sure), NLL -717 +- 30 (1,000 samples, 393 images).
 """
 
 from ml_collections import config_dict

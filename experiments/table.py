@@ -1,0 +1,185 @@
+"""What every experiment shares: train its launches, compare with exact figures, print a table."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from absl import flags
+
+from launch import command
+from vae_jax import checkpoint, files, learner, outcome, study, train
+
+flags.disclaim_key_flags()  # --help shows them as flags of the experiment that calls `start`
+
+_HEADER = (
+  'row',
+  'quantity',
+  'reference',
+  'exact',
+  'ours',
+  'difference',
+  'tolerance',
+  'met',
+  'seed',
+)
+
+
+class Row(NamedTuple):
+  """One figure of a table."""
+
+  label: str
+  quantity: str
+  reference: float | None  # as it stands in the literature or in another computation
+  exact: float
+  ours: float | None  # None where the lane diverged before its first evaluation
+  tolerance: float  # of |ours - exact|
+  seed: int
+  digits: int = 2
+
+
+class Launch(NamedTuple):
+  """A finished launch."""
+
+  config: Mapping[str, Any]
+  rows: list[dict[str, Any]]  # of results.csv
+  workdir: pathlib.Path
+
+
+class Table(NamedTuple):
+  """What an experiment leaves; `launch.command` exits with its code."""
+
+  rows: list[Row]
+  text: str
+  exit_code: int  # 0, or 3 where a lane diverged
+
+
+Configs = Callable[[str], Mapping[str, Mapping[str, Any]]]  # schedule -> launch name -> config
+Rows = Callable[[Mapping[str, Launch]], list[Row]]
+
+
+def start(name: str, configs: Configs, rows: Rows) -> None:
+  """Runs an experiment as a command with the flags --schedule and --workdir."""
+  schedule = flags.DEFINE_enum(
+    'schedule', 'full', ('short', 'full'), 'full reaches the tolerances; short shows that it runs.'
+  )
+  workdir = flags.DEFINE_string('workdir', f'runs/{name}', 'Where the launches and the table go.')
+  command.start(lambda: run(configs(schedule.value), rows, schedule.value, workdir.value))
+
+
+def run(
+  configs: Mapping[str, Mapping[str, Any]],
+  rows: Rows,
+  schedule: str,
+  directory: os.PathLike | str,
+) -> Table:
+  """Trains each launch in directory/NAME, prints the table and writes directory/table.md.
+
+  A launch that is finished is read back, one that was stopped goes on: see `vae_jax.train.run`.
+  """
+  directory = pathlib.Path(directory)
+  launches, exit_codes = {}, []
+  for name, config in configs.items():
+    result = train.run(config, directory / name)
+    launches[name] = Launch(config, result.rows, directory / name)
+    exit_codes.append(result.exit_code)
+  table = rows(launches)
+  statements = [_statement(name, launch, schedule) for name, launch in launches.items()]
+  text = '\n'.join([*statements, '', *_lines(table)]) + '\n'
+  files.write_text(directory / 'table.md', text)
+  print(text, flush=True)
+  return Table(table, text, max(exit_codes))
+
+
+def _statement(name: str, launch: Launch, schedule: str) -> str:
+  """Returns what a figure means nothing without: data, split, samples, schedule."""
+  config, seconds = launch.config, launch.rows[0]['seconds']
+  data, evaluation, settings = config['data'], config['evaluation'], config['train']
+  return (
+    f'{name}: {data["name"]}, binarize={data["binarize"]}, '
+    f'train {data["train_split"]} ({evaluation["train_images"]:,} images), '
+    f'test {data["test_split"]} ({evaluation["test_images"]:,} images); '
+    f'L = {config["bound"]["num_samples"]}, {config["bound"]["kl"]} KL, '
+    f'NLL of {evaluation["nll_samples"]} samples ({evaluation["nll_images"]:,} images); '
+    f'schedule {schedule}: {settings["steps"]:,} steps of batch {settings["batch_size"]}, '
+    f'{seconds:.0f} s. Nats per image; the ELBO is higher-is-better.  '
+  )
+
+
+def _lines(rows: Sequence[Row]) -> list[str]:
+  """Returns a table in Markdown, in columns."""
+  cells = [_HEADER, *map(_cells, rows)]
+  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+  left = 2  # the label and the quantity are text, the rest are numbers
+
+  def line(values: Sequence[str]) -> str:
+    padded = [
+      value.ljust(width) if i < left else value.rjust(width)
+      for i, (value, width) in enumerate(zip(values, widths, strict=True))
+    ]
+    return f'| {" | ".join(padded)} |'
+
+  rule = ['-' * width if i < left else '-' * (width - 1) + ':' for i, width in enumerate(widths)]
+  return [line(cells[0]), line(rule), *map(line, cells[1:])]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+  def number(value: float | None) -> str:
+    return '' if value is None else f'{value:.{row.digits}f}'
+
+  difference = None if row.ours is None else row.ours - row.exact
+  return (
+    row.label,
+    row.quantity,
+    number(row.reference),
+    number(row.exact),
+    number(row.ours),
+    '' if difference is None else f'{difference:+.{row.digits}f}',
+    number(row.tolerance),
+    'yes' if is_met(row) else 'no',
+    str(row.seed),
+  )
+
+
+def scheduled(config: Mapping[str, Any], schedule: str) -> dict[str, Any]:
+  """Returns a config as it stands ('full'), or with a tenth of its steps ('short')."""
+  settings, decay = dict(config['train']), dict(config['schedule'])
+  if schedule == 'short':
+    every = settings['log_every']
+    settings['steps'] = max(settings['steps'] // 10 // every, 1) * every
+    settings['evaluate_every'] = settings['checkpoint_every'] = settings['steps']
+    decay['warmup_steps'] //= 10
+    decay['decay_steps'] = settings['steps'] - decay['warmup_steps']
+  return {**config, 'train': settings, 'schedule': decay}
+
+
+def is_met(row: Row) -> bool:
+  """Tells whether a figure is within its tolerance."""
+  return row.ours is not None and abs(row.ours - row.exact) <= row.tolerance
+
+
+def restore(
+  launch: Launch, **sections: Mapping[str, Any]
+) -> tuple[study.Study, Mapping[str, Any], learner.State]:
+  """Returns a finished launch for another evaluation: its study, settings and last state [G].
+
+  Args:
+    launch: whose newest checkpoint is read.
+    sections: keys of the config to override, by section: bound={'num_samples': 50}. They must leave
+      the state as it is.
+  """
+  config = {**launch.config, **{k: {**launch.config[k], **v} for k, v in sections.items()}}
+  built = study.from_config(config)
+  like = jax.eval_shape(jax.vmap(built.training.learner.init), built.lanes)
+  with contextlib.closing(checkpoint.open_manager(launch.workdir / 'checkpoints')) as manager:
+    state = checkpoint.restore_newest(manager, like).state
+  return built, config['evaluation'], state
+
+
+def evaluate(launch: Launch, **sections: Mapping[str, Any]) -> dict[str, list]:
+  """Evaluates a finished launch with other settings; metrics [G] by name. See `restore`."""
+  built, settings, state = restore(launch, **sections)
+  evaluations = outcome.make_evaluate(built, settings)(state, launch.rows[0]['step'])
+  return outcome.host(outcome.metrics_of(evaluations))
