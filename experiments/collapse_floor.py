@@ -47,7 +47,7 @@ def rows(launches: Mapping[str, table.Launch]) -> list[table.Row]:
     ):
       label = f'beta = {lane["beta"]:g}'
       result.append(
-        table.Row(label, quantity, reference, exact, lane[key], tolerance, lane['seed'], digits=3)
+        table.Row(label, quantity, lane[key], lane['seed'], reference, exact, tolerance, digits=3)
       )
   return result
 

@@ -90,7 +90,7 @@ def _lane_rows(
   def row(quantity, exact, ours, tolerance, digits=3):
     label = f's^2 = {variance:g}, beta = {lane["beta"]:g}'
     known = reference.get(quantity)
-    return table.Row(label, quantity, known, exact, ours, tolerance, lane['seed'], digits)
+    return table.Row(label, quantity, ours, lane['seed'], known, exact, tolerance, digits)
 
   result = [
     row('active units', exact.active_units, lane['test/active_units'], near, 0),
@@ -116,7 +116,7 @@ def _slope_rows(
 
   def row(label, lane, slope, ours, tolerance):
     label = f's^2 = {variance:g}, {label}'
-    return table.Row(label, '-dD/dR', None, slope, ours, tolerance * slope, lane['seed'], digits=3)
+    return table.Row(label, '-dD/dR', ours, lane['seed'], None, slope, tolerance * slope, digits=3)
 
   result = []
   for lane in lanes:

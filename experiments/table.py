@@ -1,4 +1,4 @@
-"""What every experiment shares: train its launches, compare with exact figures, print a table."""
+"""What every experiment shares: train its launches, compare with known figures, print a table."""
 
 import contextlib
 import os
@@ -32,12 +32,18 @@ class Row(NamedTuple):
 
   label: str
   quantity: str
-  reference: float | None  # as it stands in the literature or in another computation
-  exact: float
   ours: float | None  # None where the lane diverged before its first evaluation
-  tolerance: float  # of |ours - exact|
   seed: int
+  reference: float | None = None  # as it is published, or in another computation
+  exact: float | None = None
+  tolerance: float | None = None  # of |difference|; None where none is claimed
   digits: int = 2
+
+  @property
+  def difference(self) -> float | None:
+    """Ours - exact, or - reference where there is no exact figure."""
+    against = self.reference if self.exact is None else self.exact
+    return None if self.ours is None or against is None else self.ours - against
 
 
 class Launch(NamedTuple):
@@ -60,10 +66,10 @@ Configs = Callable[[str], Mapping[str, Mapping[str, Any]]]  # schedule -> launch
 Rows = Callable[[Mapping[str, Launch]], list[Row]]
 
 
-def start(name: str, configs: Configs, rows: Rows) -> None:
-  """Runs an experiment as a command with the flags --schedule and --workdir."""
+def start(name: str, configs: Configs, rows: Rows, schedule: str = 'full') -> None:
+  """Runs an experiment as a command with the flags --schedule, its default given, and --workdir."""
   schedule = flags.DEFINE_enum(
-    'schedule', 'full', ('short', 'full'), 'full reaches the tolerances; short shows that it runs.'
+    'schedule', schedule, ('short', 'full'), 'full is the whole recipe; short is its beginning.'
   )
   workdir = flags.DEFINE_string('workdir', f'runs/{name}', 'Where the launches and the table go.')
   command.start(lambda: run(configs(schedule.value), rows, schedule.value, workdir.value))
@@ -109,8 +115,9 @@ def _statement(name: str, launch: Launch, schedule: str) -> str:
 
 
 def _lines(rows: Sequence[Row]) -> list[str]:
-  """Returns a table in Markdown, in columns."""
-  cells = [_HEADER, *map(_cells, rows)]
+  """Returns a table in Markdown, in columns; one that says nothing in any row is left out."""
+  columns = zip(_HEADER, *map(_cells, rows), strict=True)
+  cells = list(zip(*[column for column in columns if any(column[1:])], strict=True))
   widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
   left = 2  # the label and the quantity are text, the rest are numbers
 
@@ -129,16 +136,15 @@ def _cells(row: Row) -> tuple[str, ...]:
   def number(value: float | None) -> str:
     return '' if value is None else f'{value:.{row.digits}f}'
 
-  difference = None if row.ours is None else row.ours - row.exact
   return (
     row.label,
     row.quantity,
     number(row.reference),
     number(row.exact),
     number(row.ours),
-    '' if difference is None else f'{difference:+.{row.digits}f}',
+    '' if row.difference is None else f'{row.difference:+.{row.digits}f}',
     number(row.tolerance),
-    'yes' if is_met(row) else 'no',
+    '' if row.tolerance is None else 'yes' if is_met(row) else 'no',
     str(row.seed),
   )
 
@@ -156,8 +162,22 @@ def scheduled(config: Mapping[str, Any], schedule: str) -> dict[str, Any]:
 
 
 def is_met(row: Row) -> bool:
-  """Tells whether a figure is within its tolerance."""
-  return row.ours is not None and abs(row.ours - row.exact) <= row.tolerance
+  """Tells whether a figure is within the tolerance that its row states."""
+  return row.difference is not None and abs(row.difference) <= row.tolerance
+
+
+def nll_row(label: str, lane: Mapping[str, Any], published: float | None = None) -> Row:
+  """Returns the NLL of a lane of results.csv, with its samples and standard error."""
+  quantity = f'NLL of {lane["test/nll_samples"]} samples, test'
+  if lane['test/nll'] is not None:
+    quantity += f', +- {lane["test/nll_stderr"]:.2f}'
+  return Row(label, quantity, lane['test/nll'], lane['seed'], reference=published)
+
+
+def units_row(label: str, lane: Mapping[str, Any], published: int | None = None) -> Row:
+  """Returns the active units of a lane of results.csv on the test images."""
+  units = lane['test/active_units']
+  return Row(label, 'active units, test', units, lane['seed'], reference=published, digits=0)
 
 
 def restore(

@@ -136,7 +136,7 @@ def test_a_short_schedule_is_a_tenth_of_the_full_one():
 
 
 def test_a_row_outside_its_tolerance_is_not_met():
-  row = table.Row('a', 'b', None, exact=2.0, ours=2.1, tolerance=0.2, seed=0)
+  row = table.Row('a', 'b', ours=2.1, seed=0, exact=2.0, tolerance=0.2)
   assert table.is_met(row)
   assert not table.is_met(row._replace(ours=1.7))
   assert not table.is_met(row._replace(ours=None))  # a lane that diverged at once

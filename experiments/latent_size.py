@@ -1,0 +1,71 @@
+"""Latent sizes in the networks of Kingma & Welling 2014, figure 2, on MNIST and Frey Faces.
+
+  python -m experiments.latent_size --workdir=runs/latent_size --frey=frey_faces.npz
+
+One tanh layer of 500 (MNIST) or 200 (Frey Faces: Gaussian, mean through a sigmoid, a scale for
+every pixel from the decoder), L = 1, batches of 100: arxiv.org/abs/1312.6114. The figure claims a
+law: superfluous latents do not overfit. Here: the test ELBO of the largest latent size is within
+1 % of the best. All sizes of a data set are lanes of one program. Frey Faces have no public copy to
+fetch: without --frey they are left out. Adam stands for the paper's Adagrad.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from configs import frey_gaussian, mnist_latent_size
+from experiments import table
+
+FREY = flags.DEFINE_string('frey', '', 'An .npz with the array `images` [1965, 28, 20, 1].')
+_RELATIVE_TOLERANCE = 0.01
+
+
+def configs(schedule: str) -> dict[str, dict[str, Any]]:
+  """Returns a launch for each data set: what differs from the config files stands here alone."""
+  result = {'mnist': mnist_latent_size.get_config().to_dict()}
+  if FREY.value:
+    frey = frey_gaussian.get_config().to_dict()
+    frey['data'] |= dict(path=FREY.value)
+    frey['lanes'] |= dict(latent_size=(2, 3, 5, 10, 20, 200))
+    frey['bound'] |= dict(num_samples=1)
+    frey['train'] |= dict(batch_size=100)
+    result['frey'] = frey
+  return {name: table.scheduled(config, schedule) for name, config in result.items()}
+
+
+def rows(launches: Mapping[str, table.Launch]) -> list[table.Row]:
+  """Returns the bounds of every size, and how far the largest falls short of the best."""
+  return [row for name, launch in launches.items() for row in _launch_rows(name, launch)]
+
+
+def _launch_rows(name: str, launch: table.Launch) -> list[table.Row]:
+  result = []
+  for lane in launch.rows:
+    label = f'{name}, {lane["latent_size"]} latents'
+    for split in ('train', 'test'):
+      result.append(table.Row(label, f'ELBO, {split}', lane[f'{split}/elbo'], lane['seed']))
+    result.append(table.units_row(label, lane))
+  return result + _law(name, [lane for lane in launch.rows if lane['test/elbo'] is not None])
+
+
+def _law(name: str, lanes: Sequence[Mapping[str, Any]]) -> list[table.Row]:
+  """Returns how much test ELBO the largest latent size costs against the best; none of no lanes."""
+  if not lanes:
+    return []
+  best = max(lane['test/elbo'] for lane in lanes)
+  largest = max(lanes, key=lambda lane: lane['latent_size'])
+  return [
+    table.Row(
+      f'{name}, {largest["latent_size"]} latents',
+      'ELBO, test: best - this',
+      ours=best - largest['test/elbo'],
+      seed=largest['seed'],
+      reference=0.0,
+      tolerance=_RELATIVE_TOLERANCE * abs(best),
+    )
+  ]
+
+
+if __name__ == '__main__':
+  table.start('latent_size', configs, rows)
