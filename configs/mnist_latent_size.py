@@ -18,7 +18,7 @@ def get_config() -> config_dict.ConfigDict:
   config.lanes = dict(
     combine='product',  # or 'zip', or 'list' with `points`
     beta=(1.0,),
-    latent_size=(2, 5, 10, 20),
+    latent_size=(3, 5, 10, 20, 200),
     seed=(0,),
     learning_rate=(1e-3,),
     warmup=('constant',),  # of beta: or 'linear', 'cosine', 'cyclical', over warmup_steps

@@ -27,7 +27,7 @@ def configs(schedule: str) -> dict[str, dict[str, Any]]:
   if FREY.value:
     frey = frey_gaussian.get_config().to_dict()
     frey['data'] |= dict(path=FREY.value)
-    frey['lanes'] |= dict(latent_size=(2, 3, 5, 10, 20, 200))
+    frey['lanes'] |= dict(latent_size=(2, 5, 10, 20))
     frey['bound'] |= dict(num_samples=1)
     frey['train'] |= dict(batch_size=100)
     result['frey'] = frey

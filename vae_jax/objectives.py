@@ -85,13 +85,15 @@ def beta_tcvae(num_examples: int) -> Objective:
   """
 
   def terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:
+    del mask
     z = terms.z  # [N, L, Z]
     # log q(z_il | x_j) by latent; [i, L, j, Z]
     pairs = jax.vmap(jax.vmap(lambda z: jax.vmap(lambda q: q.log_prob(z))(posteriors)))(z)
     own = jnp.einsum('iliz->ilz', pairs)
     log_w = stratified_weights(weights, num_examples)[:, None, :]  # [i, 1, j]
     joint = jax.nn.logsumexp(log_w + pairs.sum(-1), axis=2)  # [N, L] log q(z)
-    marginals = mask * jax.nn.logsumexp(log_w[..., None] + pairs, axis=2)  # [N, L, Z] log q(z_j)
+    # log q(z_j), 0 where inert; [N, L, Z]
+    marginals = jax.nn.logsumexp(log_w[..., None] + pairs, axis=2)
     log_p = terms.log_ratio + own
     parts = {
       'mutual_information': own.sum(-1) - joint,
