@@ -125,7 +125,7 @@ def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
 
 
 def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
-  """The same width with and without the bad lane; it holds its last finite state."""
+  """The same width with and without the bad lane; it holds its last finite parameters."""
   training = make_training()
   good = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
   clean, clean_metrics = trained(training, [*good, (1.0, 5, 2, 1e-3)], 5, images)
@@ -136,9 +136,9 @@ def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
   np.testing.assert_array_equal(dirty.diverged_at[:2], learner.NOT_DIVERGED)
   step = int(dirty.diverged_at[2])
   assert 0 < step < STEPS
-  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(lane_of(dirty, 2)))
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(lane_of(dirty, 2).params))
   until, _ = trained(training, [*good, (1.0, 5, 2, 1e8)], 5, images, steps=step)
-  assert_bit_equal(lane_of(until, 2)[:2], lane_of(dirty, 2)[:2])
+  assert_bit_equal(lane_of(until, 2).params, lane_of(dirty, 2).params)
 
 
 def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
@@ -151,7 +151,8 @@ def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
   batch = images[:4] / 255.0
   moved, _ = learner_of_lane.step(state, lane, batch, 9)
   kept, _ = learner_of_lane.step(frozen, lane, batch, 9)
-  assert_bit_equal(jax.device_get(kept), jax.device_get(frozen))
+  assert_bit_equal(jax.device_get(kept.params), jax.device_get(frozen.params))
+  assert kept.diverged_at == frozen.diverged_at
   kernels = [s.params['decoder']['params']['output']['kernel'] for s in (state, moved)]
   assert not np.array_equal(*kernels)
 

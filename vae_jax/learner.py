@@ -170,14 +170,13 @@ def make_learner(
     # The norm is infinite, too, where Adam's second moment would overflow and stall the lane.
     finite = jnp.isfinite(metrics['objective']) & jnp.isfinite(optax.tree.norm(grads))
     alive = state.diverged_at == NOT_DIVERGED
-    # A select, not a branch: the lanes beside this one must run the very same program.
-    kept = jax.tree.map(
-      lambda new, old: jnp.where(alive & finite, new, old),
-      (params, opt_state),
-      (state.params, state.opt_state),
+    # A select, not a branch: the lanes beside this one must run the very same program. The moments
+    # go on unselected, as no step reads them again: selected, XLA computes and copies them twice.
+    params = jax.tree.map(
+      lambda new, old: jnp.where(alive & finite, new, old), params, state.params
     )
     diverged_at = jnp.where(alive & ~finite, count, state.diverged_at)
-    return State(*kept, diverged_at), metrics
+    return State(params, opt_state, diverged_at), metrics
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):
     noise = noise_for(jax.random.fold_in(lane_keys(lane).evaluation, index), batch, lane)

@@ -86,9 +86,11 @@ def logit_of_mean(mean: Array) -> Array:
   return jnp.log(mean) - jnp.log1p(-mean)
 
 
-def _bernoulli_pixels(outputs: Outputs) -> distrax.Distribution:
-  (logits,) = outputs
-  return per_example(distrax.Bernoulli(logits=logits))
+class _Binary(distrax.Bernoulli):
+  """Of values that are 0 or 1: one softplus for each, where any value in between takes two."""
+
+  def log_prob(self, value: Array) -> Array:
+    return -jax.nn.softplus((1 - 2 * value) * self.logits)
 
 
 def bernoulli() -> Likelihood:
@@ -104,7 +106,7 @@ def bernoulli() -> Likelihood:
     supports=('binary',),
     num_heads=1,
     num_shared=0,
-    make=_bernoulli_pixels,
+    make=lambda outputs: per_example(_Binary(logits=outputs[0])),
     output_of_mean=logit_of_mean,
     is_density=True,
     refit=None,
@@ -122,7 +124,12 @@ def cross_entropy() -> Likelihood:
   nothing and compares with no other likelihood's, and no NLL is reported. Its mean is sigmoid(l);
   its samples are binary. Higher is better.
   """
-  return bernoulli()._replace(name='cross_entropy', supports=('unit',), is_density=False)
+  return bernoulli()._replace(
+    name='cross_entropy',
+    supports=('unit',),
+    make=lambda outputs: per_example(distrax.Bernoulli(logits=outputs[0])),
+    is_density=False,
+  )
 
 
 def continuous_bernoulli() -> Likelihood:
