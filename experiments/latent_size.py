@@ -17,20 +17,19 @@ from absl import flags
 from configs import frey_gaussian, mnist_latent_size
 from experiments import table
 
-FREY = flags.DEFINE_string('frey', '', 'An .npz with the array `images` [1965, 28, 20, 1].')
 _RELATIVE_TOLERANCE = 0.01
 
 
-def configs(schedule: str) -> dict[str, dict[str, Any]]:
+def configs(schedule: str, frey: str) -> dict[str, dict[str, Any]]:
   """Returns a launch for each data set: what differs from the config files stands here alone."""
   result = {'mnist': mnist_latent_size.get_config().to_dict()}
-  if FREY.value:
-    frey = frey_gaussian.get_config().to_dict()
-    frey['data'] |= dict(path=FREY.value)
-    frey['lanes'] |= dict(latent_size=(2, 5, 10, 20))
-    frey['bound'] |= dict(num_samples=1)
-    frey['train'] |= dict(batch_size=100)
-    result['frey'] = frey
+  if frey:
+    config = frey_gaussian.get_config().to_dict()
+    config['data'] |= dict(path=frey)
+    config['lanes'] |= dict(latent_size=(2, 5, 10, 20))
+    config['bound'] |= dict(num_samples=1)
+    config['train'] |= dict(batch_size=100)
+    result['frey'] = config
   return {name: table.scheduled(config, schedule) for name, config in result.items()}
 
 
@@ -68,4 +67,5 @@ def _law(name: str, lanes: Sequence[Mapping[str, Any]]) -> list[table.Row]:
 
 
 if __name__ == '__main__':
-  table.start('latent_size', configs, rows)
+  path = flags.DEFINE_string('frey', '', 'An .npz with the array `images` [1965, 28, 20, 1].')
+  table.start('latent_size', lambda schedule: configs(schedule, path.value), rows)

@@ -2,16 +2,16 @@
 
   python -m experiments.linear_beta_sweep --workdir=runs/linear_beta_sweep
 
-Two launches of configs/linear_vae.py with 50 latents: variance 0.05 at eight betas, and variance 1
-at beta 1. Latent i is active where l_i > beta s^2. Along the sweep R falls, D rises and dD/dR =
--beta, which is printed twice: as finite differences of the closed form at each beta, and as the
-slope from one trained lane to the next (a chord: between the two betas). Exact figures:
-`closed_form.optimum`.
+configs/linear_vae.py with 50 latents: variance 0.05 at eight betas, in three launches of different
+schedules, and variance 1 at beta 1. Latent i is active where l_i > beta s^2. Along it R falls, D
+rises and dD/dR = -beta, which is printed twice: as finite differences of the closed form at each
+beta, and as the slope from one trained lane to the next (a chord: between the two betas). Exact
+figures: `closed_form.optimum`.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,25 @@ from configs import linear_vae
 from experiments import closed_form, table
 from vae_jax import data
 
-BETAS = (0.1, 1.0, 4.0, 8.0, 16.0, 32.0, 64.0, 110.0)
-LEARNING_RATES = (5e-3,) * 8
+
+class Schedule(NamedTuple):
+  """What sets one launch apart."""
+
+  variance: float
+  betas: tuple[float, ...]
+  learning_rate: float
+  steps: int
+  batch_size: int
+
+
+SCHEDULES = {
+  # So small a beta hardly holds the rate: it comes down last.
+  'small_beta': Schedule(0.05, (0.1,), 1e-2, 50_000, 256),
+  'middle': Schedule(0.05, (1.0, 4.0, 8.0, 16.0, 110.0), 5e-3, 16_000, 256),
+  # An eigenvalue within 10 % of beta s^2: its latent is lost in the noise of small batches.
+  'borderline': Schedule(0.05, (32.0, 64.0), 4e-3, 12_000, 1024),
+  'unit_variance': Schedule(1.0, (1.0,), 5e-3, 16_000, 256),
+}
 
 # (data set, variance) -> beta -> active units, R, D (or the ELBO), as known beforehand.
 REFERENCE = {
@@ -45,39 +62,51 @@ _STEP = 1e-4  # of the finite differences, relative to beta
 
 
 def configs(schedule: str) -> dict[str, dict[str, Any]]:
-  """Returns the two launches: what differs from the config file stands here alone."""
-  result = {}
-  for name, variance, betas, rates in (
-    ('variance_0.05', 0.05, BETAS, LEARNING_RATES),
-    ('variance_1', 1.0, (1.0,), (5e-3,)),
-  ):
-    config = linear_vae.get_config().to_dict()
-    config['lanes'] |= dict(beta=betas, latent_size=(50,), learning_rate=rates)
-    config['likelihood'] |= dict(scale='fixed', initial_scale=variance**0.5)
-    config['bound'] |= dict(kl='analytic')
-    result[name] = table.scheduled(config, schedule)
-  return result
+  """Returns a launch for each schedule: what differs from the config file stands here alone."""
+  return {name: table.scheduled(_config(s), schedule) for name, s in SCHEDULES.items()}
+
+
+def _config(schedule: Schedule) -> dict[str, Any]:
+  config = linear_vae.get_config().to_dict()
+  config['lanes'] |= dict(
+    beta=schedule.betas, latent_size=(50,), learning_rate=(schedule.learning_rate,)
+  )
+  config['likelihood'] |= dict(scale='fixed', initial_scale=schedule.variance**0.5)
+  config['bound'] |= dict(kl='analytic')
+  config['schedule'] |= dict(decay_steps=schedule.steps - config['schedule']['warmup_steps'])
+  config['train'] |= dict(steps=schedule.steps, batch_size=schedule.batch_size)
+  return config
 
 
 def rows(launches: Mapping[str, table.Launch]) -> list[table.Row]:
-  """Compares every lane with the closed form, then the slopes with -beta."""
-  return [row for launch in launches.values() for row in _launch_rows(launch)]
+  """Compares every lane with the closed form, then the slopes with -beta; by variance."""
+  sweeps = {}
+  for launch in launches.values():
+    variance = round(launch.config['likelihood']['initial_scale'] ** 2, 9)
+    sweeps.setdefault(variance, []).append(launch)
+  return [row for variance, parts in sweeps.items() for row in _sweep_rows(variance, parts)]
 
 
-def _launch_rows(launch: table.Launch) -> list[table.Row]:
-  dataset = data.load(**launch.config['data'])
+def _sweep_rows(variance: float, launches: Sequence[table.Launch]) -> list[table.Row]:
+  dataset = data.load(**launches[0].config['data'])
   eigenvalues = closed_form.spectrum(dataset.train, dataset.scale).eigenvalues
-  variance = round(launch.config['likelihood']['initial_scale'] ** 2, 9)
   known = REFERENCE.get((dataset.name, variance), {})
+  lanes = sorted(
+    [lane for launch in launches for lane in _evaluated(launch)], key=lambda lane: lane['beta']
+  )
   result = []
-  terms = table.evaluate(launch, bound={'num_samples': _SAMPLES})
-  lanes = [
-    {**lane, **{name: values[i] for name, values in terms.items()}}
-    for i, lane in enumerate(launch.rows)
-  ]
   for lane in lanes:
     result += _lane_rows(lane, eigenvalues, variance, known.get(lane['beta'], {}))
   return result + _slope_rows(lanes, eigenvalues, variance)
+
+
+def _evaluated(launch: table.Launch) -> list[dict[str, Any]]:
+  """Returns the lanes of a launch, their metrics those of many samples."""
+  terms = table.evaluate(launch, bound={'num_samples': _SAMPLES})
+  return [
+    {**lane, **{name: values[i] for name, values in terms.items()}}
+    for i, lane in enumerate(launch.rows)
+  ]
 
 
 def _lane_rows(

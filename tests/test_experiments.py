@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from experiments import closed_form, collapse_floor, linear_beta_sweep, probabilistic_pca, table
-from vae_jax import data, errors
+from experiments import (
+  closed_form,
+  collapse_floor,
+  flax_example,
+  gated_mlp,
+  importance_weighted,
+  latent_size,
+  linear_beta_sweep,
+  probabilistic_pca,
+  table,
+)
+from vae_jax import data, errors, optimizers, validation
 
 DIGITS = {
   'train_images': 1438,
@@ -95,7 +105,7 @@ def test_a_finished_experiment_is_read_back(pca, capsys):
 
 def test_a_linear_vae_follows_its_closed_form_over_beta(tmp_path):
   """Active units exactly, R and D within 1 %; at variance 0.02 none of 8 latents is borderline."""
-  config = linear_beta_sweep.configs('full')['variance_0.05']
+  config = linear_beta_sweep.configs('full')['middle']
   betas = (0.5, 1.0, 2.0, 16.0, 45.0)
   lanes = {'beta': betas, 'latent_size': (8,), 'learning_rate': (2e-2,)}
   sections = {'bound': {'num_samples': 4}, 'likelihood': {'initial_scale': 0.02**0.5}}
@@ -143,6 +153,84 @@ def test_a_row_outside_its_tolerance_is_not_met():
   assert not table.is_met(row._replace(ours=float('nan')))
 
 
+PUBLISHED = {
+  'flax_example': flax_example.configs,
+  'gated_mlp': gated_mlp.configs,
+  'importance_weighted': importance_weighted.configs,
+  'latent_size': lambda schedule: latent_size.configs(schedule, 'faces.npz'),
+}
+
+
+@pytest.mark.parametrize('configs', PUBLISHED.values(), ids=PUBLISHED)
+def test_every_launch_with_a_published_figure_is_valid(configs):
+  short, full = configs('short'), configs('full')
+  for config in [*short.values(), *full.values()]:
+    validation.check(config)
+  for name in short.keys() & full.keys():
+    assert short[name]['train']['steps'] < full[name]['train']['steps']
+
+
+def test_the_stages_of_burda_et_al():
+  """3^i passes of 60,000 or 50,000 images for i = 0 .. 7, at 1e-3 10^(-i/7)."""
+  configs = importance_weighted.configs('full')
+  assert len(configs) == 2 * len(importance_weighted.PUBLISHED)
+  for name, config in configs.items():
+    passes = sum(3**i for i in range(8))
+    images = 50_000 if name.startswith('static') else 60_000
+    assert config['train']['steps'] == passes * images / config['train']['batch_size']
+    schedule = optimizers.make_schedule(**config['schedule'])
+    one = images // config['train']['batch_size']
+    for i in range(8):
+      begin, end = ((3**j - 1) // 2 * one for j in (i, i + 1))
+      for step in (begin + 1, end - 1):
+        assert schedule(step) == pytest.approx(10 ** (-i / 7), rel=1e-5)
+    assert (name.split('-')[1] == 'iwae') == (config['bound']['kl'] == 'sampled')
+
+
+def lane(seed=0, **metrics):
+  """Returns a row of results.csv as the experiments read it."""
+  row = {'seed': seed, 'test/elbo': -103.2, 'train/elbo': -101.0, 'test/active_units': 19}
+  nll = {'test/nll': 86.91, 'test/nll_stderr': 0.254, 'test/nll_samples': 5000}
+  return {**row, **nll, **{name.replace('_at_', '/'): value for name, value in metrics.items()}}
+
+
+def test_a_published_figure_stands_beside_ours():
+  launches = {
+    'dynamic-elbo-1-zeros': table.Launch({}, [lane(seed=4)], None),
+    'static-iwae-5-train_mean': table.Launch({}, [lane(seed=5)], None),
+  }
+  dynamic, units, static, _ = importance_weighted.rows(launches)
+  assert dynamic.quantity == 'NLL of 5000 samples, test, +- 0.25'
+  assert (dynamic.reference, dynamic.ours, dynamic.seed) == (86.76, 86.91, 4)
+  assert dynamic.difference == pytest.approx(0.15)
+  assert (units.reference, units.ours) == (19, 19)
+  assert (static.label, static.reference, static.seed) == ('static-iwae-5-train_mean', 87.63, 5)
+  (name, *_) = gated_mlp.rows({'fashion_mnist': table.Launch({}, [lane()], None)})
+  assert (name.label, name.reference) == ('fashion_mnist', 228.70)
+  elbo, _ = flax_example.rows({'lanes': table.Launch({}, [lane()], None)})
+  assert elbo.difference == pytest.approx(0.8)
+  assert table.is_met(elbo)
+  assert not table.is_met(elbo._replace(ours=-105.6))
+
+
+def test_superfluous_latents_are_held_against_the_best():
+  rows = [lane(latent_size=size, test_at_elbo=elbo) for size, elbo in ((3, -140), (20, -100))]
+  for elbo, met in ((-100.9, True), (-101.1, False)):
+    largest = lane(latent_size=200, test_at_elbo=elbo)
+    *_, law = latent_size.rows({'mnist': table.Launch({}, [largest, *rows], None)})
+    assert law.label == 'mnist, 200 latents'
+    assert law.difference == pytest.approx(-100 - elbo)
+    assert table.is_met(law) == met
+
+
+def test_a_lane_that_diverged_has_a_row_without_figures():
+  dead = lane(latent_size=200, **{'test/nll': None, 'test/nll_stderr': None, 'test/elbo': None})
+  row = table.nll_row('a', dead, 86.76)
+  assert (row.ours, row.difference, row.quantity) == (None, None, 'NLL of 5000 samples, test')
+  *_, last = latent_size.rows({'mnist': table.Launch({}, [dead], None)})
+  assert last.quantity == 'active units, test'
+
+
 def test_a_mistake_is_one_line_and_exit_2(tmp_path):
   arguments = ['--schedule=long', f'--workdir={tmp_path}/run']
   command = [sys.executable, '-m', 'experiments.probabilistic_pca', *arguments]
@@ -173,8 +261,8 @@ def test_the_closed_form_has_the_known_figures_of_mnist(own_cache):
   dataset = skip_without_data(config)
   train = closed_form.spectrum(dataset.train, dataset.scale)
   moments = closed_form.second_moments(dataset.test, dataset.scale, train)
-  for (_, latent_size), known in probabilistic_pca.REFERENCE.items():
-    exact = probabilistic_pca.exact(train.eigenvalues, moments, latent_size)
+  for (_, size), known in probabilistic_pca.REFERENCE.items():
+    exact = probabilistic_pca.exact(train.eigenvalues, moments, size)
     for name, value in known.items():
       assert exact[name] == pytest.approx(value, abs=1e-6 if 'variance' in name else 1e-3)
   for (_, variance), betas in linear_beta_sweep.REFERENCE.items():
