@@ -87,6 +87,7 @@ def get_config() -> config_dict.ConfigDict:
   config.bound = dict(
     name='elbo',  # or 'iwae', 'miwae', 'ciwae', 'beta_tcvae', 'dip_vae_i', 'dip_vae_ii'
     num_samples=1,  # L
+    noise='independent',  # or 'antithetic', in pairs e and -e
     num_groups=1,  # of the MIWAE
     elbo_weight=0.0,  # of the CIWAE
     kl='analytic',  # or 'sampled'

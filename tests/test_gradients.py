@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import linear_gaussian
 import numpy as np
 import pytest
+from scipy import stats
 
-from vae_jax import bounds, densities
+from vae_jax import bounds, densities, learner
 
 NUM_SAMPLES = 6
 TRUTH = linear_gaussian.make(event_size=5, latent_size=2)
@@ -185,3 +186,30 @@ def test_the_terms_of_the_doubly_reparameterized_gradient_are_computed_once():
     return jax.jit(one).lower(elsewhere(), noise).compile().cost_analysis()['flops']
 
   assert flops(DREG['iwae']) < 1.15 * flops(bounds.sticking_the_landing)
+
+
+def test_antithetic_noise_is_standard_normal_in_pairs():
+  noise = learner.draw_antithetic(jax.random.key(7), 4000, 6, 3)
+  assert noise.shape == (4000, 6, 3)
+  np.testing.assert_array_equal(noise[:, 3:], -noise[:, :3])
+  assert stats.kstest(np.ravel(noise[:, :3]), 'norm').pvalue > 1e-3
+  padded = learner.draw_antithetic(jax.random.key(7), 4000, 6, 5)
+  np.testing.assert_array_equal(padded[..., :3], noise)
+
+
+def test_antithetic_samples_keep_the_mean_and_cancel_what_is_odd():
+  """By loc, the ELBO of a linear-Gaussian model is linear in the noise: nothing of it is left."""
+  repeats = 20_000
+
+  def draws(draw):
+    noise = draw(jax.random.key(11), repeats, NUM_SAMPLES, 2)
+    one = functools.partial(objective, BOUNDS['elbo'], bounds.reparameterized, diagonal)
+    return jax.jit(jax.vmap(jax.grad(one), in_axes=(None, 0)))(elsewhere(), noise)
+
+  plain, paired = draws(learner.draw_noise), draws(learner.draw_antithetic)
+  for leaf in plain:
+    found = [np.asarray(each[leaf], np.float64) for each in (plain, paired)]
+    variance = sum(values.var(axis=0) / repeats for values in found)
+    assert np.all(np.abs(found[0].mean(0) - found[1].mean(0)) <= 5 * np.sqrt(variance) + 1e-5), leaf
+  assert np.std(plain['loc'], axis=0).min() > 0.1
+  assert np.std(paired['loc'], axis=0).max() < 1e-4

@@ -367,10 +367,10 @@ def test_train_and_test_figures_are_of_their_own_images(finished):
         assert row[f'{split}/{term}'] == pytest.approx(float(value), rel=1e-5)
 
 
-def terms_by_hand(built, params, lane, x, gradient=None):
+def terms_by_hand(built, params, lane, x, gradient=None, draw=learner.draw_noise):
   """The terms of every example of x, on the very noise of `Learner.evaluate`."""
   key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
-  noise = learner.draw_noise(key, len(x), built.num_samples, lane.mask.size)
+  noise = draw(key, len(x), built.num_samples, lane.mask.size)
 
   def one(x, noise):
     return bounds.elbo_terms(
@@ -466,6 +466,20 @@ def test_the_config_chooses_the_objective(config, name, objective):
     assert found[term] == pytest.approx(float(value), rel=1e-4, abs=1e-5)
   expected = objective.combine(means, lane, 5)
   assert found['objective'] == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize('noise', ['independent', 'antithetic'])
+def test_the_config_chooses_the_noise(config, noise):
+  config['bound'] |= dict(noise=noise, num_samples=2)
+  built = study.from_config(config)
+  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  params = one.init(lane).params
+  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
+  draw = {'independent': learner.draw_noise, 'antithetic': learner.draw_antithetic}[noise]
+  terms = terms_by_hand(built, params, lane, x, draw=draw)
+  expected = jax.vmap(bounds.distortion)(terms).mean()
+  assert averages['distortion'] == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize('kl', ['analytic', 'sampled'])

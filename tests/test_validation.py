@@ -62,6 +62,7 @@ BAD = [
   ('prior.name', 'vmap', ("'vamp'",)),
   ('bound.name', 'iwea', ("'iwae'",)),
   ('bound.gradient', 'sticking_the_landing', ("set bound.kl='sampled'",)),
+  ('bound.noise', 'antithetic', ('bound.num_samples', 'nearest: 2')),
   ('bound.num_groups', 2, ("bound.name='elbo' has one group",)),
   ('bound.elbo_weight', 0.5, ("for bound.name='ciwae'",)),
   ('bound.elbo_weight', 1.5, ('nearest valid value is 1',)),

@@ -6,6 +6,7 @@ from vae_jax import bounds, learner, networks, objectives, optimizers
 from vae_jax.study.model import lower_size_of
 
 RATES = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}
+NOISES = {'independent': learner.draw_noise, 'antithetic': learner.draw_antithetic}
 
 
 def learner_of(config: Mapping, num_examples: int, model: networks.Model) -> learner.Learner:
@@ -19,7 +20,8 @@ def learner_of(config: Mapping, num_examples: int, model: networks.Model) -> lea
   )
   schedule = optimizers.make_schedule(**config['schedule'])
   optimizer = optimizers.make_optimizer(**config['optimizer'], schedule=schedule)
-  return learner.make_learner(estimator, settings['num_samples'], optimizer)
+  draw = NOISES[settings['noise']]
+  return learner.make_learner(estimator, settings['num_samples'], optimizer, draw)
 
 
 def _objective(config: Mapping, num_examples: int) -> objectives.Objective:

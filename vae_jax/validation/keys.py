@@ -67,6 +67,7 @@ CHECKS: Mapping[str, kinds.Check] = {
   'decoder.output_bias': kinds.choice('zeros', 'train_mean'),
   'bound.name': kinds.choice(*BOUNDS),
   'bound.num_samples': kinds.whole(1),
+  'bound.noise': kinds.choice('independent', 'antithetic'),
   'bound.num_groups': kinds.whole(1),
   'bound.elbo_weight': kinds.real(0.0, 1.0),
   'bound.kl': kinds.choice('analytic', 'sampled'),

@@ -79,6 +79,7 @@ def _check_bound(values: Mapping[str, Any]) -> None:
     )
   if bound == 'beta_tcvae' and gradient != 'reparameterized':
     kinds.refuse('bound.gradient', gradient, f"bound.name={bound!r} needs 'reparameterized'")
+  _check_noise(values, weighted)
   latents = (values['posterior.name'], values['prior.name'])
   if bound in ('beta_tcvae', 'dip_vae_i', 'dip_vae_ii') and latents != (
     'diagonal',
@@ -89,6 +90,21 @@ def _check_bound(values: Mapping[str, Any]) -> None:
       f'and they are {latents[0]!r} and {latents[1]!r}'
     )
   _check_groups(values)
+
+
+def _check_noise(values: Mapping[str, Any], weighted: bool) -> None:
+  """Checks what antithetic noise needs."""
+  noise, samples = values['bound.noise'], values['bound.num_samples']
+  if noise == 'antithetic' and weighted:
+    kinds.refuse(
+      'bound.noise',
+      noise,
+      f"the weights of bound.name={values['bound.name']!r} are independent; set 'independent'",
+    )
+  if noise == 'antithetic' and samples % 2:
+    kinds.refuse(
+      'bound.num_samples', samples, f"even with bound.noise='antithetic'; nearest: {samples + 1}"
+    )
 
 
 def _check_groups(values: Mapping[str, Any]) -> None:
