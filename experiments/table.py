@@ -93,7 +93,8 @@ def run(
     exit_codes.append(result.exit_code)
   table = rows(launches)
   statements = [_statement(name, launch, schedule) for name, launch in launches.items()]
-  text = '\n'.join([*statements, '', *_lines(table)]) + '\n'
+  lines = markdown([_HEADER, *map(_cells, table)], left=2)
+  text = '\n'.join([*statements, '', *lines]) + '\n'
   files.write_text(directory / 'table.md', text)
   print(text, flush=True)
   return Table(table, text, max(exit_codes))
@@ -114,12 +115,16 @@ def _statement(name: str, launch: Launch, schedule: str) -> str:
   )
 
 
-def _lines(rows: Sequence[Row]) -> list[str]:
-  """Returns a table in Markdown, in columns; one that says nothing in any row is left out."""
-  columns = zip(_HEADER, *map(_cells, rows), strict=True)
-  cells = list(zip(*[column for column in columns if any(column[1:])], strict=True))
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-  left = 2  # the label and the quantity are text, the rest are numbers
+def markdown(lines: Sequence[Sequence[str]], left: int) -> list[str]:
+  """Returns a table in Markdown, padded to columns; one that says nothing is left out.
+
+  Args:
+    lines: the cells, the header first.
+    left: how many columns are text; the rest are numbers.
+  """
+  columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
+  cells = list(zip(*columns, strict=True))
+  widths = [max(map(len, column)) for column in columns]
 
   def line(values: Sequence[str]) -> str:
     padded = [

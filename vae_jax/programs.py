@@ -154,6 +154,25 @@ def encode(
   return jax.device_get(program(params, lanes, data.to_values(images, scale)))
 
 
+def make_nll(
+  model: networks.Model, scale: float, num_samples: int, chunk: int
+) -> Callable[..., evaluation.Evidence]:
+  """Returns `evaluation.evidence` of all lanes, jitted: (params [G], lanes [G], batches) -> [G]."""
+
+  def one_lane(params, lane, batches):
+    return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
+
+  return jax.jit(jax.vmap(one_lane, in_axes=(0, 0, None)))
+
+
+def nll_batches(
+  images: np.ndarray, num_samples: int, batch_size: int
+) -> tuple[evaluation.Batches, int]:
+  """Cuts images for `make_nll`: batches and chunk, images x samples as square as can be."""
+  chunk = min(num_samples, math.isqrt(batch_size))
+  return evaluation.cut(images, min(len(images), max(1, batch_size // chunk))), chunk
+
+
 def nll(
   model: networks.Model,
   params: Any,
@@ -171,18 +190,10 @@ def nll(
     images: as stored.
     scale: the model sees stored / scale.
     num_samples: K, exactly.
-    batch_size: how many decodings a lane holds at a time; images x samples, as square as can be.
+    batch_size: how many decodings a lane holds at a time.
   """
-  chunk = min(num_samples, math.isqrt(batch_size))
-  batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)))
-
-  @jax.jit
-  def program(params, lanes, batches):
-    def one_lane(params, lane):
-      return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
-
-    return jax.vmap(one_lane)(params, lanes)
-
+  batches, chunk = nll_batches(images, num_samples, batch_size)
+  program = make_nll(model, scale, num_samples, chunk)
   values = jax.device_get(program(params, lanes, batches))
   return evaluation.nll_of(values, batches.weights, math.prod(images.shape[1:]))
 

@@ -1,0 +1,131 @@
+"""The same nets and the same step in PyTorch, for `experiments.benchmark`."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+_ACTIVATIONS = {'relu': nn.ReLU, 'tanh': nn.Tanh}
+
+
+class Vae(nn.Module):
+  """A diagonal Gaussian posterior, a standard normal prior; dense or valid convolutions."""
+
+  def __init__(self, config: Mapping[str, Any], event: tuple[int, ...]):
+    super().__init__()
+    self.samples = config['bound']['num_samples']
+    gaussian = config['likelihood']['name'] == 'gaussian'
+    self.distortion = unit_gaussian if gaussian else bernoulli
+    latents = config['lanes']['latent_size'][0]
+    convolutional = config['encoder']['name'] == 'conv'
+    encoder, decoder = (_conv if convolutional else _dense)(config, event, latents)
+    self.encoder, self.decoder = encoder, decoder
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    """Returns -ELBO in nats per image: L samples, the KL in closed form."""
+    loc, raw = self.encoder(x).chunk(2, dim=-1)
+    scale = raw.exp()
+    z = loc + scale * torch.randn(self.samples, *loc.shape, device=x.device)
+    out = self.decoder(z.flatten(0, 1)).reshape(self.samples, len(x), -1)
+    kl = 0.5 * (loc.square() + scale.square() - 1 - 2 * raw).sum(-1)
+    return self.distortion(out, x.flatten(1)) / self.samples + kl.mean()
+
+
+def bernoulli(out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+  """Returns D in nats per image, summed over the samples; out [L, N, D], x [N, D]."""
+  nats = functional.binary_cross_entropy_with_logits(out, x.expand_as(out), reduction='sum')
+  return nats / len(x)
+
+
+def unit_gaussian(out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+  """Returns D of a unit-variance Gaussian; see `bernoulli`."""
+  return 0.5 * ((out - x).square() + np.log(2 * np.pi)).sum() / len(x)
+
+
+def _dense(config: Mapping, event: tuple[int, ...], latents: int) -> tuple[nn.Module, nn.Module]:
+  pixels = int(np.prod(event))
+  encoder = _stack((pixels, *config['encoder']['hidden']), config['encoder']['activation'])
+  decoder = _stack((latents, *config['decoder']['hidden']), config['decoder']['activation'])
+  return (
+    nn.Sequential(nn.Flatten(), *encoder, nn.Linear(config['encoder']['hidden'][-1], 2 * latents)),
+    nn.Sequential(*decoder, nn.Linear(config['decoder']['hidden'][-1], pixels)),
+  )
+
+
+def _stack(widths: tuple[int, ...], activation: str) -> list[nn.Module]:
+  layers = []
+  for before, after in itertools.pairwise(widths):
+    layers += [nn.Linear(before, after), _ACTIVATIONS[activation]()]
+  return layers
+
+
+def _conv(config: Mapping, event: tuple[int, ...], latents: int) -> tuple[nn.Module, nn.Module]:
+  height, _, channels = event
+  encoder = []
+  settings, before = config['encoder'], channels
+  for after, kernel, stride in _layers(settings, settings['channels']):
+    encoder += [nn.Conv2d(before, after, kernel, stride), nn.ReLU()]
+    before = after
+  encoder += [nn.Flatten(), nn.LazyLinear(2 * latents)]
+  settings = config['decoder']
+  small = _small(settings, height)
+  first = settings['channels'][0]
+  decoder = [*_stack((latents, *settings['hidden']), settings['activation'])]
+  decoder += [nn.LazyLinear(first * small * small), nn.Unflatten(1, (first, small, small))]
+  before = first
+  for after, kernel, stride in _layers(settings, (*settings['channels'][1:], channels)):
+    layer = nn.Conv2d if stride == 1 else nn.ConvTranspose2d
+    decoder += [nn.ReLU(), layer(before, after, kernel, stride)]
+    before = after
+  return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+def _layers(settings: Mapping, outputs: tuple[int, ...]):
+  return zip(outputs, settings['kernels'], settings['strides'], strict=True)
+
+
+def _small(settings: Mapping, size: int) -> int:
+  """Returns the smallest image from which the layers reach `size`."""
+  for small in range(1, size + 1):
+    reached = small
+    for kernel, stride in zip(settings['kernels'], settings['strides'], strict=True):
+      reached = reached - kernel + 1 if stride == 1 else (reached - 1) * stride + kernel
+    if reached >= size:
+      return small
+  raise ValueError(f'no layer reaches {size} pixels')
+
+
+def make(
+  config: Mapping[str, Any], images: np.ndarray, dynamic: bool, compiled: bool
+) -> Callable[[int], None]:
+  """Returns a function that takes a number of training steps of one model.
+
+  Args:
+    config: of a study with one likelihood of 'bernoulli', 'cross_entropy' or a fixed 'gaussian'.
+    images: uint8 [n, *event], on the device as they are.
+    dynamic: binarise anew at each step.
+    compiled: through torch.compile.
+  """
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
+  data = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device)  # channels first
+  model = Vae(config, images.shape[1:]).to(device)
+  model(data[:2].float())  # fills in the lazy layers
+  optimizer = torch.optim.Adam(model.parameters(), config['lanes']['learning_rate'][0], fused=True)
+  size = config['train']['batch_size']
+  loss_of = torch.compile(model) if compiled else model
+
+  def run(count: int) -> None:
+    for _ in range(count):
+      x = data[torch.randint(len(data), (size,), device=device)].float() / 255
+      x = torch.bernoulli(x) if dynamic else x
+      optimizer.zero_grad()
+      loss = loss_of(x)
+      loss.backward()
+      optimizer.step()
+    loss.item()
+
+  return run
