@@ -3,7 +3,7 @@
   python -m launch.train --config=configs/mnist_latent_size.py --workdir=runs/mnist_latent_size
 
 One tanh layer of 500, L = 1, batches of 100 (arxiv.org/abs/1312.6114), and Adam for their Adagrad.
-19 min on two busy cores, part of it paused: test ELBO -137.6, -121.7, -105.7, -101.1 and -102.9 nats.
+19 min on two busy cores, partly paused: test ELBO -137.6, -121.7, -105.7, -101.1 and -102.9 nats.
 """
 
 from ml_collections import config_dict
