@@ -30,9 +30,8 @@ from absl import flags
 from configs import fashion_conv, mnist_per_pixel_beta, mnist_static
 from experiments import flops, table
 from launch import command
-from vae_jax import files, programs, study
+from vae_jax import data, files, programs, study
 
-_MLP, _CONV, _SMALL = mnist_static, fashion_conv, mnist_per_pixel_beta
 _IMAGES = 60_000
 _CHUNK_STEPS = 50
 _SEED = 0
@@ -94,18 +93,21 @@ def cases(size: Size, images: pathlib.Path) -> list[Case]:
     result['lanes'] |= dict(combine='product', seed=tuple(range(seeds)), points=())
     images_of = ('train_images', 'test_images', 'nll_images', 'aggregate_images')
     result['evaluation'] |= dict.fromkeys(images_of, 1)
+    every = ('log_every', 'evaluate_every', 'checkpoint_every')
+    result['train'] |= dict.fromkeys(every, _CHUNK_STEPS)
     for name, changes in sections.items():
       result[name] |= changes
     return result
 
   def mlp(seeds: int, **sections: Mapping) -> dict[str, Any]:
-    return config(_MLP, 'dynamic', seeds, **sections)
+    return config(mnist_static, 'dynamic', seeds, **sections)
 
   result = [Case(f'{n} lanes, 784-500-20', mlp(n)) for n in size.lanes]
   result += [Case(f'L = {n}, 784-500-20', mlp(1, bound=dict(num_samples=n))) for n in size.samples]
-  small = config(_SMALL, 'none', 1, lanes=dict(beta=(0.784,), latent_size=(10,)))
+  small = config(mnist_per_pixel_beta, 'none', 1, lanes=dict(beta=(0.784,), latent_size=(10,)))
   result.append(Case('784-100-100-10, batch 64', small))
-  result += [Case(f'{n} lanes, convolutional', config(_CONV, 'none', n)) for n in size.conv_lanes]
+  for n in size.conv_lanes:
+    result.append(Case(f'{n} lanes, convolutional', config(fashion_conv, 'none', n)))
   result.append(
     Case(
       f'NLL, K = {size.nll_samples}',
@@ -116,10 +118,8 @@ def cases(size: Size, images: pathlib.Path) -> list[Case]:
   return result
 
 
-def training(config: Mapping[str, Any], steps: int) -> Subject:
-  """Returns the program that trains a config, whose rounds are at most `steps` long."""
-  every = dict.fromkeys(('log_every', 'evaluate_every', 'checkpoint_every'), steps)
-  built = study.from_config(config | {'train': config['train'] | every})
+def training(built: study.Study) -> Subject:
+  """Returns the program that trains a study."""
   setup, lanes = built.training, built.lanes
   images = jax.device_put(built.dataset.train)
   state = programs.init(setup.learner, lanes)
@@ -130,12 +130,12 @@ def training(config: Mapping[str, Any], steps: int) -> Subject:
 
   def run(count: int) -> None:
     nonlocal state
-    for first in range(0, count, steps):
-      stop = min(first + steps, count)
+    for first in range(0, count, setup.chunk_steps):
+      stop = min(first + setup.chunk_steps, count)
       state, _ = programs.take_chunk(setup, chunk, state, lanes, images, first, stop)
     jax.block_until_ready(state)
 
-  one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], (state, lanes)))
+  one = _one_lane(state, lanes)
   batch = jax.ShapeDtypeStruct((setup.batch_size, *built.event), jnp.float32)
   models = len(built.points)
   return Subject(
@@ -151,10 +151,16 @@ def training(config: Mapping[str, Any], steps: int) -> Subject:
   )
 
 
-def importance_sampling(config: Mapping[str, Any], num_samples: int) -> Subject:
+def _one_lane(*stacked: Any) -> tuple:
+  """Returns the shapes of one lane of trees with a leading axis [G]."""
+  return jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], stacked))
+
+
+def importance_sampling(
+  built: study.Study, settings: Mapping[str, Any], num_samples: int
+) -> Subject:
   """Returns the program of the NLL; one step of it is the whole evaluation."""
-  built = study.from_config(config)
-  settings, model, lanes = config['evaluation'], built.model, built.lanes
+  model, lanes = built.model, built.lanes
   images = built.dataset.test[: settings['nll_images']]
   batches, chunk = programs.nll_batches(images, num_samples, settings['batch_size'])
   params = programs.init(built.training.learner, lanes).params
@@ -173,7 +179,7 @@ def importance_sampling(config: Mapping[str, Any], num_samples: int) -> Subject:
   def encode(params, lane, x):
     return model.encode(params, x, lane.mask).loc
 
-  one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], (params, lanes)))
+  one = _one_lane(params, lanes)
   z = jax.ShapeDtypeStruct(lanes.mask.shape[1:], jnp.float32)
   x = jax.ShapeDtypeStruct(built.event, jnp.float32)
   each = flops.count(encode, *one, x) + num_samples * flops.count(decode, *one, z)
@@ -250,28 +256,31 @@ def measure(
   )
 
 
-def peers_of(config: Mapping[str, Any]) -> list[Subject]:
+def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[Subject]:
   """Returns the training step of one such model in PyTorch, eager and, if it can be, compiled."""
   from experiments import torch_peer  # PyTorch is not installed with the project
 
-  dataset = study.from_config(config).dataset
-  runs = []
-  for compiled in (False, True):
-    run = torch_peer.make(config, dataset.train, dataset.dynamic, compiled)
-    try:
-      run(1)
-    except Exception as error:  # whatever its compiler lacks on this machine
-      print(f'PyTorch compiled: {str(error).splitlines()[0]}; eager alone counts', flush=True)
-      continue
-    runs.append(Subject(run, 0.0, 1, config['train']['batch_size'], {}))
-  return runs
+  eager, compiled = (
+    torch_peer.make(config, dataset.train, dataset.dynamic, compiled) for compiled in (False, True)
+  )
+  runs = [eager, compiled]
+  try:
+    compiled(1)
+  except Exception as error:  # whatever its compiler lacks on this machine
+    print(f'PyTorch compiled: {str(error).splitlines()[0]}; eager alone counts', flush=True)
+    runs = [eager]
+  return [Subject(run, 0.0, 1, config['train']['batch_size'], {}) for run in runs]
 
 
 def first_step_seconds(directory: pathlib.Path, cache: pathlib.Path) -> float:
-  """Returns the time from the start of a process to the first step of the digits study."""
+  """Returns the time from the start of a process to the first step of the digits study.
+
+  Raises:
+    RuntimeError: the process ended before it.
+  """
   arguments = ['--config=configs/digits.py', f'--workdir={directory}']
-  arguments += [f'--config.train.{key}=1' for key in ('steps', 'log_every')]
-  arguments += [f'--config.train.{key}=1' for key in ('evaluate_every', 'checkpoint_every')]
+  every = ('steps', 'log_every', 'evaluate_every', 'checkpoint_every')
+  arguments += [f'--config.train.{key}=1' for key in every]
   began = time.time()
   process = subprocess.Popen(
     [sys.executable, '-m', 'launch.train', *arguments],
@@ -280,7 +289,9 @@ def first_step_seconds(directory: pathlib.Path, cache: pathlib.Path) -> float:
     stderr=subprocess.DEVNULL,
   )
   journal = directory / 'metrics.jsonl'
-  while process.poll() is None and not (journal.exists() and journal.stat().st_size):
+  while not (journal.exists() and journal.stat().st_size):
+    if process.poll() is not None:
+      raise RuntimeError(f'launch.train ended with {process.returncode} before its first step')
     time.sleep(0.01)
   seconds = time.time() - began
   process.terminate()
@@ -312,11 +323,12 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   product = matrix_product(size.matmul)
   rows = []
   for case in cases(size, images):
+    built, peers = study.from_config(case.config), []
     if case.num_samples:
-      subject, peers = importance_sampling(case.config, case.num_samples), []
+      subject = importance_sampling(built, case.config['evaluation'], case.num_samples)
     else:
-      subject = training(case.config, _CHUNK_STEPS)
-      peers = peers_of(case.config) if with_peer else []
+      subject = training(built)
+      peers = peers_of(case.config, built.dataset) if with_peer else []
     rows.append(measure(case.name, subject, product, size, peers))
     print(case.name, flush=True)
   with tempfile.TemporaryDirectory(dir=directory) as temporary:

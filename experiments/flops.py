@@ -32,14 +32,13 @@ def _of_equation(equation: core.JaxprEqn) -> int:
     depth = math.prod(shapes[0][axis] for axis in contracting)
     return 2 * depth * math.prod(equation.outvars[0].aval.shape)
   if equation.primitive.name == 'conv_general_dilated':
-    return _of_convolution(equation.params, *shapes[:2], equation.outvars[0].aval.shape)
+    return _of_convolution(equation.params, shapes[1], equation.outvars[0].aval.shape)
   repeats = equation.params.get('length', 1) if equation.primitive.name == 'scan' else 1
   return repeats * sum(_of_jaxpr(inner) for inner in core.jaxprs_in_params(equation.params))
 
 
-def _of_convolution(params: Any, inputs: tuple, kernel: tuple, outputs: tuple) -> int:
+def _of_convolution(params: Any, kernel: tuple, outputs: tuple) -> int:
   """Returns 2 x outputs x what each reads; zeros of a dilated input are not counted."""
-  del inputs
   layout = params['dimension_numbers'].rhs_spec  # (out, in, *spatial)
   taps = math.prod(kernel[axis] for axis in layout[1:])
   return 2 * math.prod(outputs) * taps // math.prod(params['lhs_dilation'])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from experiments import benchmark, flops
+from vae_jax import study
 
 
 def shape(*sizes):
@@ -80,7 +81,7 @@ def test_a_program_is_timed_as_it_trains(tmp_path):
   images = tmp_path / 'images.npz'
   benchmark.write_images(images, 600)
   case = next(case for case in benchmark.cases(size, images) if '100-100-10' in case.name)
-  subject = benchmark.training(case.config, 2)
+  subject = benchmark.training(study.from_config(case.config))
   assert subject.facts['state_bytes'] > 3 * 4 * 2 * 784 * 100  # parameters and two moments
   dense = 2 * (784 * 100 + 100 * 100)
   heads = 2 * 100 * 10 + 10 * 100

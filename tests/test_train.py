@@ -771,8 +771,9 @@ def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monk
   config['wandb'] |= dict(mode='offline', tags=('test',))
   result = train.run(config, tmp_path / 'run')
   assert result.exit_code == 0
-  warnings = [r for r in caplog.records if r.levelname == 'WARNING']
-  assert not [r for r in warnings if r.name.startswith('vae_jax.tracking')]
+  warnings = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+  of_lanes = ('one sample carries the NLL', 'posterior collapse')  # so small a study has both
+  assert not [w for w in warnings if not any(words in w for words in of_lanes)]
   runs = list((tmp_path / 'run' / 'wandb').glob('offline-run-*'))
   assert len(runs) == 4 + 1  # the lanes, and the summary of the study
   pictures = [path.name for path in (tmp_path / 'run' / 'wandb').rglob('*.png')]
