@@ -4,9 +4,11 @@
 
 One tanh layer of 500 (MNIST) or 200 (Frey Faces: Gaussian, mean through a sigmoid, a scale for
 every pixel from the decoder), L = 1, batches of 100: arxiv.org/abs/1312.6114. The figure claims a
-law: superfluous latents do not overfit. Here: the test ELBO of the largest latent size is within
-1 % of the best. All sizes of a data set are lanes of one program. Frey Faces have no public copy to
-fetch: without --frey they are left out. Adam stands for the paper's Adagrad.
+law: superfluous latents do not overfit. Here: from train to test the largest latent size loses at
+most 1 % of the ELBO more than the size with the best test ELBO; how far it is below that one, which
+more steps may change, is a row of its own. All sizes of a data set are lanes of one program. Frey
+Faces have no public copy to fetch: without --frey they are left out. Adam stands for the paper's
+Adagrad.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,7 @@ def configs(schedule: str, frey: str) -> dict[str, dict[str, Any]]:
 
 
 def rows(launches: Mapping[str, table.Launch]) -> list[table.Row]:
-  """Returns the bounds of every size, and how far the largest falls short of the best."""
+  """Returns the bounds of every size, and the largest size held against the best."""
   return [row for name, launch in launches.items() for row in _launch_rows(name, launch)]
 
 
@@ -49,21 +51,28 @@ def _launch_rows(name: str, launch: table.Launch) -> list[table.Row]:
 
 
 def _law(name: str, lanes: Sequence[Mapping[str, Any]]) -> list[table.Row]:
-  """Returns how much test ELBO the largest latent size costs against the best; none of no lanes."""
+  """Returns what the largest size lacks, and overfits more, than the best; none of no lanes."""
   if not lanes:
     return []
-  best = max(lane['test/elbo'] for lane in lanes)
+  best = max(lanes, key=lambda lane: lane['test/elbo'])
   largest = max(lanes, key=lambda lane: lane['latent_size'])
+  label, seed = f'{name}, {largest["latent_size"]} latents', largest['seed']
   return [
+    table.Row(label, 'ELBO, test: best - this', best['test/elbo'] - largest['test/elbo'], seed),
     table.Row(
-      f'{name}, {largest["latent_size"]} latents',
-      'ELBO, test: best - this',
-      ours=best - largest['test/elbo'],
-      seed=largest['seed'],
+      label,
+      "ELBO, train - test: above the best's",
+      ours=max(0.0, _gap(largest) - _gap(best)),
+      seed=seed,
       reference=0.0,
-      tolerance=_RELATIVE_TOLERANCE * abs(best),
-    )
+      tolerance=_RELATIVE_TOLERANCE * abs(best['test/elbo']),
+    ),
   ]
+
+
+def _gap(lane: Mapping[str, Any]) -> float:
+  """Returns by how much the ELBO of a lane is higher on what it was trained on."""
+  return lane['train/elbo'] - lane['test/elbo']
 
 
 if __name__ == '__main__':

@@ -106,8 +106,8 @@ def _statement(name: str, launch: Launch, schedule: str) -> str:
   data, evaluation, settings = config['data'], config['evaluation'], config['train']
   return (
     f'{name}: {data["name"]}, binarize={data["binarize"]}, '
-    f'train {data["train_split"]} ({evaluation["train_images"]:,} images), '
-    f'test {data["test_split"]} ({evaluation["test_images"]:,} images); '
+    f'trained on {data["train_split"]}, evaluated on {evaluation["train_images"]:,} of its images '
+    f'and {evaluation["test_images"]:,} of {data["test_split"]}; '
     f'L = {config["bound"]["num_samples"]}, {config["bound"]["kl"]} KL, '
     f'NLL of {evaluation["nll_samples"]} samples ({evaluation["nll_images"]:,} images); '
     f'schedule {schedule}: {settings["steps"]:,} steps of batch {settings["batch_size"]}, '
