@@ -156,8 +156,9 @@ def dip_vae(kind: str, diagonal_ratio: float) -> Objective:
     if kind == 'II':
       covariance += jnp.diag(mean(jnp.square(posteriors.scale), weights))
     variances = jnp.diagonal(covariance)
-    squares = jnp.square(covariance) * mask[:, None] * mask
+    squares = jnp.square(covariance)
     return {
+      # An inert latent is 0 for every x: only its variance has to be left out.
       'covariance_off_diagonal': jnp.sum(squares) - jnp.sum(jnp.diagonal(squares)),
       'covariance_diagonal': jnp.sum(mask * jnp.square(variances - 1)),
     }

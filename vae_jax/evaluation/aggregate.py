@@ -58,8 +58,8 @@ def aggregate(
     return weights @ values / weights.sum()
 
   by_latent = marginals.shape == log_p.shape == (len(z), lane.mask.size)
-  correlation = mean(joint - (lane.mask * marginals).sum(axis=1)) if by_latent else jnp.nan
-  dimensions = mean((lane.mask * (marginals - log_p)).sum(axis=1)) if by_latent else jnp.nan
+  correlation = mean(joint - marginals.sum(axis=1)) if by_latent else jnp.nan
+  dimensions = mean((marginals - log_p).sum(axis=1)) if by_latent else jnp.nan
   return {
     'mutual_information': mean(log_q.sum(axis=1) - joint),
     'marginal_kl': mean(joint - log_p.sum(axis=1)),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from vae_jax.networks import layers
+from vae_jax.networks import convolutions, layers
 
 
 class MlpDecoder(nn.Module):
@@ -92,11 +92,11 @@ class ConvDecoder(nn.Module):
 
   def _layer(self, i: int, outputs: int, last: bool) -> nn.Module:
     kernel, stride = self.kernels[i], self.strides[i]
-    return (nn.Conv if stride == 1 else nn.ConvTranspose)(
+    return (convolutions.Conv if stride == 1 else convolutions.ConvTranspose)(
       outputs,
-      (kernel, kernel),
-      (stride, stride),
-      padding=self.padding.upper(),
+      kernel,
+      stride,
+      self.padding,
       kernel_init=layers.initializer(self.kernel_init),
       bias_init=layers.first_values(self.output_bias if last else ()),
       name='output' if last else f'conv_{i}',

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax import Array
 
 from vae_jax import errors
-from vae_jax.networks import layers
+from vae_jax.networks import convolutions, layers
 
 
 class MlpEncoder(nn.Module):
@@ -56,12 +56,13 @@ class ConvEncoder(nn.Module):
     """
     sizes = zip(self.channels, self.kernels, self.strides, strict=True)
     for i, (width, kernel, stride) in enumerate(sizes):
-      conv = nn.Conv(
+      conv = convolutions.Conv(
         layers.widened(width, self.activation),
-        (kernel, kernel),
-        (stride, stride),
-        padding=self.padding.upper(),
+        kernel,
+        stride,
+        self.padding,
         kernel_init=layers.initializer(self.kernel_init),
+        bias_init=nn.initializers.zeros,
         name=f'conv_{i}',
       )
       before, x = x.shape, layers.ACTIVATIONS[self.activation](conv(x))

@@ -1,0 +1,71 @@
+"""Convolutions as matrix products against XLA's own, through `flax.linen`."""
+
+import functools
+import itertools
+
+import jax
+import latent_kinds as kinds
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from vae_jax.networks import convolutions
+
+OURS = {False: convolutions.Conv, True: convolutions.ConvTranspose}
+FLAX = {False: nn.Conv, True: nn.ConvTranspose}
+NORMAL = nn.initializers.normal(1.0)
+
+
+def pair(transposed, features, kernel, stride, padding):
+  settings = dict(kernel_init=NORMAL, bias_init=NORMAL)
+  ours = OURS[transposed](features, kernel, stride, padding, **settings)
+  sizes = ((kernel, kernel), (stride, stride))
+  return ours, FLAX[transposed](features, *sizes, padding=padding.upper(), **settings)
+
+
+# From thin to thin, from thin to thick and back: each takes its own way.
+CHANNELS = itertools.cycle([(1, 2), (12, 3), (3, 12), (10, 11)])
+SIZES = [(1, 2), (2, 3), (3, 1), (3, 2), (4, 2), (5, 1)]  # kernel, stride
+CASES = [
+  (transposed, ('same', 'valid')[(i + transposed) % 2], SIZES[i], next(CHANNELS))
+  for i, transposed in itertools.product(range(len(SIZES)), (False, True))
+]
+
+
+@pytest.mark.parametrize(('transposed', 'padding', 'sizes', 'channels'), CASES)
+def test_outputs_and_gradients_are_those_of_xla(transposed, padding, sizes, channels):
+  x = kinds.normal(0, 7, 6, channels[0])
+  nets = pair(transposed, channels[1], *sizes, padding)
+  params, same = (net.init(jax.random.key(1), x) for net in nets)
+  assert all(jax.tree.leaves(jax.tree.map(np.array_equal, params, same)))
+
+  @jax.jit
+  def both(params, x):
+    def weighted(net, params, x):
+      y = net.apply(params, x)
+      return (jax.random.normal(jax.random.key(2), y.shape) * y).sum(), y
+
+    return [
+      jax.value_and_grad(functools.partial(weighted, net), (0, 1), has_aux=True)(params, x)
+      for net in nets
+    ]
+
+  found, expected = both(params, x)
+  assert found[0][1].size
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), found, expected)
+
+
+@pytest.mark.parametrize('transposed', [False, True])
+def test_lanes_are_a_batch_axis(transposed):
+  """Two kernels, each on three images: the way a network is mapped, and no convolution is left."""
+  ours, theirs = pair(transposed, 2, 3, 2, 'same')
+  x = kinds.normal(0, 3, 6, 6, 4)
+  params = jax.vmap(lambda key: ours.init(key, x[0]))(jax.random.split(jax.random.key(0), 2))
+
+  def mapped(net):
+    return jax.vmap(jax.vmap(net.apply, (None, 0)), (0, None))
+
+  found, expected = (mapped(net)(params, x) for net in (ours, theirs))
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  loss = lambda params: mapped(ours)(params, x).sum()  # noqa: E731
+  assert 'conv_general' not in str(jax.make_jaxpr(jax.grad(loss))(params))
