@@ -23,6 +23,7 @@ setuptools.setup(
     'chex>=0.1.90',
     'distrax>=0.1.9',
     'flax>=0.12',
+    'grain>=0.2.15',  # feeds what does not fit on the device
     'importlib_resources>=6',  # imported by tensorflow-datasets, which does not ask for it
     'jax>=0.10,<0.12',
     'matplotlib>=3.9',
@@ -31,6 +32,7 @@ setuptools.setup(
     'optax>=0.2.5',
     'orbax-checkpoint>=0.12,<0.13',
     'pillow>=10',  # decodes the PNGs inside TFDS records
+    'psutil>=6',  # how much memory is free
     'scikit-learn>=1.5',  # the digits
     'tensorflow-datasets>=4.9.10',
     'tfp-nightly',  # the continuous Bernoulli; what distrax asks for, so that there is one of it

@@ -120,29 +120,29 @@ def cases(size: Size, images: pathlib.Path) -> list[Case]:
 
 def training(built: study.Study) -> Subject:
   """Returns the program that trains a study."""
-  setup, lanes = built.training, built.lanes
-  images = jax.device_put(built.dataset.train)
-  state = programs.init(setup.learner, lanes)
+  setup, lanes, feed = built.training, built.lanes, built.feed()
+  state = programs.init(setup.learner, lanes, built.place)
   began = time.perf_counter()
-  chunk = programs.compile_chunk(setup, lanes, images)
+  chunk = programs.compile_chunk(setup, lanes, feed.shape)
   compiled = time.perf_counter() - began
   memory = chunk.memory_analysis()
 
   def run(count: int) -> None:
     nonlocal state
-    for first in range(0, count, setup.chunk_steps):
-      stop = min(first + setup.chunk_steps, count)
-      state, _ = programs.take_chunk(setup, chunk, state, lanes, images, first, stop)
+    for first in range(0, count, setup.schedule.chunk_steps):
+      stop = min(first + setup.schedule.chunk_steps, count)
+      state, _ = programs.take_chunk(setup, chunk, state, lanes, feed, first, stop)
     jax.block_until_ready(state)
 
   one = _one_lane(state, lanes)
-  batch = jax.ShapeDtypeStruct((setup.batch_size, *built.event), jnp.float32)
+  batch_size = setup.schedule.batch_size
+  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
   models = len(built.points)
   return Subject(
     run,
     models * flops.count(setup.learner.step, *one, batch, jax.ShapeDtypeStruct((), jnp.int32)),
     models,
-    setup.batch_size,
+    batch_size,
     {
       'compile_seconds': compiled,
       'state_bytes': sum(leaf.nbytes for leaf in jax.tree.leaves(state)),
@@ -163,7 +163,7 @@ def importance_sampling(
   model, lanes = built.model, built.lanes
   images = built.dataset.test[: settings['nll_images']]
   batches, chunk = programs.nll_batches(images, num_samples, settings['batch_size'])
-  params = programs.init(built.training.learner, lanes).params
+  params = programs.init(built.training.learner, lanes, built.place).params
   program = programs.make_nll(model, built.dataset.fixed_scale, num_samples, chunk)
   began = time.perf_counter()
   compiled = program.lower(params, lanes, batches).compile()

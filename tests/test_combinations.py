@@ -145,12 +145,12 @@ def label(value):
 
 def check_training(config):
   built = study.from_config(config)
-  training, images = built.training, built.dataset.train
-  states = programs.init(training.learner, built.lanes)
-  chunk = programs.compile_chunk(training, built.lanes, jax.numpy.asarray(images))
+  training = built.training
+  states, feed = programs.init(training.learner, built.lanes, built.place), built.feed()
+  chunk = programs.compile_chunk(training, built.lanes, feed.shape)
   losses = []
   for first, stop in ((0, 10), (10, 40), (40, 50)):
-    states, metrics = programs.take_chunk(training, chunk, states, built.lanes, images, first, stop)
+    states, metrics = programs.take_chunk(training, chunk, states, built.lanes, feed, first, stop)
     losses.append(-np.asarray(metrics['batch/objective']))
     assert all(np.isfinite(values).all() for values in metrics.values())
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(states.params))

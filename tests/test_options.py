@@ -141,7 +141,7 @@ def test_a_thin_nll_is_said(config, monkeypatch, caplog):
   result = evaluation.nll_of(found, np.ones((1, 30)), 64)
   monkeypatch.setattr(programs, 'nll', lambda *arguments: result)
   monkeypatch.setattr(programs, 'aggregate', lambda *arguments: {})
-  state = programs.init(built.training.learner, built.lanes)
+  state = programs.init(built.training.learner, built.lanes, built.place)
   metrics, _ = outcome.estimate(built, config['evaluation'], state)
   said = [r.message for r in caplog.records if 'effective sample size below 2' in r.message]
   assert len(said) == 1

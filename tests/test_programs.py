@@ -16,6 +16,7 @@ from vae_jax import (
   networks,
   objectives,
   optimizers,
+  placement,
   programs,
 )
 
@@ -44,7 +45,8 @@ def make_training(
   schedule = optimizers.make_schedule('constant', 0, 1, 1.0)
   optimizer = optimizers.make_optimizer('adam', 0.9, 0.999, 1e-8, schedule)
   one_lane = learner.make_learner(estimator, num_samples, optimizer)
-  return programs.Training(one_lane, 20, STEPS, data_seed=0, scale=255.0, dynamic=True)
+  schedule = data.Schedule(seed=0, batch_size=20, chunk_steps=STEPS)
+  return programs.Training(one_lane, schedule, 255.0, True, placement.place(1, 20))
 
 
 @pytest.fixture(scope='module')
@@ -57,11 +59,32 @@ def images():
   return jnp.asarray(grey, jnp.uint8)
 
 
-def trained(training, points, width, images, steps=STEPS):
-  stacked = lanes.stack([lanes.Point(*point) for point in points], width)
-  states = programs.init(training.learner, stacked)
-  chunk = programs.compile_chunk(training, stacked, images)
-  return programs.take_chunk(training, chunk, states, stacked, images, 0, steps)
+def stack(points, width):
+  return lanes.stack([lanes.Point(*point) for point in points], width)
+
+
+def begin(training, points, width, images, at_once=None):
+  """The states at step 0, and (states, first, stop) -> states, metrics."""
+  stacked = stack(points, width)
+  place = placement.place(at_once or len(points), training.schedule.batch_size)
+  training = training._replace(placement=place)
+  feed = data.resident(images, training.schedule, place.everywhere)
+  chunk = programs.compile_chunk(training, stacked, feed.shape)
+
+  def take(states, first, stop):
+    return programs.take_chunk(training, chunk, states, stacked, feed, first, stop)
+
+  return programs.init(training.learner, stacked, place), take
+
+
+def trained(training, points, width, images, steps=STEPS, at_once=None):
+  states, take = begin(training, points, width, images, at_once)
+  return take(states, 0, steps)
+
+
+def initial(training, points, width):
+  place = placement.place(len(points), training.schedule.batch_size)
+  return programs.init(training.learner, stack(points, width), place)
 
 
 def lane_of(states, i):
@@ -119,7 +142,7 @@ def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
   jax.tree_util.tree_map_with_path(check, unpadded.params, padded.params)
   for name, value in metrics.items():
     np.testing.assert_allclose(padded_metrics[name], value, rtol=1e-4, err_msg=name)
-  start = programs.init(training.learner, lanes.stack([lanes.Point(*WEIGHTED)], 3))
+  start = initial(training, [WEIGHTED], 3)
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), start.params, unpadded.params)
   assert min(jax.tree.leaves(moved)) > 1e-3  # the comparison above is not of two idle models
 
@@ -184,8 +207,7 @@ def test_a_lane_alone_is_the_lane_in_the_sweep(images):
 def test_seeds_differ_and_the_same_seed_agrees(images):
   training = make_training()
   points = [(1.0, 3, seed, 1e-3) for seed in (0, 1, 0)]
-  stacked = lanes.stack([lanes.Point(*point) for point in points], 3)
-  start = programs.init(training.learner, stacked)
+  start = initial(training, points, 3)
   states, _ = trained(training, points, 3, images, steps=5)
   assert_bit_equal(lane_of(start, 0), lane_of(start, 2))
   assert_bit_equal(lane_of(states, 0), lane_of(states, 2))
@@ -197,7 +219,7 @@ def test_seeds_differ_and_the_same_seed_agrees(images):
 def test_the_noise_of_a_lane_is_its_seeds(images):
   """The same parameters, batch and step with two seeds: not the initialisation alone differs."""
   training = make_training()
-  stacked = lanes.stack([lanes.Point(1.0, 3, seed, 1e-3) for seed in (0, 1)], 3)
+  stacked = stack([(1.0, 3, seed, 1e-3) for seed in (0, 1)], 3)
   one, other = (jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(2))
   state = training.learner.init(one)
   batch = images[:4] / 255.0
@@ -210,12 +232,10 @@ def test_chunks_do_not_change_the_result(images):
   """200 steps at once, or 130 and 70 through the same program; metrics average what was taken."""
   training = make_training()
   points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
-  stacked = lanes.stack([lanes.Point(*point) for point in points], 5)
-  chunk = programs.compile_chunk(training, stacked, images)
   whole, metrics = trained(training, points, 5, images)
-  states = programs.init(training.learner, stacked)
-  states, early = programs.take_chunk(training, chunk, states, stacked, images, 0, 130)
-  states, late = programs.take_chunk(training, chunk, states, stacked, images, 130, 200)
+  states, take = begin(training, points, 5, images)
+  states, early = take(states, 0, 130)
+  states, late = take(states, 130, 200)
   assert_bit_equal(jax.device_get(whole), jax.device_get(states))
   for name, value in metrics.items():
     np.testing.assert_allclose(value, (130 * early[name] + 70 * late[name]) / 200, rtol=1e-5)
@@ -255,8 +275,8 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
     (2.0, 5, 9, 1e-4, 'constant', 0, 0.0, 5.0, 100),
   ]
   for point in points:
-    stacked = lanes.stack([lanes.Point(*point)], 5)
-    states = programs.init(make_training().learner, stacked)
+    stacked = stack([point], 5)
+    states = programs.init(make_training().learner, stacked, training.placement)
     for first, stop in [(0, 3), (3, 5)]:
       indices = data.batch_indices(0, first, STEPS, 20, len(images))
       program(states, stacked, images, indices, np.int32(first), np.int32(stop))
@@ -268,13 +288,12 @@ def test_beta_weighs_the_rate(images):
   """Along beta the trained rate falls and the distortion rises."""
   training = make_training()
   points = [(beta, 4, 0, 3e-3) for beta in (0.0, 0.3, 1.0, 4.0)]
-  states, _ = trained(training, points, 4, images)
-  stacked = lanes.stack([lanes.Point(*point) for point in points], 4)
-  chunk = programs.compile_chunk(training, stacked, images)
-  _, metrics = programs.take_chunk(training, chunk, states, stacked, images, 200, 400)
+  states, take = begin(training, points, 4, images)
+  states, _ = take(states, 0, 200)
+  _, metrics = take(states, 200, 400)
   assert np.all(np.diff(metrics['batch/rate']) < 0)
   assert np.all(np.diff(metrics['batch/distortion']) > 0)
-  objective = -metrics['batch/distortion'] - stacked.beta * metrics['batch/rate']
+  objective = -metrics['batch/distortion'] - stack(points, 4).beta * metrics['batch/rate']
   np.testing.assert_allclose(metrics['batch/objective'], objective, rtol=1e-5)
   np.testing.assert_allclose(
     metrics['batch/elbo'], -metrics['batch/distortion'] - metrics['batch/rate'], rtol=1e-5
@@ -285,11 +304,9 @@ def test_a_step_weighs_the_rate_by_its_number(images):
   """A warm-up counts the steps taken, in the objective and so in what is learned."""
   training = make_training()
   points = [(3.0, 3, 0, 1e-3, 'linear', 4), (3.0, 3, 0, 1e-3)]
-  stacked = lanes.stack([lanes.Point(*point) for point in points], 3)
-  states = programs.init(training.learner, stacked)
-  chunk = programs.compile_chunk(training, stacked, images)
+  states, take = begin(training, points, 3, images)
   for step, beta in enumerate((0.0, 0.75, 1.5, 2.25, 3.0, 3.0)):
-    states, metrics = programs.take_chunk(training, chunk, states, stacked, images, step, step + 1)
+    states, metrics = take(states, step, step + 1)
     expected = -metrics['batch/distortion'] - jnp.array([beta, 3.0]) * metrics['batch/rate']
     np.testing.assert_allclose(metrics['batch/objective'], expected, rtol=1e-5)
   kernels = states.params['encoder']['params']['mlp']['hidden_0']['kernel']

@@ -45,9 +45,9 @@ def finished(tmp_path_factory):
   config = small_config()
   workdir = tmp_path_factory.mktemp('finished') / 'run'
   traces = []
-  original = programs.run_chunk
+  original = programs.chunks.run_chunk
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(programs, 'run_chunk', lambda *a: traces.append(1) or original(*a))
+    patch.setattr(programs.chunks, 'run_chunk', lambda *a: traces.append(1) or original(*a))
     result = train.run(config, workdir)
   return config, workdir, result, len(traces)
 

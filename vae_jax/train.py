@@ -16,10 +16,12 @@ import tqdm
 
 from vae_jax import (
   checkpoint,
+  data,
   errors,
   evaluation,
   learner,
   outcome,
+  placement,
   programs,
   stopping,
   study,
@@ -37,6 +39,8 @@ class Attempt(NamedTuple):
   workdir: pathlib.Path
   checkpoints: ocp.CheckpointManager
   tracker: tracking.Tracker
+  feed: data.Feed
+  chunk: jax.stages.Compiled | None  # the training program; None where no step is left
   evaluate: Callable[[learner.State, int], Mapping[str, evaluation.Evaluation]]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
@@ -60,24 +64,81 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   directory = pathlib.Path(directory)
   built = study.from_config(config)
   with _claim(built, config, directory), stopping.deferred() as signal_number:
+    built = _at_recorded_width(built, directory)
     if workdir.is_finished(directory):
       logging.info('%s is finished already; nothing to train', directory)
       return outcome.read(directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
-      progress = _restore_or_init(built, manager)
-      attempt = Attempt(
-        study=built,
-        config=config,
-        workdir=directory,
-        checkpoints=manager,
-        tracker=_open_tracker(built, config, directory, progress.step),
-        evaluate=outcome.make_evaluate(built, config['evaluation']),
-        started=started - progress.seconds,
-        signal_number=signal_number,
-      )
-      result = _train_and_finish(attempt, progress)
+      while True:
+        try:
+          result = _attempt(built, config, directory, manager, started, signal_number)
+          break
+        except (placement.TooWideError, jax.errors.JaxRuntimeError) as error:
+          built = _narrower(built, directory, error)
     workdir.mark_finished(directory)
     return result
+
+
+def _attempt(
+  built: study.Study,
+  config: Mapping[str, Any],
+  directory: pathlib.Path,
+  manager: ocp.CheckpointManager,
+  started: float,
+  signal_number: Callable[[], int],
+) -> Outcome:
+  """Trains from the newest checkpoint to the end, at one width."""
+  feed, progress, chunk = built.feed(), _restored(built, manager), None
+  if progress is None or progress.step < config['train']['steps']:
+    chunk = _compile(built, feed, config['program']['memory_gib'])
+  progress = _begin(built, manager, progress)
+  attempt = Attempt(
+    study=built,
+    config=config,
+    workdir=directory,
+    checkpoints=manager,
+    tracker=_open_tracker(built, config, directory, progress.step),
+    feed=feed,
+    chunk=chunk,
+    evaluate=outcome.make_evaluate(built, config['evaluation']),
+    started=started - progress.seconds,
+    signal_number=signal_number,
+  )
+  return _train_and_finish(attempt, progress)
+
+
+def _compile(built: study.Study, feed: data.Feed, memory_gib: float) -> jax.stages.Compiled:
+  """Compiles the training program.
+
+  Raises:
+    TooWideError: it needs more memory than there is.
+  """
+  place, num_lanes = built.place, len(built.points)
+  in_turn = f', {place.width} at a time' if num_lanes > place.width else ''
+  logging.info('compiling one program for %d lanes%s', num_lanes, in_turn)
+  chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
+  states = jax.eval_shape(jax.vmap(built.training.learner.init), built.lanes)
+  placement.check_fits(place, programs.bytes_of(chunk), states, memory_gib)
+  return chunk
+
+
+def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
+  """Returns the study in programs of half as many lanes, or raises what cannot be helped so."""
+  narrower = built.at_width(max(1, built.place.width // 2))
+  short = isinstance(error, placement.TooWideError) or placement.is_out_of_memory(error)
+  if not short or narrower.place.width == built.place.width:
+    raise error
+  reason = str(error).splitlines()[0]
+  logging.warning('%s; from here on programs of %d lanes', reason, narrower.place.width)
+  workdir.record_width(directory, narrower.place.width)
+  return narrower
+
+
+def _at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Study:
+  """Returns the study as its run was started: the last bits depend on the width."""
+  built = built.at_width(workdir.recorded_width(directory))
+  workdir.check_width(directory, built.place.width)
+  return built
 
 
 def evaluate(
@@ -98,6 +159,7 @@ def evaluate(
   settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
   built = study.from_config(config | {'evaluation': settings})
   with _claim(built, config, directory):
+    built = _at_recorded_width(built, directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       progress = _restored(built, manager)
     if progress is None:
@@ -110,16 +172,17 @@ def evaluate(
 
 
 def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
-  dataset, width = built.dataset, len(built.points)
+  dataset, width = built.dataset, built.place.width
   provenance = workdir.provenance(dataset.name, dataset.version, dataset.sha256, width)
   return workdir.claim(directory, config, provenance)
 
 
-def _restore_or_init(built: study.Study, manager: ocp.CheckpointManager) -> Progress:
-  """Continues from the newest good checkpoint, or writes the initial state as step 0."""
-  progress = _restored(built, manager)
+def _begin(
+  built: study.Study, manager: ocp.CheckpointManager, progress: Progress | None
+) -> Progress:
+  """Continues from what was restored, or writes the initial state as step 0."""
   if progress is None:
-    state = programs.init(built.training.learner, built.lanes)
+    state = programs.init(built.training.learner, built.lanes, built.place)
     progress = Progress(0, state, {}, [None] * len(built.points), 0.0, 0.0)
     _save(manager, progress)
   else:
@@ -174,12 +237,9 @@ def _loop(attempt: Attempt, progress: Progress) -> Progress:
   total = attempt.config['train']['steps']
   if progress.step == total:
     return progress
-  logging.info('compiling one program for %d lanes', len(attempt.study.points))
-  images = jax.device_put(attempt.study.dataset.train)
-  chunk = programs.compile_chunk(attempt.study.training, attempt.study.lanes, images)
   with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
     while progress.step < total:
-      progress, metrics = _advance(attempt, chunk, images, progress)
+      progress, metrics = _advance(attempt, progress)
       signal_number = attempt.signal_number()  # read once: what is raised below was saved here
       _log(attempt, progress, metrics, save=signal_number != 0)
       elbos = [elbo for elbo in outcome.host(metrics)['batch/elbo'] if elbo is not None]
@@ -195,16 +255,14 @@ def _loop(attempt: Attempt, progress: Progress) -> Progress:
   return progress
 
 
-def _advance(
-  attempt: Attempt, chunk: jax.stages.Compiled, images: jax.Array, progress: Progress
-) -> tuple[Progress, dict[str, Any]]:
+def _advance(attempt: Attempt, progress: Progress) -> tuple[Progress, dict[str, Any]]:
   """Trains to the next log point, and evaluates there if it is time."""
   settings, total = attempt.config['train'], attempt.config['train']['steps']
   stop = _next_log_point(progress.step, settings)
   began = time.monotonic()
   built = attempt.study
   state, metrics = programs.take_chunk(
-    built.training, chunk, progress.state, built.lanes, images, progress.step, stop
+    built.training, attempt.chunk, progress.state, built.lanes, attempt.feed, progress.step, stop
   )
   jax.block_until_ready(state)
   training_seconds = progress.training_seconds + time.monotonic() - began

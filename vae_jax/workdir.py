@@ -70,15 +70,38 @@ def _tie(workdir: pathlib.Path, config: Mapping, provenance: Mapping) -> None:
     _write_json(path, provenance)
     return
   stored = _read_json(path)
-  for key in ('data_sha256', 'width'):
-    if stored.get(key) != provenance[key]:
-      raise errors.InputError(
-        f'--workdir={workdir} was started with {key}={stored.get(key)}, now it is '
-        f'{provenance[key]}; name another directory'
-      )
+  _refuse_another(workdir, stored, 'data_sha256', provenance['data_sha256'])
   for key in ('versions', 'device'):
     if changed := _difference(stored.get(key), _plain(provenance[key]), key):
       logging.warning('the last bits may differ from the earlier attempt: %s', changed)
+
+
+def _refuse_another(workdir: os.PathLike | str, stored: Mapping, key: str, value: Any) -> None:
+  if stored.get(key) != value:
+    raise errors.InputError(
+      f'--workdir={workdir} was started with {key}={stored.get(key)}, now it is {value}; '
+      'name another directory'
+    )
+
+
+def recorded_width(workdir: os.PathLike | str) -> int:
+  """Returns the lanes of one program that the run of a claimed directory has recorded."""
+  return _read_json(pathlib.Path(workdir) / 'provenance.json')['width']
+
+
+def check_width(workdir: os.PathLike | str, width: int) -> None:
+  """Checks that programs have the lanes that the run has recorded.
+
+  Raises:
+    InputError: the devices make another number of it.
+  """
+  _refuse_another(workdir, {'width': recorded_width(workdir)}, 'width', width)
+
+
+def record_width(workdir: os.PathLike | str, width: int) -> None:
+  """Records that programs have `width` lanes from here on."""
+  path = pathlib.Path(workdir) / 'provenance.json'
+  _write_json(path, _read_json(path) | {'width': width})
 
 
 def is_finished(workdir: os.PathLike | str) -> bool:

@@ -1,8 +1,9 @@
 """Named data sets as arrays with a declared support, and batches as a function of (seed, step).
 
   images = data.load('mnist', ...)                      # once, on the host: Dataset
-  indices = data.batch_indices(seed, step, S, N, n)     # on the host, between chunks: [S, N]
-  x = data.to_batch(train[indices[s]], scale, ...)      # inside jit: what the model sees
+  feed = data.resident(train, schedule, sharding)       # or data.streamed
+  images, indices = feed.read(step, stop)               # between chunks: [m, *event], [S, N]
+  x = data.to_batch(images[indices[s]], scale, ...)     # inside jit: what the model sees
 
 Sources: `digits` (scikit-learn, offline), `shapes` (drawn on the fly), `npz` (the user's own file),
 and every TFDS data set that is prepared as array_record, read without TensorFlow and decoded once
@@ -17,14 +18,19 @@ of memory and of cache, whatever the slice.
 
 from vae_jax.data.batches import batch_indices, to_batch, to_values
 from vae_jax.data.dataset import BINARIZE, DATASETS, Dataset, Factors, load
+from vae_jax.data.feeding import Feed, Schedule, resident, streamed
 
 __all__ = [
   'BINARIZE',
   'DATASETS',
   'Dataset',
   'Factors',
+  'Feed',
+  'Schedule',
   'batch_indices',
   'load',
+  'resident',
+  'streamed',
   'to_batch',
   'to_values',
 ]

@@ -51,7 +51,7 @@ class Conv(nn.Module):
     # Output q of square u reads pixel p of square u + d with tap t = s outputs d + p - s q.
     side = s * outputs
     window = -(-(side - s + k) // side)
-    taps = np.zeros((window, side, outputs, k), np.float32)
+    taps = np.zeros((window, side, outputs, k), kernel.dtype)
     for q, t in itertools.product(range(outputs), range(k)):
       taps[(s * q + t) // side, (s * q + t) % side, q, t] = 1
     whole = [-(-size // outputs) for size in sizes]
@@ -94,7 +94,7 @@ class ConvTranspose(nn.Module):
     # Output q of square u reads pixel u + d with tap t = s d - q + a.
     reads = [(q, d) for q in range(s) for d in range(-k, k + 1) if 0 <= s * d - q + a < k]
     first, last = min(d for _, d in reads), max(d for _, d in reads)
-    taps = np.zeros((last - first + 1, s, k), np.float32)
+    taps = np.zeros((last - first + 1, s, k), kernel.dtype)
     for q, d in reads:
       taps[d - first, q, s * d - q + a] = 1
     sizes = [size * s + extra for size in x.shape[:2]]

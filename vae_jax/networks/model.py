@@ -33,6 +33,7 @@ def make_model(
   event: Sequence[int],
   input_scale: float = 1.0,
   lower_size: int = 0,
+  compute_dtype: jnp.dtype = jnp.float32,
 ) -> Model:
   """Returns the model of one example.
 
@@ -44,10 +45,16 @@ def make_model(
     event: the shape of x.
     input_scale: the encoder sees x / input_scale; 255 for 8-bit levels.
     lower_size: with two layers of latents the decoder sees the first `lower_size` only; 0 for one.
+    compute_dtype: of encoder and decoder. Parameters, posterior, likelihood and all sums stay
+      float32.
   """
 
+  def computed(net: nn.Module, params: Any, *inputs: Array) -> Array:
+    cast = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), (params, *inputs))
+    return net.apply(*cast).astype(jnp.float32)
+
   def features(params: Any, x: Array) -> Array:
-    return encoder.apply(params['encoder'], x / input_scale)
+    return computed(encoder, params['encoder'], x / input_scale)
 
   def below(latents: Array) -> Array:
     return latents[:lower_size] if lower_size else latents
@@ -70,7 +77,7 @@ def make_model(
     return prior.make(params['prior'], mask, lambda x: encode(params, x * input_scale, mask))
 
   def decode(params: Any, z: Array, mask: Array) -> distrax.Distribution:
-    outputs = decoder.apply(params['decoder'], below(z), below(mask))
+    outputs = computed(decoder, params['decoder'], below(z), below(mask))
     # As one array where it can be: 256 heads in a tuple would be 256 slices to compile.
     shared = params['likelihood']
     return likelihood.make((*outputs, *shared) if shared else outputs)

@@ -21,7 +21,7 @@ def make_evaluate(
   """Returns (state [G], step) -> {'train': ..., 'test': ...} [G], on the images that are fixed."""
   # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
   batch_size = max(1, settings['batch_size'] // study.num_samples)
-  program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale)
+  program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
   splits = {
     'train': study.dataset.train_fixed[: settings['train_images']],
     'test': study.dataset.test[: settings['test_images']],
@@ -65,6 +65,7 @@ def estimate(study: Study, settings: Mapping[str, Any], state: learner.State) ->
     study.dataset.test[: settings['aggregate_images']],
     study.dataset.fixed_scale,
     settings['batch_size'],
+    study.place,
   )
   metrics = {f'test/{name}': values for name, values in parts.items()}
   if not study.is_density:
@@ -93,6 +94,7 @@ def _nll(
     study.dataset.fixed_scale,
     num_samples,
     settings['batch_size'],
+    study.place,
   )
   for name, lonely in zip(study.names, result.lonely, strict=True):
     if lonely > _MAX_LONELY:

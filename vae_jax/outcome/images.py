@@ -29,6 +29,7 @@ def save_images(
     _NUM_PICTURES,
     usage,
     _NUM_PICTURES,
+    study.place,
   )
   with files.atomic_path(directory / 'images.npz') as temporary:
     np.savez_compressed(temporary, **pictures._asdict())

@@ -76,7 +76,7 @@ def write_disentanglement(
   count = settings['factor_images']
   logging.info('scoring the codes of %d images and %d lanes', count, len(study.points))
   codes = programs.encode(
-    study.model, state.params, study.lanes, dataset.test[:count], dataset.fixed_scale
+    study.model, state.params, study.lanes, dataset.test[:count], dataset.fixed_scale, study.place
   )
   factors, active = dataset.factors.test[:count], np.asarray(study.lanes.mask) > 0
   rows = [

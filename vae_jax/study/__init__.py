@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import data, errors, lanes, networks, programs, validation
+from vae_jax import data, errors, lanes, networks, placement, programs, validation
 from vae_jax.study.model import likelihood_of, lower_size_of, model_of
 from vae_jax.study.objective import learner_of
 from vae_jax.study.points import points_of
@@ -22,11 +22,29 @@ class Study(NamedTuple):
   num_samples: int  # L
   lower_size: int  # of the lower of two layers of latents; 0 for one layer
   is_density: bool  # whether the likelihood is one: else there is no NLL
+  max_resident_bytes: int  # of a training set that lies on the devices; a larger one is streamed
 
   @property
   def event(self) -> tuple[int, ...]:
     """The shape of one example."""
     return self.dataset.train.shape[1:]
+
+  @property
+  def place(self) -> placement.Placement:
+    """Where the lanes are computed."""
+    return self.training.placement
+
+  def at_width(self, width: int) -> 'Study':
+    """Returns the same study in programs of `width` lanes, or as many as the devices make of it."""
+    place = placement.place(width, self.training.schedule.batch_size)
+    return self._replace(training=self.training._replace(placement=place))
+
+  def feed(self) -> data.Feed:
+    """Returns what the training program reads."""
+    images = self.dataset.train
+    is_resident = images.nbytes <= self.max_resident_bytes
+    make = data.resident if is_resident else data.streamed
+    return make(images, self.training.schedule, self.place.everywhere)
 
 
 def from_config(config: Mapping[str, Any]) -> Study:
@@ -45,26 +63,30 @@ def from_config(config: Mapping[str, Any]) -> Study:
   _check_sizes(config, dataset)
   likelihood = likelihood_of(config, dataset)
   model = model_of(config, dataset, likelihood)
-  width = max(point.latent_size for point in points)
+  largest = max(point.latent_size for point in points)
+  settings, asked = config['train'], config['program']
+  batch_size = settings['batch_size']
   training = programs.Training(
     learner=learner_of(config, len(dataset.train), model),
-    batch_size=config['train']['batch_size'],
-    chunk_steps=min(config['train']['log_every'], config['train']['steps']),
-    data_seed=config['data']['seed'],
+    schedule=data.Schedule(
+      config['data']['seed'], batch_size, min(settings['log_every'], settings['steps'])
+    ),
     scale=dataset.scale,
     dynamic=dataset.dynamic,
+    placement=placement.place(min(asked['width'] or len(points), len(points)), batch_size),
   )
   return Study(
     name=config['study'],
     points=points,
     names=lanes.names(points),
-    lanes=lanes.stack(points, width, lower_size_of(config)),
+    lanes=lanes.stack(points, largest, lower_size_of(config)),
     dataset=dataset,
     model=model,
     training=training,
     num_samples=config['bound']['num_samples'],
     lower_size=lower_size_of(config),
     is_density=likelihood.is_density,
+    max_resident_bytes=int(asked['resident_gib'] * 2**30),
   )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -85,6 +86,7 @@ def model_of(
     event=event,
     input_scale=255.0 if dataset.support == 'uint8' else 1.0,
     lower_size=lower_size_of(config),
+    compute_dtype=jnp.dtype(config['program']['compute_dtype']),
   )
 
 

@@ -1,0 +1,161 @@
+"""Lanes in turn, over devices, within a budget of memory, fed from the host: always the same."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT
+from run_files import assert_same_run, results_without_times, state_digest
+
+from vae_jax import data, placement, programs, study, train, workdir
+
+
+def trained(config, width, steps=20):
+  """The states of a study in programs of `width` lanes."""
+  config['program'] |= dict(width=width)
+  built = study.from_config(config)
+  feed = built.feed()
+  chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
+  states = programs.init(built.training.learner, built.lanes, built.place)
+  for first in range(0, steps, 10):
+    arguments = (built.training, chunk, states, built.lanes, feed)
+    states, _ = programs.take_chunk(*arguments, first, first + 10)
+  return jax.device_get(states)
+
+
+def test_bits_depend_on_the_width_alone(config):
+  """Five lanes in programs of two, the last one filled up; and two of them with others beside."""
+  config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0, 1, 2, 3, 4))
+  states = trained(config, 2)
+  config['lanes'] |= dict(seed=(4, 1))
+  few = trained(config, 2)
+  jax.tree.map(lambda five, two: np.testing.assert_array_equal(five[[4, 1]], two), states, few)
+  assert len(jax.tree.leaves(states)[0]) == 5
+
+
+def test_all_at_once_differs_in_the_last_bits_only(config):
+  config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0, 1, 2, 3, 4))
+  jax.tree.map(
+    lambda turns, once: np.testing.assert_allclose(turns, once, rtol=2e-4, atol=2e-5),
+    trained(config, 2),
+    trained(config, 0),
+  )
+
+
+def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp_path):
+  config['program'] |= dict(width=3)
+  result = train.run(config, tmp_path / 'run')
+  assert [row['status'] for row in result.rows] == ['done'] * 4
+  assert workdir.recorded_width(tmp_path / 'run') == 3
+  config['program'] |= dict(width=0)
+  whole = train.run(config, tmp_path / 'whole')
+  for one, other in zip(result.rows, whole.rows, strict=True):
+    for column in ('test/elbo', 'test/nll', 'test/total_correlation'):
+      assert one[column] == pytest.approx(other[column], rel=1e-3)
+
+
+def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
+  """Down to one lane, which is tried in any case; the bits are those of that width."""
+  config['program'] |= dict(memory_gib=1e-6)
+  caplog.set_level(logging.WARNING)
+  train.run(config, tmp_path / 'short')
+  said = [r.getMessage() for r in caplog.records if 'programs of' in r.getMessage()]
+  assert len(said) == 2
+  assert said[0].startswith('a program of 4 lanes needs 0.')
+  assert said[0].endswith('may have 0.00; from here on programs of 2 lanes')
+  assert workdir.recorded_width(tmp_path / 'short') == 1
+  asked = config | {'program': config['program'] | dict(width=1, memory_gib=0.0)}
+  train.run(asked, tmp_path / 'asked')
+  assert state_digest(tmp_path / 'short', config) == state_digest(tmp_path / 'asked', asked)
+  assert results_without_times(tmp_path / 'short') == results_without_times(tmp_path / 'asked')
+
+
+def test_running_out_of_memory_halves_the_width_and_goes_on(config, tmp_path, monkeypatch, caplog):
+  original = programs.take_chunk
+
+  def take_chunk(training, chunk, states, lanes, feed, first, stop):
+    if training.placement.width > 2 and first >= 20:
+      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory while trying to ...')
+    return original(training, chunk, states, lanes, feed, first, stop)
+
+  monkeypatch.setattr(programs, 'take_chunk', take_chunk)
+  result = train.run(config, tmp_path / 'run')
+  assert result.exit_code == 0
+  assert workdir.recorded_width(tmp_path / 'run') == 2
+  assert 'RESOURCE_EXHAUSTED' in caplog.text
+  steps = [json.loads(line)['step'] for line in (tmp_path / 'run/metrics.jsonl').open()]
+  assert steps == sorted(4 * [10, 20, 30, 40, 50, 60, 65])
+
+
+def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monkeypatch):
+  def take_chunk(*arguments):
+    raise jax.errors.JaxRuntimeError('INTERNAL: something else')
+
+  monkeypatch.setattr(programs, 'take_chunk', take_chunk)
+  with pytest.raises(jax.errors.JaxRuntimeError, match='something else'):
+    train.run(config, tmp_path / 'run')
+
+
+def test_a_streamed_data_set_gives_the_same_bits(config, tmp_path):
+  train.run(config, tmp_path / 'resident')
+  streamed = config | {'program': config['program'] | dict(resident_gib=0.0)}
+  assert study.from_config(streamed).feed().shape.shape == (10 * 32, 8, 8, 1)
+  train.run(streamed, tmp_path / 'streamed')
+  assert_same_run(tmp_path / 'resident', tmp_path / 'streamed', config)
+
+
+@pytest.mark.parametrize('first', [0, 7])
+def test_feeds_agree_whatever_the_chunks(first):
+  images = np.random.default_rng(0).integers(0, 256, (50, 2, 2, 1), np.uint8)
+  schedule = data.Schedule(seed=3, batch_size=12, chunk_steps=5)
+  sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  feeds = [make(images, schedule, sharding) for make in (data.resident, data.streamed)]
+  for stop in (first + 5, first + 7, first + 12):
+    (here, rows), (there, places) = (feed.read(first, stop) for feed in feeds)
+    taken = stop - first
+    np.testing.assert_array_equal(here[rows[:taken]], there[places[:taken]])
+    first = stop
+
+
+@pytest.fixture(scope='module')
+def on_eight():
+  """Sixteen lanes, eleven, and two, on eight devices and on one."""
+  process = subprocess.run(
+    [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), '16', '11', '2'],
+    env=os.environ | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    timeout=600,
+  )
+  assert process.returncode == 0, process.stderr
+  return {int(lanes): runs for lanes, runs in json.loads(process.stdout).items()}
+
+
+@pytest.mark.parametrize(
+  ('lanes', 'mesh', 'width'), [(16, (8, 1), 16), (11, (8, 1), 16), (2, (2, 4), 2)]
+)
+def test_eight_devices_give_the_numbers_of_one(on_eight, lanes, mesh, width):
+  eight, one = on_eight[lanes]
+  assert (eight['mesh']['lane'], eight['mesh']['data'], eight['width']) == (*mesh, width)
+  assert (one['mesh']['lane'], one['mesh']['data'], one['width']) == (1, 1, lanes)
+  np.testing.assert_allclose(eight['elbo'], one['elbo'], rtol=1e-5)
+  for found, expected in zip(eight['params'], one['params'], strict=True):
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_lanes_over_devices_need_nothing_of_each_other(on_eight):
+  assert on_eight[16][0]['collectives'] == 0
+  assert on_eight[16][0]['devices'] == 8
+  # The batch is summed over: the check above would see it.
+  assert on_eight[2][0]['collectives'] > 0
+
+
+def test_devices_that_cannot_be_used_are_left_out():
+  devices = [jax.devices()[0]]
+  assert placement.place(5, 32, devices).width == 5
+  assert dict(placement.place(5, 32, devices).mesh.shape) == {'lane': 1, 'data': 1}

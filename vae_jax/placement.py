@@ -1,0 +1,128 @@
+"""Where lanes are computed: how many go through one program, and on which devices.
+
+The devices form a mesh with the axes 'lane' and 'data'. Lanes lie over the devices first, as they
+need nothing of each other; only where there are fewer lanes than devices does a batch lie over
+several. One device is a mesh of 1 x 1: there is no other path.
+
+The last bits of a lane depend on the number of lanes in its program, the width, and on nothing else
+beside it. So all programs of a launch have one width: the last one is filled up, and what fills it
+is dropped.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import psutil
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+_FREE = 0.8  # of the memory that is free may be planned with
+
+
+class Placement(NamedTuple):
+  """A width and the devices of one program."""
+
+  width: int  # lanes of one program, a multiple of the mesh's lane axis
+  mesh: Mesh  # of the axes 'lane' and 'data'
+
+  @property
+  def over_lanes(self) -> NamedSharding:
+    """Of arrays with a leading axis [G]."""
+    return NamedSharding(self.mesh, PartitionSpec('lane'))
+
+  @property
+  def over_data(self) -> NamedSharding:
+    """Of a batch [N, ...]."""
+    return NamedSharding(self.mesh, PartitionSpec('data'))
+
+  @property
+  def everywhere(self) -> NamedSharding:
+    """Of what every device needs whole."""
+    return NamedSharding(self.mesh, PartitionSpec())
+
+
+def place(width: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Placement:
+  """Returns where programs of `width` lanes, or a few more, are computed.
+
+  Args:
+    width: lanes of one program, at least 1. It is raised to a multiple of what the lane axis has.
+    batch_size: N; the data axis divides it, or devices are left out.
+    devices: all of them if None.
+  """
+  devices = jax.devices() if devices is None else devices
+  count = len(devices)
+  over_lanes = min(n for n in range(1, count + 1) if count % n == 0 and n >= min(width, count))
+  over_data = math.gcd(count // over_lanes, batch_size)
+  grid = np.array(devices[: over_lanes * over_data]).reshape(over_lanes, over_data)
+  axis_types = (jax.sharding.AxisType.Auto,) * 2
+  return Placement(
+    -(-width // over_lanes) * over_lanes, Mesh(grid, ('lane', 'data'), axis_types=axis_types)
+  )
+
+
+def in_turn(placement: Placement, program: Callable[..., Any], per_lane: tuple, *shared: Any):
+  """Returns program(*per_lane, *shared) of all lanes, so many at a time as the program is wide.
+
+  Args:
+    placement: of the program.
+    program: (trees [width], ..., shared) -> a tree [width]; it may take over the buffers of its
+      first argument.
+    per_lane: trees with a leading axis [G].
+    shared: what all lanes see.
+  """
+  num_lanes, width = len(jax.tree.leaves(per_lane)[0]), placement.width
+  if num_lanes == width:
+    return program(*jax.device_put(per_lane, placement.over_lanes), *shared)
+  parts = []
+  for first in range(0, num_lanes, width):
+    indices = np.minimum(np.arange(first, first + width), num_lanes - 1)
+    part = jax.tree.map(lambda leaf, indices=indices: leaf[indices], per_lane)
+    done = program(*jax.device_put(part, placement.over_lanes), *shared)
+    parts.append(jax.tree.map(lambda leaf, n=num_lanes - first: leaf[:n], done))
+  return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def free_bytes() -> int:
+  """Returns the memory that programs may take, of all devices that this process holds."""
+  limits = [device.memory_stats() for device in jax.local_devices()]
+  if all(limits):
+    return int(_FREE * sum(limit['bytes_limit'] - limit['bytes_in_use'] for limit in limits))
+  # The devices of a CPU share the memory of the host.
+  return int(_FREE * psutil.virtual_memory().available)
+
+
+class TooWideError(Exception):
+  """A program of this width needs more memory than it may have."""
+
+
+def check_fits(place: Placement, program_bytes: int, states: Any, memory_gib: float) -> None:
+  """Checks a compiled program against the memory.
+
+  Args:
+    place: of the program.
+    program_bytes: that it needs on one device, its own states included.
+    states: shapes of all lanes' states, [G].
+    memory_gib: what the run may take; 0 for four fifths of what is free.
+
+  Raises:
+    TooWideError: it does not fit, and fewer lanes may. One lane a device is tried in any case.
+  """
+  leaves = jax.tree.leaves(states)
+  needed = program_bytes * len(place.mesh.local_devices)
+  if leaves[0].shape[0] > place.width:
+    # The states of all lanes, before and after: only those of one program are taken over.
+    needed += 2 * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+  allowed = memory_gib * 2**30 or free_bytes()
+  if needed > allowed and place.width > place.mesh.shape['lane']:
+    raise TooWideError(
+      f'a program of {place.width} lanes needs {needed / 2**30:.2f} GiB of memory and may have '
+      f'{allowed / 2**30:.2f}'
+    )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+  """Tells whether an error of the runtime says that memory is short."""
+  return isinstance(error, jax.errors.JaxRuntimeError) and 'RESOURCE_EXHAUSTED' in str(error)

@@ -1,0 +1,42 @@
+"""The compiled programs of a launch: one lane's functions, mapped over the lanes and jitted.
+
+All lanes of the grid go through the same program, at once or so many at a time as it is wide.
+Everything that differs between them is data in `Lane`, so that another beta, seed or latent size
+never compiles anew.
+"""
+
+from vae_jax.programs.chunks import (
+  Training,
+  bytes_of,
+  compile_chunk,
+  init,
+  run_chunk,
+  take_chunk,
+)
+from vae_jax.programs.reviews import (
+  Pictures,
+  aggregate,
+  encode,
+  make_evaluate,
+  make_nll,
+  nll,
+  nll_batches,
+  pictures,
+)
+
+__all__ = [
+  'Pictures',
+  'Training',
+  'aggregate',
+  'bytes_of',
+  'compile_chunk',
+  'encode',
+  'init',
+  'make_evaluate',
+  'make_nll',
+  'nll',
+  'nll_batches',
+  'pictures',
+  'run_chunk',
+  'take_chunk',
+]

@@ -1,0 +1,136 @@
+"""The program that trains: some steps of all lanes at a time."""
+
+import functools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from vae_jax import data, evaluation, placement
+from vae_jax.lanes import Lane
+from vae_jax.learner import Learner, State
+from vae_jax.placement import Placement
+from vae_jax.programs import mapping
+
+
+class Training(NamedTuple):
+  """What the training program is built for: shapes and constants, nothing that a lane varies."""
+
+  learner: Learner
+  schedule: data.Schedule
+  scale: float  # the model sees stored / scale
+  dynamic: bool  # binarise anew at each step
+  placement: Placement
+
+
+@evaluation.highest_precision
+def run_chunk(
+  training: Training,
+  states: State,
+  lanes: Lane,
+  images: Array,
+  indices: Array,
+  first: Array,
+  stop: Array,
+) -> tuple[State, Mapping[str, Array]]:
+  """Takes the steps first .. stop - 1 of every lane, at most S.
+
+  The number of steps is data, so one compiled program serves every chunk, also a short one.
+
+  Args:
+    training: constants of the program.
+    states, lanes: with a leading axis [G], G the width of the program.
+    images: training data as stored, [m, *event].
+    indices: [S, N], the examples of each step.
+    first, stop: [] int32, stop > first.
+
+  Returns:
+    The new states, and the metrics [G] averaged over the steps taken, named `batch/...`.
+  """
+  lane_step = mapping.over_lanes(training.learner.step, (0, 0, None, None))
+
+  def take(step, states):
+    # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
+    stored = images[indices[step - first]]
+    seed = training.schedule.seed
+    batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
+    batch = jax.lax.with_sharding_constraint(batch, training.placement.over_data)
+    return lane_step(states, lanes, batch, step)
+
+  def body(step, carry):
+    states, sums = carry
+    states, metrics = take(step, states)
+    return states, jax.tree.map(jnp.add, sums, metrics)
+
+  shapes = jax.eval_shape(take, first, states)[1]
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  states, sums = jax.lax.fori_loop(first, stop, body, (states, zeros))
+  return states, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
+
+
+def compile_chunk(
+  training: Training, lanes: Lane, images: jax.ShapeDtypeStruct
+) -> jax.stages.Compiled:
+  """Compiles `run_chunk` ahead of time, so that no training step waits for the compiler.
+
+  The compiled program takes (states, lanes, images, indices, first, stop) of as many lanes as it is
+  wide; the buffers of `states` are donated to it.
+
+  Args:
+    training: constants of the program.
+    lanes: of the launch, [G].
+    images: the shape of the feed's images, [m, *event].
+  """
+  place = training.placement
+
+  def shapes(tree, sharding, leading=()):
+    def shape(leaf):
+      rest = leaf.shape[len(leading) :]
+      return jax.ShapeDtypeStruct((*leading, *rest), leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(shape, tree)
+
+  lanes = shapes(lanes, place.over_lanes, (place.width,))
+  states = jax.eval_shape(jax.vmap(training.learner.init), lanes)
+  program = jax.jit(
+    functools.partial(run_chunk, training), donate_argnums=0, out_shardings=place.over_lanes
+  )
+  step = jax.ShapeDtypeStruct((), jnp.int32, sharding=place.everywhere)
+  indices = jax.ShapeDtypeStruct(
+    (training.schedule.chunk_steps, training.schedule.batch_size),
+    jnp.int32,
+    sharding=place.everywhere,
+  )
+  states = shapes(states, place.over_lanes)
+  images = shapes(images, place.everywhere)
+  return program.lower(states, lanes, images, indices, step, step).compile()
+
+
+def bytes_of(chunk: jax.stages.Compiled) -> int:
+  """Returns the memory of a program of `compile_chunk` while it runs, on one device."""
+  memory = chunk.memory_analysis()
+  held = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+  return held - memory.alias_size_in_bytes
+
+
+def take_chunk(
+  training: Training,
+  chunk: jax.stages.Compiled,
+  states: State,
+  lanes: Lane,
+  feed: data.Feed,
+  first: int,
+  stop: int,
+) -> tuple[State, Mapping[str, Array]]:
+  """Takes the steps first .. stop - 1 with the program of `compile_chunk`; see `run_chunk`."""
+  shared = (*feed.read(first, stop), np.int32(first), np.int32(stop))
+  return placement.in_turn(training.placement, chunk, (states, lanes), *shared)
+
+
+def init(learner: Learner, lanes: Lane, place: Placement) -> State:
+  """Returns the states [G] of all lanes at step 0; a program of its own."""
+  program = jax.jit(mapping.over_lanes(learner.init), out_shardings=place.over_lanes)
+  return placement.in_turn(place, program, (lanes,))
