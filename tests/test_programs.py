@@ -311,3 +311,19 @@ def test_a_step_weighs_the_rate_by_its_number(images):
     np.testing.assert_allclose(metrics['batch/objective'], expected, rtol=1e-5)
   kernels = states.params['encoder']['params']['mlp']['hidden_0']['kernel']
   assert not np.array_equal(kernels[0], kernels[1])
+
+
+@pytest.mark.parametrize(
+  ('value', 'fine'), [(0.0, True), (-1e18, True), (2e19, False), (np.nan, False), (-np.inf, False)]
+)
+@pytest.mark.parametrize('shape', [(), (3,), (2, 3), (2, 1, 3)])
+def test_gradients_are_in_range_where_their_squares_are_finite(value, fine, shape):
+  leaf = np.zeros(shape, np.float32)
+  leaf.reshape(-1)[-1] = value
+  grads = {'a': jnp.asarray(leaf), 'b': jnp.ones((4, 5))}
+  assert learner._are_in_range(grads) == fine
+  assert np.isfinite(np.square(leaf)).all() == fine
+
+
+def test_infinities_of_both_signs_are_out_of_range():
+  assert not learner._are_in_range({'a': jnp.array([[np.inf, -np.inf]]), 'b': jnp.array([-np.inf])})

@@ -6,6 +6,7 @@ the aggregate posterior, and the prior samples of the pictures. Noise is drawn w
 first, so that a lane sees the same draws whatever the padding.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from vae_jax import bounds, densities, networks, objectives
 from vae_jax.lanes import Lane
 
 NOT_DIVERGED = -1
+_LARGEST_SQUARED = math.sqrt(jnp.finfo(jnp.float32).max)  # above it a square overflows
 
 
 class State(NamedTuple):
@@ -93,6 +95,20 @@ def draw_antithetic(key: Array, batch_size: int, num_samples: int, latent_size: 
   """
   half = draw_noise(key, batch_size, num_samples // 2, latent_size)
   return jnp.concatenate([half, -half], axis=1)
+
+
+def _are_in_range(grads: Any) -> Array:
+  """Tells [] whether the squares of all gradients are finite, as Adam's second moment needs them.
+
+  By sums of g sqrt(max float32), products of a matrix and a vector: of the squares themselves XLA
+  writes an array to memory before it sums them.
+  """
+
+  def total(leaf: Array) -> Array:
+    rows = jnp.reshape(leaf, (-1, leaf.shape[-1] if leaf.ndim else 1))
+    return jnp.sum(rows @ jnp.full(rows.shape[1], _LARGEST_SQUARED))
+
+  return jnp.isfinite(optax.tree.sum(jax.tree.map(total, grads)))
 
 
 def batch_averages(
@@ -180,8 +196,7 @@ def make_learner(
     if model.refit is not None:
       # Of the parameters that the batch was seen with: theirs is the likelihood of the metrics.
       params = params | {'likelihood': model.refit(state.params, -metrics['distortion'])}
-    # The norm is infinite, too, where Adam's second moment would overflow and stall the lane.
-    finite = jnp.isfinite(metrics['objective']) & jnp.isfinite(optax.tree.norm(grads))
+    finite = jnp.isfinite(metrics['objective']) & _are_in_range(grads)
     alive = state.diverged_at == NOT_DIVERGED
     # A select, not a branch: the lanes beside this one must run the very same program. The moments
     # go on unselected, as no step reads them again: selected, XLA computes and copies them twice.

@@ -87,10 +87,17 @@ def logit_of_mean(mean: Array) -> Array:
 
 
 class _Binary(distrax.Bernoulli):
-  """Of values that are 0 or 1: one softplus for each, where any value in between takes two."""
+  """Of values that are 0 or 1: exact to the last bits also where log p is nearly 0."""
 
   def log_prob(self, value: Array) -> Array:
     return -jax.nn.softplus((1 - 2 * value) * self.logits)
+
+
+class _Grey(distrax.Bernoulli):
+  """The same formula of values from 0 to 1, with one softplus, too: distrax has two."""
+
+  def log_prob(self, value: Array) -> Array:
+    return value * self.logits - jax.nn.softplus(self.logits)
 
 
 def bernoulli() -> Likelihood:
@@ -127,7 +134,7 @@ def cross_entropy() -> Likelihood:
   return bernoulli()._replace(
     name='cross_entropy',
     supports=('unit',),
-    make=lambda outputs: per_example(distrax.Bernoulli(logits=outputs[0])),
+    make=lambda outputs: per_example(_Grey(logits=outputs[0])),
     is_density=False,
   )
 
