@@ -14,12 +14,11 @@ counts.
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +27,7 @@ import numpy as np
 from absl import flags
 
 from configs import fashion_conv, mnist_per_pixel_beta, mnist_static
-from experiments import flops, table
+from experiments import flops, table, timing
 from launch import command
 from vae_jax import data, files, programs, study
 
@@ -59,27 +58,9 @@ class Size(NamedTuple):
 
 
 SIZES = {
-  'full': Size(7, 2.0, (1, 8, 16, 48, 128), (5, 50), (1, 8), 5000, 1000, 2048),
+  'full': Size(5, 1.0, (1, 8, 16, 48, 128), (5, 50), (1, 8), 5000, 100, 2048),
   'tiny': Size(2, 0.0, (1, 2), (2,), (1,), 20, 10, 64),
 }
-
-
-class Subject(NamedTuple):
-  """A compiled program, ready to be timed.
-
-  Attributes:
-    run: takes a number of steps and returns when they are done.
-    flops: of one step of all lanes.
-    models: how many advance at each step.
-    images: that one step reads.
-    facts: measured once: compile_seconds, and bytes of the program.
-  """
-
-  run: Callable[[int], None]
-  flops: float
-  models: int
-  images: int
-  facts: Mapping[str, float]
 
 
 def cases(size: Size, images: pathlib.Path) -> list[Case]:
@@ -118,7 +99,7 @@ def cases(size: Size, images: pathlib.Path) -> list[Case]:
   return result
 
 
-def training(built: study.Study) -> Subject:
+def training(built: study.Study) -> timing.Subject:
   """Returns the program that trains a study."""
   setup, lanes, feed = built.training, built.lanes, built.feed()
   state = programs.init(setup.learner, lanes, built.place)
@@ -138,7 +119,7 @@ def training(built: study.Study) -> Subject:
   batch_size = setup.schedule.batch_size
   batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
   models = len(built.points)
-  return Subject(
+  return timing.Subject(
     run,
     models * flops.count(setup.learner.step, *one, batch, jax.ShapeDtypeStruct((), jnp.int32)),
     models,
@@ -158,7 +139,7 @@ def _one_lane(*stacked: Any) -> tuple:
 
 def importance_sampling(
   built: study.Study, settings: Mapping[str, Any], num_samples: int
-) -> Subject:
+) -> timing.Subject:
   """Returns the program of the NLL; one step of it is the whole evaluation."""
   model, lanes = built.model, built.lanes
   images = built.dataset.test[: settings['nll_images']]
@@ -185,78 +166,10 @@ def importance_sampling(
   each = flops.count(encode, *one, x) + num_samples * flops.count(decode, *one, z)
   memory = compiled.memory_analysis()
   facts = {'compile_seconds': seconds, 'temporary_bytes': memory.temp_size_in_bytes}
-  return Subject(run, len(images) * each, 1, len(images), facts)
+  return timing.Subject(run, len(images) * each, 1, len(images), facts)
 
 
-def matrix_product(size: int) -> Subject:
-  """Returns a product of square matrices, in the precision of the programs above."""
-  w = jax.random.normal(jax.random.key(_SEED), (size, size)) / size**0.5
-  highest = jax.lax.Precision.HIGHEST
-
-  @jax.jit
-  def chain(x, count):
-    return jax.lax.fori_loop(0, count, lambda _, x: jnp.matmul(x, w, precision=highest), x)
-
-  return Subject(lambda count: chain(w, count).block_until_ready(), 2 * size**3, 1, 1, {})
-
-
-def seconds_a_step(subject: Subject, steps: int) -> float:
-  """Returns the wall time of a round, by step."""
-  began = time.perf_counter()
-  subject.run(steps)
-  return (time.perf_counter() - began) / steps
-
-
-def steps_for(subject: Subject, seconds: float) -> int:
-  """Returns how many steps last about so long; runs the program warm."""
-  subject.run(1)
-  return max(1, round(seconds / seconds_a_step(subject, 1)))
-
-
-class Measured(NamedTuple):
-  """One row: medians over the rounds."""
-
-  name: str
-  steps_per_second: float  # of one model x models
-  images_per_second: float
-  flops_per_second: float
-  share_of_matmul: float
-  facts: Mapping[str, float]
-  peer: float | None = None  # model-steps per second of the peer
-  ratio: tuple[float, float, float] | None = None  # ours / the peer's: median, lowest, highest
-
-
-def measure(
-  name: str, subject: Subject, product: Subject, size: Size, peers: Sequence[Subject]
-) -> Measured:
-  """Times rounds of the program, of the matrix product and of the peers by turns."""
-  subjects = [subject, product, *peers]
-  steps = [steps_for(each, size.seconds) for each in subjects]
-  rounds = [
-    [seconds_a_step(each, n) for each, n in zip(subjects, steps, strict=True)]
-    for _ in range(size.rounds)
-  ]
-  ours, products, *others = (np.array(column) for column in zip(*rounds, strict=True))
-  rate = subject.flops / ours
-  result = Measured(
-    name,
-    steps_per_second=subject.models / statistics.median(ours),
-    images_per_second=subject.models * subject.images / statistics.median(ours),
-    flops_per_second=statistics.median(rate),
-    share_of_matmul=statistics.median(rate / (product.flops / products)),
-    facts=subject.facts,
-  )
-  if not others:
-    return result
-  fastest = min(others, key=statistics.median)
-  ratios = fastest * subject.models / ours
-  return result._replace(
-    peer=1 / statistics.median(fastest),
-    ratio=(statistics.median(ratios), min(ratios), max(ratios)),
-  )
-
-
-def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[Subject]:
+def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[timing.Subject]:
   """Returns the training step of one such model in PyTorch, eager and, if it can be, compiled."""
   from experiments import torch_peer  # PyTorch is not installed with the project
 
@@ -269,7 +182,7 @@ def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[Subject]:
   except Exception as error:  # whatever its compiler lacks on this machine
     print(f'PyTorch compiled: {str(error).splitlines()[0]}; eager alone counts', flush=True)
     runs = [eager]
-  return [Subject(run, 0.0, 1, config['train']['batch_size'], {}) for run in runs]
+  return [timing.Subject(run, 0.0, 1, config['train']['batch_size'], {}) for run in runs]
 
 
 def first_step_seconds(directory: pathlib.Path, cache: pathlib.Path) -> float:
@@ -309,7 +222,7 @@ def write_images(path: pathlib.Path, count: int) -> None:
 class Report(NamedTuple):
   """What the command leaves; `launch.command` exits with its code."""
 
-  rows: list[Measured]
+  rows: list[timing.Measured]
   text: str
   exit_code: int = 0
 
@@ -320,16 +233,22 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   directory.mkdir(parents=True, exist_ok=True)
   images = directory / 'images.npz'
   write_images(images, _IMAGES)
-  product = matrix_product(size.matmul)
-  rows = []
+  product = timing.matrix_product(size.matmul)
+  rows, made = [], {}
   for case in cases(size, images):
     built, peers = study.from_config(case.config), []
     if case.num_samples:
       subject = importance_sampling(built, case.config['evaluation'], case.num_samples)
     else:
       subject = training(built)
-      peers = peers_of(case.config, built.dataset) if with_peer else []
-    rows.append(measure(case.name, subject, product, size, peers))
+      if with_peer:
+        # The peer trains one model at a time: the same one for all numbers of lanes.
+        alone = json.dumps(case.config | {'lanes': None})
+        if alone not in made:
+          made[alone] = peers_of(case.config, built.dataset)
+        peers = made[alone]
+    rounds = (size.rounds, size.seconds)
+    rows.append(timing.measure(case.name, subject, product, peers, *rounds))
     print(case.name, flush=True)
   with tempfile.TemporaryDirectory(dir=directory) as temporary:
     root = pathlib.Path(temporary)
@@ -339,7 +258,7 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   facts = {
     'device': f'{len(jax.devices())} x {device.device_kind}',
     'jax': jax.__version__,
-    'matmul_flops_per_second': product.flops / seconds_a_step(product, 10),
+    'matmul_flops_per_second': product.flops / timing.seconds_a_step(product, 10),
     'first_step_seconds': dict(zip(('cold', 'cached'), starts, strict=True)),
   }
   text = '\n'.join([_statement(facts), '', *_lines(rows)]) + '\n'
@@ -374,11 +293,11 @@ _HEADER = (
 )
 
 
-def _lines(rows: Sequence[Measured]) -> list[str]:
+def _lines(rows: Sequence[timing.Measured]) -> list[str]:
   return table.markdown([_HEADER, *map(_cells, rows)], left=1)
 
 
-def _cells(row: Measured) -> tuple[str, ...]:
+def _cells(row: timing.Measured) -> tuple[str, ...]:
   def megabytes(name: str) -> str:
     return f'{row.facts[name] / 1e6:.1f}' if name in row.facts else ''
 

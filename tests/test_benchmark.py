@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import benchmark, flops
+from experiments import benchmark, flops, timing
 from vae_jax import study
 
 
@@ -47,7 +47,7 @@ def test_ratios_are_of_the_same_round_and_of_the_faster_peer(monkeypatch):
   """Rounds of 2, 4 and 3 s with a machine that slows down alike for all: the ratio is one."""
   rounds = iter([2.0, 4.0, 3.0])
   subjects = {
-    name: benchmark.Subject(name, flops=operations, models=models, images=10, facts={})
+    name: timing.Subject(name, flops=operations, models=models, images=10, facts={})
     for name, operations, models in (
       ('ours', 80, 8),
       ('product', 40, 1),
@@ -63,10 +63,10 @@ def test_ratios_are_of_the_same_round_and_of_the_faster_peer(monkeypatch):
       load.append(next(rounds))
     return slower[subject.run] * load[-1]
 
-  monkeypatch.setattr(benchmark, 'seconds_a_step', seconds)
-  monkeypatch.setattr(benchmark, 'steps_for', lambda *_: 1)
+  monkeypatch.setattr(timing, 'seconds_a_step', seconds)
+  monkeypatch.setattr(timing, 'steps_for', lambda *_: 1)
   ours, product, *peers = subjects.values()
-  found = benchmark.measure('a', ours, product, benchmark.SIZES['tiny']._replace(rounds=3), peers)
+  found = timing.measure('a', ours, product, peers, num_rounds=3, seconds=0.0)
   assert found.steps_per_second == pytest.approx(8 / 3)
   assert found.images_per_second == pytest.approx(10 * 8 / 3)
   assert found.flops_per_second == pytest.approx(80 / 3)
@@ -87,6 +87,6 @@ def test_a_program_is_timed_as_it_trains(tmp_path):
   heads = 2 * 100 * 10 + 10 * 100
   layers = 2 * 64 * (3 * (dense + heads) - 784 * 100)  # no gradient of the image
   assert subject.flops == pytest.approx(layers, rel=1e-4)  # the means over a batch are products too
-  found = benchmark.measure('a', subject, benchmark.matrix_product(64), size, [])
+  found = timing.measure('a', subject, timing.matrix_product(64), [], 2, 0.0)
   assert found.steps_per_second > 0
   assert found.ratio is None

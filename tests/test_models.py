@@ -260,3 +260,35 @@ def test_shared_numbers_stand_behind_the_heads_and_are_refitted_with_the_size_of
   assert alone.shape == (1, *event)
   np.testing.assert_array_equal(alone[0], outputs[0])
   assert model.refit is None
+
+
+@pytest.mark.parametrize('conv', [False, True])
+def test_bfloat16_is_of_the_networks_alone(conv):
+  """What they leave is within the 8 bits of a bfloat16, and float32; so are the parameters."""
+  event = (6, 6, 1) if conv else kinds.EVENT
+
+  def model(dtype):
+    return networks.make_model(
+      kinds.encoder(conv),
+      kinds.POSTERIORS['diagonal'],
+      kinds.PRIORS['standard_normal'],
+      kinds.decoder(event, conv=conv),
+      densities.bernoulli(),
+      event,
+      compute_dtype=dtype,
+    )
+
+  mask, x, z = kinds.mask_of(2, 3), np.abs(kinds.normal(0, *event)), kinds.normal(1, 3)
+  exact, rough = model(jnp.float32), model(jnp.bfloat16)
+  params = kinds.randomized(jax.eval_shape(exact.init, KEY, mask), 0)
+  assert {leaf.dtype for leaf in jax.tree.leaves(rough.init(KEY, mask))} == {np.dtype('f')}
+  pairs = [
+    (model.encode(params, x, mask).loc, model.decode(params, z, mask).distribution.logits)
+    for model in (exact, rough)
+  ]
+  for one, other in zip(*pairs, strict=True):
+    assert one.dtype == other.dtype == np.dtype('f')
+    difference = np.abs(one - other).max() / np.abs(one).max()
+    assert 1e-6 < difference < 0.05
+  encoded = str(jax.make_jaxpr(lambda x: rough.encode(params, x, mask).loc)(x))
+  assert 'bf16' in encoded

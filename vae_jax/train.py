@@ -65,6 +65,7 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   built = study.from_config(config)
   with _claim(built, config, directory), stopping.deferred() as signal_number:
     built = _at_recorded_width(built, directory)
+    workdir.check_width(directory, built.place.width)
     if workdir.is_finished(directory):
       logging.info('%s is finished already; nothing to train', directory)
       return outcome.read(directory)
@@ -136,9 +137,7 @@ def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> 
 
 def _at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Study:
   """Returns the study as its run was started: the last bits depend on the width."""
-  built = built.at_width(workdir.recorded_width(directory))
-  workdir.check_width(directory, built.place.width)
-  return built
+  return built.at_width(workdir.recorded_width(directory))
 
 
 def evaluate(

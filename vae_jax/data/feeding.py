@@ -38,7 +38,9 @@ class Feed(NamedTuple):
   read: Callable[[int, int], tuple[Array, np.ndarray]]
 
 
-def resident(images: np.ndarray | Array, schedule: Schedule, sharding: jax.sharding.Sharding):
+def resident(
+  images: np.ndarray | Array, schedule: Schedule, sharding: jax.sharding.Sharding
+) -> Feed:
   """Returns the feed of a data set that lies on the devices, whole."""
   placed = jax.device_put(images, sharding)
 
