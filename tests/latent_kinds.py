@@ -52,7 +52,7 @@ def normal(seed, *shape):
 
 
 # Compiled without much ado, since each of these programs runs a few times: in half the time.
-QUICK = {'xla_backend_optimization_level': 0, 'xla_cpu_use_fusion_emitters': False}
+QUICK = {'xla_backend_optimization_level': 0}
 jit = functools.partial(jax.jit, compiler_options=QUICK)
 MANY = normal(1, 100_000, 2)  # noise of two latents
 
