@@ -8,6 +8,12 @@ import pytest
 from vae_jax import bounds, errors, learner, objectives, study, validation
 
 
+def first_lane(built):
+  """The functions of a lane, the first lane, its parameters at step 0, and three images."""
+  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  return one, lane, one.init(lane).params, jnp.asarray(built.dataset.test[:3], jnp.float32)
+
+
 def terms_by_hand(built, params, lane, x, gradient=None, draw=learner.draw_noise):
   """The terms of every example of x, on the very noise of `Learner.evaluate`."""
   key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
@@ -47,9 +53,7 @@ def test_the_config_chooses_the_bound_and_the_gradient(config, settings, expecte
   except errors.InputError as error:
     assert 'bound.gradient' in str(error)
     return
-  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  params = one.init(lane).params
-  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  one, lane, params, x = first_lane(built)
   weights = bounds.path_weights(settings.get('num_groups', 1), settings.get('elbo_weight', 0.0))
   estimator = {
     'reparameterized': bounds.reparameterized,
@@ -90,9 +94,7 @@ def test_the_config_chooses_the_objective(config, name, objective):
   config['lanes'] |= dict(beta=(3.0,), warmup=('linear',), warmup_steps=(10,))
   config['lanes'] |= dict(covariance_weight=(weight,))
   built = study.from_config(config)
-  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  params = one.init(lane).params
-  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  one, lane, params, x = first_lane(built)
   averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
   found = learner.metrics_of(one.estimator, averages, lane, 5)
   terms = terms_by_hand(built, params, lane, x)
@@ -113,9 +115,7 @@ def test_the_config_chooses_the_objective(config, name, objective):
 def test_the_config_chooses_the_noise(config, noise):
   config['bound'] |= dict(noise=noise, num_samples=2)
   built = study.from_config(config)
-  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  params = one.init(lane).params
-  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  one, lane, params, x = first_lane(built)
   averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
   draw = {'independent': learner.draw_noise, 'antithetic': learner.draw_antithetic}[noise]
   terms = terms_by_hand(built, params, lane, x, draw=draw)
@@ -127,9 +127,7 @@ def test_the_config_chooses_the_noise(config, noise):
 def test_the_config_chooses_the_form_of_the_rate(config, kl):
   config['bound'] |= dict(kl=kl, num_samples=6)
   built = study.from_config(config)
-  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  params = one.init(lane).params
-  x = jnp.asarray(built.dataset.test[:3], jnp.float32)
+  one, lane, params, x = first_lane(built)
   averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
   rate = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}[kl]
   expected = jax.vmap(rate)(terms_by_hand(built, params, lane, x)).mean(0)

@@ -64,11 +64,11 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   directory = pathlib.Path(directory)
   built = study.from_config(config)
   with _claim(built, config, directory), stopping.deferred() as signal_number:
-    built = _at_recorded_width(built, directory)
-    workdir.check_width(directory, built.place.width)
     if workdir.is_finished(directory):
       logging.info('%s is finished already; nothing to train', directory)
       return outcome.read(directory)
+    built = _at_recorded_width(built, directory)
+    workdir.check_width(directory, built.place.width)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       while True:
         try:

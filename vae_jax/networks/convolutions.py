@@ -20,7 +20,23 @@ from jax import Array
 _FEW_CHANNELS = 8
 
 
-class Conv(nn.Module):
+class _Square(nn.Module):
+  """What both kinds of convolution have: sizes, and the parameters."""
+
+  features: int
+  kernel: int
+  stride: int
+  padding: str
+  kernel_init: nn.initializers.Initializer
+  bias_init: nn.initializers.Initializer
+
+  def _parameters(self, channels: int) -> tuple[Array, Array]:
+    shape = (self.kernel, self.kernel, channels, self.features)
+    kernel = self.param('kernel', self.kernel_init, shape)
+    return kernel, self.param('bias', self.bias_init, (self.features,))
+
+
+class Conv(_Square):
   """A square convolution of one image: y[o] = sum_t x[stride o + t - a] kernel[t] + bias.
 
   Attributes:
@@ -30,19 +46,11 @@ class Conv(nn.Module):
     kernel_init, bias_init: of kernel [kernel, kernel, C, C'] and bias [C'].
   """
 
-  features: int
-  kernel: int
-  stride: int
-  padding: str
-  kernel_init: nn.initializers.Initializer
-  bias_init: nn.initializers.Initializer
-
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Returns [H', W', C'] for x [H, W, C]; H' or W' is 0 where the kernel does not fit."""
     k, s, channels = self.kernel, self.stride, x.shape[-1]
-    kernel = self.param('kernel', self.kernel_init, (k, k, channels, self.features))
-    bias = self.param('bias', self.bias_init, (self.features,))
+    kernel, bias = self._parameters(channels)
     before, sizes = zip(*map(self._along, x.shape[:2]), strict=True)
     if 0 in sizes:
       return jnp.zeros((*sizes, self.features))
@@ -68,7 +76,7 @@ class Conv(nn.Module):
     return max((outputs - 1) * self.stride + self.kernel - size, 0) // 2, outputs
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(_Square):
   """A square transposed convolution of one image: `stride` times as many pixels along each axis.
 
   y[o] = sum_t x[(o + t - a) / stride] kernel[t] + bias, over the t for which the index is whole.
@@ -76,19 +84,11 @@ class ConvTranspose(nn.Module):
   Attributes: see `Conv`; there is no `padding` by which the output is smaller than stride x size.
   """
 
-  features: int
-  kernel: int
-  stride: int
-  padding: str
-  kernel_init: nn.initializers.Initializer
-  bias_init: nn.initializers.Initializer
-
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Returns [H', W', C'] for x [H, W, C]."""
     k, s, channels = self.kernel, self.stride, x.shape[-1]
-    kernel = self.param('kernel', self.kernel_init, (k, k, channels, self.features))
-    bias = self.param('bias', self.bias_init, (self.features,))
+    kernel, bias = self._parameters(channels)
     extra = max(k - s, 0) if self.padding == 'valid' else 0
     a = k - 1 if self.padding == 'valid' or s > k - 1 else -(-(k + s - 2) // 2)
     # Output q of square u reads pixel u + d with tap t = s d - q + a.
