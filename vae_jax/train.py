@@ -39,8 +39,9 @@ class Attempt(NamedTuple):
   workdir: pathlib.Path
   checkpoints: ocp.CheckpointManager
   tracker: tracking.Tracker
-  feed: data.Feed
-  chunk: jax.stages.Compiled | None  # the training program; None where no step is left
+  # The training program and what it reads; None where no step is left.
+  feed: data.Feed | None
+  chunk: jax.stages.Compiled | None
   evaluate: Callable[[learner.State, int], Mapping[str, evaluation.Evaluation]]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
@@ -89,8 +90,9 @@ def _attempt(
   signal_number: Callable[[], int],
 ) -> Outcome:
   """Trains from the newest checkpoint to the end, at one width."""
-  feed, progress, chunk = built.feed(), _restored(built, manager), None
+  progress, feed, chunk = _restored(built, manager), None, None
   if progress is None or progress.step < config['train']['steps']:
+    feed = built.feed()
     chunk = _compile(built, feed, config['program']['memory_gib'])
   progress = _begin(built, manager, progress)
   attempt = Attempt(
