@@ -27,9 +27,9 @@ import numpy as np
 from absl import flags
 
 from configs import fashion_conv, mnist_per_pixel_beta, mnist_static
-from experiments import flops, table, timing
+from experiments import table, timing
 from launch import command
-from vae_jax import data, files, programs, study
+from vae_jax import data, files, flops, programs, study
 
 _IMAGES = 60_000
 _CHUNK_STEPS = 50
@@ -115,15 +115,12 @@ def training(built: study.Study) -> timing.Subject:
       state, _ = programs.take_chunk(setup, chunk, state, lanes, feed, first, stop)
     jax.block_until_ready(state)
 
-  one = _one_lane(state, lanes)
-  batch_size = setup.schedule.batch_size
-  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
   models = len(built.points)
   return timing.Subject(
     run,
-    models * flops.count(setup.learner.step, *one, batch, jax.ShapeDtypeStruct((), jnp.int32)),
+    models * built.operations,
     models,
-    batch_size,
+    setup.schedule.batch_size,
     {
       'compile_seconds': compiled,
       'state_bytes': sum(leaf.nbytes for leaf in jax.tree.leaves(state)),

@@ -3,6 +3,7 @@
 import difflib
 import glob
 import logging
+import os
 import pathlib
 import re
 import sys
@@ -25,6 +26,7 @@ def start(main: Callable[[], outcome.Outcome]) -> None:
 def _run(main: Callable[[], outcome.Outcome]) -> int:
   _log_plainly()
   _use_compilation_cache()
+  _use_cores()
   try:
     result = main()
   except (
@@ -65,6 +67,13 @@ def _use_compilation_cache() -> None:
     return
   jax.config.update('jax_compilation_cache_dir', str(directory))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
+def _use_cores() -> None:
+  """Makes each core a device, so that lanes lie side by side; XLA_FLAGS or JAX's own setting wins."""
+  flag = '--xla_force_host_platform_device_count'
+  if jax.config.jax_num_cpu_devices < 0 and flag not in os.environ.get('XLA_FLAGS', ''):
+    jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

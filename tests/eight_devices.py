@@ -33,7 +33,7 @@ def trained(config, devices):
   return {
     'mesh': dict(place.mesh.shape),
     'width': place.width,
-    'devices': len(jax.tree.leaves(states)[0].sharding.device_set),
+    'devices': len(jax.tree.leaves(chunk.output_shardings)[0].device_set),
     'collectives': len(collectives),
     'elbo': np.asarray(metrics['batch/elbo']).tolist(),
     'params': [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(states.params)],

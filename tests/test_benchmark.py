@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import benchmark, flops, timing
-from vae_jax import study
+from experiments import benchmark, timing
+from vae_jax import flops, study
 
 
 def shape(*sizes):

@@ -121,4 +121,4 @@ def test_binarisation_draws_from_other_keys_than_a_lane_of_the_same_seed():
   for step in range(8):
     draw = np.asarray(data.to_batch(images, 1.0, True, 0, step))
     for key in [*jax.random.split(root, 5), *(jax.random.fold_in(root, i) for i in range(8))]:
-      assert not np.array_equal(draw, jax.random.bernoulli(key, images))
+      assert not np.array_equal(draw, batches.draw_binary(key, images))

@@ -281,7 +281,7 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
       indices = data.batch_indices(0, first, STEPS, 20, len(images))
       program(states, stacked, images, indices, np.int32(first), np.int32(stop))
     assert program._cache_size() == 1
-    assert traces == 2  # the shapes of the metrics, and the loop
+    assert traces == 1
 
 
 def test_beta_weighs_the_rate(images):

@@ -210,4 +210,5 @@ def make_learner(
     noise = noise_for(jax.random.fold_in(lane_keys(lane).evaluation, index), batch, lane)
     return batch_averages(estimator, params, lane, batch, noise, weights)
 
-  return Learner(estimator, init, step, evaluate)
+  # Traced once, though it is counted before it is compiled.
+  return Learner(estimator, init, jax.jit(step, inline=True), evaluate)

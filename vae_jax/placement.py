@@ -2,7 +2,8 @@
 
 The devices form a mesh with the axes 'lane' and 'data'. Lanes lie over the devices first, as they
 need nothing of each other; only where there are fewer lanes than devices does a batch lie over
-several. One device is a mesh of 1 x 1: there is no other path.
+several. One device is a mesh of 1 x 1: there is no other path. The cores of a CPU are devices, too,
+where the process has made them so: lanes side by side then need no thread to wait for another.
 
 The last bits of a lane depend on the number of lanes in its program, the width, and on nothing else
 beside it. So all programs of a launch have one width: the last one is filled up, and what fills it
@@ -14,12 +15,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 _FREE = 0.8  # of the memory that is free may be planned with
+# Operations of a step on one core of a CPU from which a wider program is no faster a lane: the lanes
+# of small networks share what a step costs however small it is, those of large ones only push each
+# other out of the caches.
+_ENOUGH = 100e6
 
 
 class Placement(NamedTuple):
@@ -27,6 +31,16 @@ class Placement(NamedTuple):
 
   width: int  # lanes of one program, a multiple of the mesh's lane axis
   mesh: Mesh  # of the axes 'lane' and 'data'
+
+  @property
+  def lanes_of_device(self) -> int:
+    """How many lanes of a program lie on one device."""
+    return self.width // self.mesh.shape['lane']
+
+  @property
+  def is_cpu(self) -> bool:
+    """Whether the devices are cores, which share their memory."""
+    return self.mesh.devices.flat[0].platform == 'cpu'
 
   @property
   def over_lanes(self) -> NamedSharding:
@@ -44,15 +58,44 @@ class Placement(NamedTuple):
     return NamedSharding(self.mesh, PartitionSpec())
 
 
+def lanes_at_once(num_lanes: int, operations: float) -> int:
+  """Returns how many lanes a program has best, where the memory does not decide.
+
+  All of them on an accelerator; on a CPU as many as keep each core busy, and the same number in
+  each turn.
+
+  Args:
+    num_lanes: G.
+    operations: of a step of one lane, see `flops.count`.
+  """
+  if jax.devices()[0].platform != 'cpu':
+    return num_lanes
+  most = len(jax.devices()) * math.ceil(_ENOUGH / max(operations, 1.0))
+  each_turn = math.ceil(num_lanes / math.ceil(num_lanes / most))
+  of_device = math.ceil(each_turn / len(jax.devices()))
+  return of_device * math.ceil(each_turn / of_device)
+
+
+def _devices_for(width: int) -> Sequence[jax.Device]:
+  """Returns all devices; of those that are cores of one CPU as many as have equal shares.
+
+  A core that is left out still helps the others.
+  """
+  devices = jax.devices()
+  if devices[0].platform != 'cpu' or jax.process_count() > 1:
+    return devices
+  return devices[: max(n for n in range(1, len(devices) + 1) if width % n == 0)]
+
+
 def place(width: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Placement:
   """Returns where programs of `width` lanes, or a few more, are computed.
 
   Args:
     width: lanes of one program, at least 1. It is raised to a multiple of what the lane axis has.
     batch_size: N; the data axis divides it, or devices are left out.
-    devices: all of them if None.
+    devices: if None, all of them; of the cores of a CPU as many as divide the width.
   """
-  devices = jax.devices() if devices is None else devices
+  devices = _devices_for(width) if devices is None else devices
   count = len(devices)
   over_lanes = min(n for n in range(1, count + 1) if count % n == 0 and n >= min(width, count))
   over_data = math.gcd(count // over_lanes, batch_size)
@@ -76,13 +119,15 @@ def in_turn(placement: Placement, program: Callable[..., Any], per_lane: tuple, 
   num_lanes, width = len(jax.tree.leaves(per_lane)[0]), placement.width
   if num_lanes == width:
     return program(*jax.device_put(per_lane, placement.over_lanes), *shared)
-  parts = []
+  # What waits for its turn waits on the host: the devices hold one program's lanes, and no lane
+  # has to be moved between them.
+  per_lane, parts = jax.device_get(per_lane), []
   for first in range(0, num_lanes, width):
     indices = np.minimum(np.arange(first, first + width), num_lanes - 1)
     part = jax.tree.map(lambda leaf, indices=indices: leaf[indices], per_lane)
-    done = program(*jax.device_put(part, placement.over_lanes), *shared)
+    done = jax.device_get(program(*jax.device_put(part, placement.over_lanes), *shared))
     parts.append(jax.tree.map(lambda leaf, n=num_lanes - first: leaf[:n], done))
-  return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def free_bytes() -> int:

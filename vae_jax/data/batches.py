@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.extend import random
 
 _BINARIZE = 0x62696E  # 'bin': a tag far from the small numbers that other code folds in
 
@@ -80,4 +81,21 @@ def to_batch(
   # tagged so that a lane whose seed equals the data seed draws from other keys.
   data_key = jax.random.fold_in(jax.random.key(seed, impl='threefry2x32'), _BINARIZE)
   binarize_key = jax.random.fold_in(data_key, step)
-  return jax.random.bernoulli(binarize_key, x).astype(jnp.float32)
+  return draw_binary(binarize_key, x)
+
+
+def draw_binary(key: Array, mean: Array) -> Array:
+  """Returns x in {0, 1}, float32, with P(x = 1) = mean rounded to 16 bits; 0 and 1 are exact.
+
+  Two values a word, and both words of a Threefry block: a quarter of what `jax.random.bernoulli`
+  computes, which would be an eighth of a small network's step.
+
+  Args:
+    key: of threefry2x32.
+    mean: in [0, 1], any shape.
+  """
+  num_words = -(-mean.size // 2)
+  counters = jnp.arange(num_words, dtype=jnp.uint32)
+  words = random.threefry_2x32(jax.random.key_data(key), counters)
+  halves = jnp.concatenate([words & 0xFFFF, words >> 16])[: mean.size].reshape(mean.shape)
+  return (halves < jnp.round(mean * 2**16).astype(jnp.uint32)).astype(jnp.float32)

@@ -3,6 +3,7 @@
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
   Likelihood,
+  Shaped,
   bernoulli,
   continuous_bernoulli,
   cross_entropy,
@@ -30,6 +31,7 @@ __all__ = [
   'Mixture',
   'Posterior',
   'Prior',
+  'Shaped',
   'StandardNormal',
   'TwoLayerPosterior',
   'TwoLayerPrior',

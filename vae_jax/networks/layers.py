@@ -109,6 +109,18 @@ class Mlp(nn.Module):
     return h
 
 
+class _Weights(nn.Module):
+  """The parameters of a dense layer: kernel [I, features] and bias [features]."""
+
+  features: int
+  kernel_init: nn.initializers.Initializer
+
+  @nn.compact
+  def __call__(self, inputs: int) -> tuple[Array, Array]:
+    kernel = self.param('kernel', self.kernel_init, (inputs, self.features))
+    return kernel, self.param('bias', nn.initializers.zeros, (self.features,))
+
+
 class GaussianHead(nn.Module):
   """Two dense layers from features to the location and log-scale of Z Gaussians.
 
@@ -131,7 +143,12 @@ class GaussianHead(nn.Module):
       rows: [I] 0 where an input is inert.
     """
     init = initializer(self.kernel_init, rows=rows, columns=mask)
-    loc = nn.Dense(mask.size, kernel_init=init, name='loc')(features)
     scale_init = nn.initializers.zeros if self.unit_scale else init
-    log_scale = nn.Dense(mask.size, kernel_init=scale_init, name='log_scale')(features)
+    heads = [
+      _Weights(mask.size, kernel_init, name=name)(features.size)
+      for name, kernel_init in (('loc', init), ('log_scale', scale_init))
+    ]
+    # One product for both: two of half the outputs take longer, forward and backward.
+    kernel, bias = (jnp.concatenate(parts, axis=-1) for parts in zip(*heads, strict=True))
+    loc, log_scale = jnp.split(features @ kernel + bias, 2)
     return mask * loc, mask * log_scale

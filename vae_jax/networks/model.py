@@ -78,9 +78,11 @@ def make_model(
 
   def decode(params: Any, z: Array, mask: Array) -> distrax.Distribution:
     outputs = computed(decoder, params['decoder'], below(z), below(mask))
+    outputs = outputs.reshape(len(outputs), -1)
     # As one array where it can be: 256 heads in a tuple would be 256 slices to compile.
     shared = params['likelihood']
-    return likelihood.make((*outputs, *shared) if shared else outputs)
+    flat = likelihood.make((*outputs, *shared) if shared else outputs)
+    return densities.Shaped(flat, event)
 
   return Model(init, encode, make_prior, decode, _refit(likelihood, event))
 

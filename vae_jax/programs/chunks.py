@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import PartitionSpec
 
 from vae_jax import data, evaluation, placement
 from vae_jax.lanes import Lane
@@ -50,25 +51,30 @@ def run_chunk(
   Returns:
     The new states, and the metrics [G] averaged over the steps taken, named `batch/...`.
   """
-  lane_step = mapping.over_lanes(training.learner.step, (0, 0, None, None))
 
-  def take(step, states):
-    # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
-    stored = images[indices[step - first]]
-    seed = training.schedule.seed
-    batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
-    batch = jax.lax.with_sharding_constraint(batch, training.placement.over_data)
-    return lane_step(states, lanes, batch, step)
+  def one_lane(state, lane, images, indices, first, stop):
+    def take(step, state):
+      # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
+      stored = images[indices[step - first]]
+      seed = training.schedule.seed
+      batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
+      batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
+      return training.learner.step(state, lane, batch, step)
 
-  def body(step, carry):
-    states, sums = carry
-    states, metrics = take(step, states)
-    return states, jax.tree.map(jnp.add, sums, metrics)
+    def body(step, carry):
+      state, sums = carry
+      state, metrics = take(step, state)
+      return state, jax.tree.map(jnp.add, sums, metrics)
 
-  shapes = jax.eval_shape(take, first, states)[1]
-  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-  states, sums = jax.lax.fori_loop(first, stop, body, (states, zeros))
-  return states, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
+    shapes = jax.eval_shape(take, first, state)[1]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    state, sums = jax.lax.fori_loop(first, stop, body, (state, zeros))
+    return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
+
+  # Around the loop, not in it: a lone lane's states lose their axis once, not at each step.
+  in_axes = (0, 0, None, None, None, None)
+  mapped = mapping.over_lanes(one_lane, training.placement, in_axes)
+  return mapped(states, lanes, images, indices, first, stop)
 
 
 def compile_chunk(
@@ -132,5 +138,5 @@ def take_chunk(
 
 def init(learner: Learner, lanes: Lane, place: Placement) -> State:
   """Returns the states [G] of all lanes at step 0; a program of its own."""
-  program = jax.jit(mapping.over_lanes(learner.init), out_shardings=place.over_lanes)
+  program = jax.jit(mapping.over_lanes(learner.init, place), out_shardings=place.over_lanes)
   return placement.in_turn(place, program, (lanes,))

@@ -24,7 +24,7 @@ def make_evaluate(
   def one_lane(params, lane, batches, step):
     return evaluation.evaluate(learner, params, lane, batches, scale, step)
 
-  program = jax.jit(mapping.over_lanes(one_lane, (0, 0, None, None)))
+  program = jax.jit(mapping.over_lanes(one_lane, place, (0, 0, None, None)))
   return lambda params, lanes, *shared: placement.in_turn(place, program, (params, lanes), *shared)
 
 
@@ -43,10 +43,10 @@ def aggregate(
 
   @jax.jit
   def program(params, lanes, batches):
-    def one_lane(params, lane):
+    def one_lane(params, lane, batches):
       return evaluation.aggregate(model, params, lane, batches, scale)
 
-    return mapping.over_lanes(one_lane)(params, lanes)
+    return mapping.over_lanes(one_lane, place, (0, 0, None))(params, lanes, batches)
 
   return placement.in_turn(place, program, (params, lanes), batches)
 
@@ -64,24 +64,24 @@ def encode(
   @jax.jit
   @evaluation.highest_precision
   def program(params, lanes, x):
-    def one_lane(params, lane):
+    def one_lane(params, lane, x):
       return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
 
-    return mapping.over_lanes(one_lane)(params, lanes)
+    return mapping.over_lanes(one_lane, place, (0, 0, None))(params, lanes, x)
 
   x = np.asarray(data.to_values(images, scale))
   return jax.device_get(placement.in_turn(place, program, (params, lanes), x))
 
 
 def make_nll(
-  model: networks.Model, scale: float, num_samples: int, chunk: int
+  model: networks.Model, scale: float, num_samples: int, chunk: int, place: Placement
 ) -> Callable[..., evaluation.Evidence]:
   """Returns `evaluation.evidence` of all lanes, jitted: (params [G], lanes [G], batches) -> [G]."""
 
   def one_lane(params, lane, batches):
     return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
 
-  return jax.jit(mapping.over_lanes(one_lane, (0, 0, None)))
+  return jax.jit(mapping.over_lanes(one_lane, place, (0, 0, None)))
 
 
 def nll_batches(
@@ -114,7 +114,7 @@ def nll(
     place: of the lanes.
   """
   batches, chunk = nll_batches(images, num_samples, batch_size)
-  program = make_nll(model, scale, num_samples, chunk)
+  program = make_nll(model, scale, num_samples, chunk, place)
   values = jax.device_get(placement.in_turn(place, program, (params, lanes), batches))
   return evaluation.nll_of(values, batches.weights, math.prod(images.shape[1:]))
 
@@ -149,13 +149,15 @@ def pictures(
   @jax.jit
   @evaluation.highest_precision
   def program(params, lanes, usage, x):
-    reconstruct = mapping.over_lanes(functools.partial(evaluation.reconstruct, model), (0, 0, None))
+    reconstruct = mapping.over_lanes(
+      functools.partial(evaluation.reconstruct, model), place, (0, 0, None)
+    )
     sample = functools.partial(evaluation.sample_prior, model, num_samples=num_samples)
     traverse = functools.partial(evaluation.traverse, model, size=grid_size)
     return (
       reconstruct(params, lanes, x),
-      mapping.over_lanes(sample)(params, lanes),
-      mapping.over_lanes(traverse)(params, lanes, usage),
+      mapping.over_lanes(sample, place)(params, lanes),
+      mapping.over_lanes(traverse, place)(params, lanes, usage),
     )
 
   x = np.asarray(data.to_values(images, scale))

@@ -1,9 +1,22 @@
 """Unpacks a config, once, into the pieces that train: here the config ends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vae_jax import data, errors, lanes, networks, placement, programs, validation
+import jax
+import jax.numpy as jnp
+
+from vae_jax import (
+  data,
+  errors,
+  flops,
+  lanes,
+  learner,
+  networks,
+  placement,
+  programs,
+  validation,
+)
 from vae_jax.study.model import likelihood_of, lower_size_of, model_of
 from vae_jax.study.objective import learner_of
 from vae_jax.study.points import points_of
@@ -22,6 +35,7 @@ class Study(NamedTuple):
   num_samples: int  # L
   lower_size: int  # of the lower of two layers of latents; 0 for one layer
   is_density: bool  # whether the likelihood is one: else there is no NLL
+  operations: int  # of a step of one lane, see `flops.count`
   max_resident_bytes: int  # of a training set that lies on the devices; a larger one is streamed
 
   @property
@@ -42,7 +56,9 @@ class Study(NamedTuple):
   def feed(self) -> data.Feed:
     """Returns what the training program reads."""
     images = self.dataset.train
-    is_resident = images.nbytes <= self.max_resident_bytes
+    # The cores of a CPU hold a copy each in the same memory.
+    copies = len(self.place.mesh.local_devices) if self.place.is_cpu else 1
+    is_resident = copies * images.nbytes <= self.max_resident_bytes
     make = data.resident if is_resident else data.streamed
     return make(images, self.training.schedule, self.place.everywhere)
 
@@ -66,28 +82,45 @@ def from_config(config: Mapping[str, Any]) -> Study:
   largest = max(point.latent_size for point in points)
   settings, asked = config['train'], config['program']
   batch_size = settings['batch_size']
+  stacked = lanes.stack(points, largest, lower_size_of(config))
+  one_lane = learner_of(config, len(dataset.train), model)
+  operations = _operations(one_lane, stacked, (batch_size, *dataset.train.shape[1:]))
+  width = min(asked['width'], len(points)) or placement.lanes_at_once(len(points), operations)
   training = programs.Training(
-    learner=learner_of(config, len(dataset.train), model),
+    learner=one_lane,
     schedule=data.Schedule(
       config['data']['seed'], batch_size, min(settings['log_every'], settings['steps'])
     ),
     scale=dataset.scale,
     dynamic=dataset.dynamic,
-    placement=placement.place(min(asked['width'] or len(points), len(points)), batch_size),
+    placement=placement.place(width, batch_size),
   )
   return Study(
     name=config['study'],
     points=points,
     names=lanes.names(points),
-    lanes=lanes.stack(points, largest, lower_size_of(config)),
+    lanes=stacked,
     dataset=dataset,
     model=model,
     training=training,
     num_samples=config['bound']['num_samples'],
     lower_size=lower_size_of(config),
     is_density=likelihood.is_density,
+    operations=operations,
     max_resident_bytes=int(asked['resident_gib'] * 2**30),
   )
+
+
+def _operations(one_lane: learner.Learner, stacked: lanes.Lane, batch: Sequence[int]) -> int:
+  """Returns the operations of a step of one lane."""
+
+  def first(tree):
+    return jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], tree))
+
+  state = jax.eval_shape(one_lane.init, first(stacked))
+  count = jax.ShapeDtypeStruct((), jnp.int32)
+  images = jax.ShapeDtypeStruct(tuple(batch), jnp.float32)
+  return flops.count(one_lane.step, state, first(stacked), images, count)
 
 
 def _check_sizes(config: Mapping, dataset: data.Dataset) -> None:
