@@ -106,7 +106,7 @@ def get_config() -> config_dict.ConfigDict:
     checkpoint_every=1950,
   )
   config.program = dict(
-    width=0,  # lanes in one program; 0 for as many as memory_gib holds, the rest in turn
+    width=0,  # lanes in one program; 0 for as many as are fastest and fit, the rest in turn
     memory_gib=0.0,  # 0 for four fifths of what is free
     resident_gib=2.0,  # a larger training set stays on the host and is fed from there
     compute_dtype='float32',  # of the networks; or 'bfloat16', for a GPU or TPU

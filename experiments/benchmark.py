@@ -115,12 +115,14 @@ def training(built: study.Study) -> timing.Subject:
       state, _ = programs.take_chunk(setup, chunk, state, lanes, feed, first, stop)
     jax.block_until_ready(state)
 
-  models = len(built.points)
+  batch_size, models = setup.schedule.batch_size, len(built.points)
+  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
+  inputs = (*_one_lane(state, lanes), batch, jax.ShapeDtypeStruct((), jnp.int32))
   return timing.Subject(
     run,
-    models * built.operations,
+    models * flops.count(setup.learner.step, *inputs),
     models,
-    setup.schedule.batch_size,
+    batch_size,
     {
       'compile_seconds': compiled,
       'state_bytes': sum(leaf.nbytes for leaf in jax.tree.leaves(state)),
@@ -142,7 +144,7 @@ def importance_sampling(
   images = built.dataset.test[: settings['nll_images']]
   batches, chunk = programs.nll_batches(images, num_samples, settings['batch_size'])
   params = programs.init(built.training.learner, lanes, built.place).params
-  program = programs.make_nll(model, built.dataset.fixed_scale, num_samples, chunk)
+  program = programs.make_nll(model, built.dataset.fixed_scale, num_samples, chunk, built.place)
   began = time.perf_counter()
   compiled = program.lower(params, lanes, batches).compile()
   seconds = time.perf_counter() - began
@@ -183,14 +185,14 @@ def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[timing.Su
 
 
 def first_step_seconds(directory: pathlib.Path, cache: pathlib.Path) -> float:
-  """Returns the time from the start of a process to the first step of the digits study.
+  """Returns the time from the start of a process to the row of the first step of the digits study.
 
   Raises:
     RuntimeError: the process ended before it.
   """
   arguments = ['--config=configs/digits.py', f'--workdir={directory}']
-  every = ('steps', 'log_every', 'evaluate_every', 'checkpoint_every')
-  arguments += [f'--config.train.{key}=1' for key in every]
+  counts = {'steps': 2, 'log_every': 1, 'evaluate_every': 2, 'checkpoint_every': 2}
+  arguments += [f'--config.train.{key}={count}' for key, count in counts.items()]
   began = time.time()
   process = subprocess.Popen(
     [sys.executable, '-m', 'launch.train', *arguments],
@@ -246,7 +248,7 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
         peers = made[alone]
     rounds = (size.rounds, size.seconds)
     rows.append(timing.measure(case.name, subject, product, peers, *rounds))
-    print(case.name, flush=True)
+    print(' | '.join(filter(None, _cells(rows[-1]))), flush=True)
   with tempfile.TemporaryDirectory(dir=directory) as temporary:
     root = pathlib.Path(temporary)
     starts = [first_step_seconds(root / name, root / 'cache') for name in ('cold', 'cached')]

@@ -80,7 +80,8 @@ def _variances(built: study.Study, state: learner.State) -> list[float]:
   """Returns the learned s^2 [G], the same for all pixels and all z."""
 
   def variance(params, lane):
-    return jnp.mean(built.model.decode(params, jnp.zeros_like(lane.mask), lane.mask).variance())
+    decoded = built.model.decode(params, jnp.zeros_like(lane.mask), lane.mask)
+    return jnp.mean(decoded.flat.variance())
 
   return jax.vmap(variance)(state.params, built.lanes).tolist()
 

@@ -70,10 +70,11 @@ def _use_compilation_cache() -> None:
 
 
 def _use_cores() -> None:
-  """Makes each core a device, so that lanes lie side by side; XLA_FLAGS or JAX's own setting wins."""
+  """Makes each core a device, so that lanes lie side by side; a number that is set already wins."""
   flag = '--xla_force_host_platform_device_count'
   if jax.config.jax_num_cpu_devices < 0 and flag not in os.environ.get('XLA_FLAGS', ''):
-    jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+    may_use = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count()))  # of Linux
+    jax.config.update('jax_num_cpu_devices', len(may_use(0)))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -19,9 +19,9 @@ from vae_jax import placement, programs, study
 STEPS = 50
 
 
-def trained(config, devices):
+def trained(config, devices, width):
   built = study.from_config(config)
-  place = placement.place(len(built.points), config['train']['batch_size'], devices)
+  place = placement.place(width, config['train']['batch_size'], devices)
   built = built._replace(training=built.training._replace(placement=place))
   feed = built.feed()
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
@@ -42,11 +42,14 @@ def trained(config, devices):
 
 def main():
   result = {}
-  for seeds in map(int, sys.argv[1:]):
+  for argument in sys.argv[1:]:  # lanes, or lanes:width
+    seeds, width = map(int, (argument.split(':') * 2)[:2])
     config = small_config()
     config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=tuple(range(seeds)))
-    result[seeds] = [trained(config, devices) for devices in (jax.devices(), jax.devices()[:1])]
-  print(json.dumps(result))
+    all_devices = jax.devices()
+    result[argument] = [trained(config, d, width) for d in (all_devices, all_devices[:1])]
+  shapes = {width: dict(placement.place(width, 32).mesh.shape) for width in (1, 6, 12, 14)}
+  print(json.dumps(result | {'shapes': shapes}))
 
 
 if __name__ == '__main__':

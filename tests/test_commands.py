@@ -1,5 +1,9 @@
 """The commands as a user types them: exit codes, one line for each mistake, what is printed."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -81,6 +85,32 @@ def test_damaged_data_is_exit_4(command, tmp_path):
   assert result.returncode == 4, result.stderr
   assert str(path) in result.stderr
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+  ('environment', 'count'),
+  [
+    ({}, 1),
+    ({'JAX_NUM_CPU_DEVICES': '3'}, 3),
+    ({'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}, 2),
+  ],
+)
+def test_the_cores_that_a_process_may_use_are_its_devices(environment, count):
+  """One core is left to it; what the environment asks for comes first."""
+  code = (
+    'import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});'
+    'from launch import command; command._use_cores();'
+    'import jax; print(len(jax.devices()))'
+  )
+  process = subprocess.run(
+    [sys.executable, '-c', code],
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'} | environment,
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert process.stdout.split() == [str(count)], process.stderr
 
 
 def test_the_compilation_cache_is_its_owners_alone(command, tmp_path):

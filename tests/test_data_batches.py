@@ -114,6 +114,24 @@ def test_dynamic_binarisation_is_a_function_of_seed_and_step():
   assert not np.array_equal(first, data.to_batch(images, 1.0, True, 1, 9))
 
 
+@pytest.mark.parametrize('shape', [(1,), (3, 5), (2, 2, 2)])
+def test_binary_draws_have_any_shape_and_are_exact_at_the_ends(shape):
+  keys = jax.random.split(jax.random.key(1, impl='threefry2x32'), 2000)
+  for mean in (0.0, 1.0, 0.3):
+    draws = np.asarray(jax.vmap(lambda k, m=mean: data.draw_binary(k, jnp.full(shape, m)))(keys))
+    assert draws.shape == (2000, *shape)
+    stderr = np.sqrt(mean * (1 - mean) / 2000)
+    assert np.all(np.abs(draws.mean(axis=0) - mean) <= 5 * stderr)
+
+
+def test_values_that_share_a_word_are_independent():
+  """The two halves of each word, by the correlation of every pair of values."""
+  keys = jax.random.split(jax.random.key(2, impl='threefry2x32'), 4000)
+  draws = np.asarray(jax.vmap(lambda k: data.draw_binary(k, jnp.full(6, 0.5)))(keys))
+  correlation = np.corrcoef(draws.T) - np.eye(6)
+  assert np.abs(correlation).max() < 5 / np.sqrt(4000)
+
+
 def test_binarisation_draws_from_other_keys_than_a_lane_of_the_same_seed():
   """Neither its key nor those of its first steps are keys that a lane derives from the seed."""
   images = np.full((1, 64), 0.5, np.float32)
@@ -121,4 +139,4 @@ def test_binarisation_draws_from_other_keys_than_a_lane_of_the_same_seed():
   for step in range(8):
     draw = np.asarray(data.to_batch(images, 1.0, True, 0, step))
     for key in [*jax.random.split(root, 5), *(jax.random.fold_in(root, i) for i in range(8))]:
-      assert not np.array_equal(draw, batches.draw_binary(key, images))
+      assert not np.array_equal(draw, data.draw_binary(key, images))

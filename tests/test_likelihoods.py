@@ -97,6 +97,25 @@ def test_the_supports_are_declared(name, supports):
 
 
 @every_likelihood
+def test_pixels_in_rows_are_the_same_pixels(name):
+  likelihood, event = LIKELIHOODS[name], (2, 3, 1)
+  outputs = random_outputs(likelihood, event, seed=0)
+  shaped = likelihood.make(outputs)
+  flat = likelihoods.Shaped(
+    likelihood.make(
+      tuple(map(jnp.ravel, outputs[: likelihood.num_heads]))
+      + tuple(outputs[likelihood.num_heads :])
+    ),
+    event,
+  )
+  x = sample(likelihood, outputs, jax.random.key(0), ())
+  assert flat.event_shape == event
+  assert float(flat.log_prob(x)) == pytest.approx(float(shaped.log_prob(x)), rel=1e-6)
+  np.testing.assert_allclose(flat.mean(), shaped.mean(), rtol=1e-6)
+  assert flat.sample(seed=jax.random.key(0), sample_shape=(4,)).shape == (4, *event)
+
+
+@every_likelihood
 def test_twice_the_pixels_double_log_prob(name):
   likelihood = LIKELIHOODS[name]
   outputs = random_outputs(likelihood, (2, 3, 1), seed=0)

@@ -250,14 +250,14 @@ def test_shared_numbers_stand_behind_the_heads_and_are_refitted_with_the_size_of
   )
   model = simple_model(fake, event=event)
   params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0) | {'likelihood': shared}
-  outputs = model.decode(params, np.ones(2, 'f'), mask)
-  assert outputs[0].shape == event
+  outputs = model.decode(params, np.ones(2, 'f'), mask).flat
+  assert outputs[0].shape == (6,)
   assert outputs[1:] == shared
   assert model.refit(params, -3.5) == (-3.5, 6, shared)
   # With none of these the heads stay one array.
   model = simple_model(fake._replace(num_shared=0, refit=None), event=event)
-  alone = model.decode(params | {'likelihood': ()}, np.ones(2, 'f'), mask)
-  assert alone.shape == (1, *event)
+  alone = model.decode(params | {'likelihood': ()}, np.ones(2, 'f'), mask).flat
+  assert alone.shape == (1, 6)
   np.testing.assert_array_equal(alone[0], outputs[0])
   assert model.refit is None
 

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -122,33 +123,84 @@ def test_feeds_agree_whatever_the_chunks(first):
 
 @pytest.fixture(scope='module')
 def on_eight():
-  """Eleven lanes, and two, on eight devices and on one."""
+  """Eleven lanes, two, and six in two turns, on eight devices and on one."""
   process = subprocess.run(
-    [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), '11', '2'],
+    [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), '11', '2', '6:3'],
     env=os.environ | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'},
     capture_output=True,
     text=True,
     timeout=600,
   )
   assert process.returncode == 0, process.stderr
-  return {int(lanes): runs for lanes, runs in json.loads(process.stdout).items()}
+  return json.loads(process.stdout)
 
 
-@pytest.mark.parametrize(('lanes', 'mesh', 'width'), [(11, (8, 1), 16), (2, (2, 4), 2)])
+@pytest.mark.parametrize(
+  ('lanes', 'mesh', 'width'), [('11', (8, 1), 16), ('2', (2, 4), 2), ('6:3', (4, 2), 4)]
+)
 def test_eight_devices_give_the_numbers_of_one(on_eight, lanes, mesh, width):
   eight, one = on_eight[lanes]
   assert (eight['mesh']['lane'], eight['mesh']['data'], eight['width']) == (*mesh, width)
-  assert (one['mesh']['lane'], one['mesh']['data'], one['width']) == (1, 1, lanes)
+  assert (one['mesh']['lane'], one['mesh']['data']) == (1, 1)
   np.testing.assert_allclose(eight['elbo'], one['elbo'], rtol=1e-5)
   for found, expected in zip(eight['params'], one['params'], strict=True):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares(on_eight):
+  lanes = {width: shape['lane'] for width, shape in on_eight['shapes'].items()}
+  assert lanes == {'1': 1, '6': 6, '12': 6, '14': 7}
+  assert {shape['data'] for shape in on_eight['shapes'].values()} == {1}
+
+
 def test_lanes_over_devices_need_nothing_of_each_other(on_eight):
-  assert on_eight[11][0]['collectives'] == 0
-  assert on_eight[11][0]['devices'] == 8
+  assert on_eight['11'][0]['collectives'] == 0
+  assert on_eight['11'][0]['devices'] == 8
   # The batch is summed over: the check above would see it.
-  assert on_eight[2][0]['collectives'] > 0
+  assert on_eight['2'][0]['collectives'] > 0
+
+
+def has_devices(monkeypatch, count, platform='cpu'):
+  devices = [types.SimpleNamespace(platform=platform, id=i) for i in range(count)]
+  monkeypatch.setattr(jax, 'local_devices', lambda: devices)
+  monkeypatch.setattr(jax, 'local_device_count', lambda: count)
+
+
+@pytest.mark.parametrize(
+  ('num_lanes', 'cores', 'operations', 'width'),
+  [
+    (40, 2, 15e6, 40),  # small networks: all at once
+    (16, 2, 600e6, 2),  # large ones: one on each core
+    (3, 2, 600e6, 2),
+    (1, 2, 600e6, 1),
+    (3, 64, 600e6, 3),
+    (40, 16, 600e6, 14),  # three turns of 14, not two of 16 and one of 8
+    (100, 4, 100e6, 20),
+    (7, 3, 0, 9),
+  ],
+)
+def test_a_cpu_takes_as_many_lanes_as_keep_its_cores_busy(
+  monkeypatch, num_lanes, cores, operations, width
+):
+  has_devices(monkeypatch, cores)
+  assert placement.lanes_at_once(num_lanes, operations) == width
+
+
+@pytest.mark.parametrize('num_lanes', range(1, 50))
+@pytest.mark.parametrize('cores', [1, 2, 6])
+def test_no_other_width_of_as_many_lanes_a_core_needs_fewer_turns(monkeypatch, num_lanes, cores):
+  """One lane a core: as many turns as lanes fill the cores, with fewer idle slots than turns."""
+  has_devices(monkeypatch, cores)
+  width = placement.lanes_at_once(num_lanes, 1e12)
+  turns = -(-num_lanes // width)
+  assert width <= cores
+  assert turns == -(-num_lanes // cores)
+  assert turns * width - num_lanes < turns
+
+
+def test_an_accelerator_takes_all_lanes(monkeypatch):
+  has_devices(monkeypatch, 8, 'gpu')
+  assert placement.lanes_at_once(1000, 1e12) == 1000
 
 
 def test_devices_that_cannot_be_used_are_left_out():

@@ -21,7 +21,7 @@ Imports go down these layers only:
   0  errors, files, flops, densities, lanes, placement, data, disentanglement
   1  networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, checkpoint, tracking, figures
-  3  validation, study, workdir, stopping, outcome, train
+  3  validation, study, workdir, stopping, outcome, train, shares
   4  launch (outside the package: flags end there)
 
 and inside a layer a later name may import an earlier one, not the other way round.

@@ -5,6 +5,7 @@ it reads: a flipped bit, or an array of another shape, restores silently. Hence 
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -30,15 +31,48 @@ class Restored(NamedTuple):
   record: dict  # what was saved beside it: JSON
 
 
+class _Leaves(ocp.CheckpointHandler):
+  """Writes the arrays of one of several processes; orbax itself writes those of process 0 only."""
+
+  def save(self, directory: os.PathLike, args: '_LeavesArgs') -> None:
+    np.savez(directory / 'leaves.npz', **args.leaves)
+
+  def restore(self, directory: os.PathLike, args: '_LeavesArgs') -> dict[str, np.ndarray]:
+    with np.load(directory / 'leaves.npz', allow_pickle=False) as archive:
+      return dict(archive)
+
+
+@ocp.args.register_with_handler(_Leaves, for_save=True, for_restore=True)
+@dataclasses.dataclass
+class _LeavesArgs(ocp.args.CheckpointArgs):
+  leaves: Mapping[str, np.ndarray] | None = None  # to save
+
+
 def open_manager(directory: os.PathLike | str) -> ocp.CheckpointManager:
   """Opens (or creates) the checkpoints of one workdir; the caller holds the workdir's lock."""
   # Orbax logs several lines a save, and its threads log what the main thread raises anyway.
   logging.getLogger('absl').addFilter(_not_orbax_chatter)
-  options = ocp.CheckpointManagerOptions(
-    max_to_keep=KEPT_STEPS, enable_async_checkpointing=False, create=True
+  # Where there are several processes each writes its own checkpoints and waits for no other.
+  this = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(
+    primary_host=this, active_processes={this}, barrier_sync_key_prefix=f'process-{this}'
   )
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=KEPT_STEPS,
+    enable_async_checkpointing=False,
+    create=False,  # orbax makes a directory for all processes only
+    multiprocessing_options=alone,
+  )
+  handlers = {
+    'state': ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+    'json': ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+    'leaves': _Leaves(),
+  }
   with _orbax_errors(directory):
-    return ocp.CheckpointManager(os.path.abspath(directory), options=options)
+    os.makedirs(directory, exist_ok=True)
+    return ocp.CheckpointManager(
+      os.path.abspath(directory), item_handlers=handlers, options=options
+    )
 
 
 def _not_orbax_chatter(record: logging.LogRecord) -> bool:
@@ -90,11 +124,12 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, record: Mapping)
     return
   leaves = _flat(jax.device_get(state))
   stored = {'record': dict(record), 'digests': _digests(leaves, record)}
+  if jax.process_count() == 1:
+    arrays = {'state': ocp.args.StandardSave(leaves)}
+  else:
+    arrays = {'leaves': _LeavesArgs(leaves)}
   with _orbax_errors(manager.directory):
-    manager.save(
-      step,
-      args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), json=ocp.args.JsonSave(stored)),
-    )
+    manager.save(step, args=ocp.args.Composite(json=ocp.args.JsonSave(stored), **arrays))
 
 
 def restore_newest(manager: ocp.CheckpointManager, like: Any) -> Restored | None:
@@ -125,12 +160,14 @@ def _restore(manager: ocp.CheckpointManager, step: int, like: Any) -> Restored:
   expected = {
     name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _flat(like).items()
   }
+  # Whatever number of processes wrote it.
+  is_share = (manager.directory / str(step) / 'leaves').is_dir()
+  arrays = {'leaves': _LeavesArgs()} if is_share else {'state': ocp.args.StandardRestore(expected)}
   try:
-    wanted = ocp.args.Composite(
-      state=ocp.args.StandardRestore(expected), json=ocp.args.JsonRestore()
-    )
+    wanted = ocp.args.Composite(json=ocp.args.JsonRestore(), **arrays)
     restored = manager.restore(step, args=wanted)
-    leaves, record, digests = restored.state, restored.json['record'], restored.json['digests']
+    leaves = restored.leaves if is_share else restored.state
+    record, digests = restored.json['record'], restored.json['digests']
     found = _digests(leaves, record)
   except (MemoryError, PermissionError, InterruptedError):
     raise  # no verdict on the bytes

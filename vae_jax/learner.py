@@ -210,5 +210,5 @@ def make_learner(
     noise = noise_for(jax.random.fold_in(lane_keys(lane).evaluation, index), batch, lane)
     return batch_averages(estimator, params, lane, batch, noise, weights)
 
-  # Traced once, though it is counted before it is compiled.
+  # Traced once, though its metrics' shapes are asked for before it is compiled.
   return Learner(estimator, init, jax.jit(step, inline=True), evaluate)

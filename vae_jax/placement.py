@@ -5,9 +5,9 @@ need nothing of each other; only where there are fewer lanes than devices does a
 several. One device is a mesh of 1 x 1: there is no other path. The cores of a CPU are devices, too,
 where the process has made them so: lanes side by side then need no thread to wait for another.
 
-The last bits of a lane depend on the number of lanes in its program, the width, and on nothing else
-beside it. So all programs of a launch have one width: the last one is filled up, and what fills it
-is dropped.
+The last bits of a lane depend on the number of lanes in its program, the width, and of devices, and
+on nothing that is beside it. So all programs of a launch have one width: the last one is filled up,
+and what fills it is dropped.
 """
 
 import math
@@ -20,10 +20,10 @@ import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 _FREE = 0.8  # of the memory that is free may be planned with
-# Operations of a step on one core of a CPU from which a wider program is no faster a lane: the lanes
-# of small networks share what a step costs however small it is, those of large ones only push each
+# Operations of a step on one core of a CPU from which a wider program is no faster a lane: lanes of
+# small networks share what a step costs however small it is, those of large ones only push each
 # other out of the caches.
-_ENOUGH = 100e6
+_ENOUGH = 500e6
 
 
 class Placement(NamedTuple):
@@ -68,21 +68,21 @@ def lanes_at_once(num_lanes: int, operations: float) -> int:
     num_lanes: G.
     operations: of a step of one lane, see `flops.count`.
   """
-  if jax.devices()[0].platform != 'cpu':
+  if jax.local_devices()[0].platform != 'cpu':
     return num_lanes
-  most = len(jax.devices()) * math.ceil(_ENOUGH / max(operations, 1.0))
+  most = jax.local_device_count() * math.ceil(_ENOUGH / max(operations, 1.0))
   each_turn = math.ceil(num_lanes / math.ceil(num_lanes / most))
-  of_device = math.ceil(each_turn / len(jax.devices()))
+  of_device = math.ceil(each_turn / jax.local_device_count())
   return of_device * math.ceil(each_turn / of_device)
 
 
 def _devices_for(width: int) -> Sequence[jax.Device]:
-  """Returns all devices; of those that are cores of one CPU as many as have equal shares.
+  """Returns all devices of this process; of the cores of a CPU as many as have equal shares.
 
   A core that is left out still helps the others.
   """
-  devices = jax.devices()
-  if devices[0].platform != 'cpu' or jax.process_count() > 1:
+  devices = jax.local_devices()
+  if devices[0].platform != 'cpu':
     return devices
   return devices[: max(n for n in range(1, len(devices) + 1) if width % n == 0)]
 

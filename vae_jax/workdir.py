@@ -165,15 +165,20 @@ def _differences(stored: Any, given: Any, key: str) -> Iterator[str]:
 def provenance(data_name: str, data_version: str, data_sha256: str, width: int) -> dict[str, Any]:
   """Returns what produced a run: versions, commit, device, data, and the lanes per program.
 
-  `width` is recorded because the last bits of a lane depend on it (and on nothing else beside it).
+  Width and devices are recorded because the last bits of a lane depend on them, and on nothing that
+  is beside it.
   """
-  device = jax.devices()[0]
+  device = jax.local_devices()[0]
   return {
     'versions': {name: _version(name) for name in _PACKAGES},
     'python': platform.python_version(),
     'platform': platform.platform(),
     'git': _git(),
-    'device': {'kind': device.device_kind, 'platform': device.platform},
+    'device': {
+      'kind': device.device_kind,
+      'platform': device.platform,
+      'count': jax.local_device_count(),
+    },
     'data': f'{data_name} {data_version}',
     'data_sha256': data_sha256,
     'width': width,

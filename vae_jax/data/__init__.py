@@ -16,7 +16,7 @@ random split of the grid. All of dsprites is one split of 737,280 binary images 
 of memory and of cache, whatever the slice.
 """
 
-from vae_jax.data.batches import batch_indices, to_batch, to_values
+from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
 from vae_jax.data.dataset import BINARIZE, DATASETS, Dataset, Factors, load
 from vae_jax.data.feeding import Feed, Schedule, resident, streamed
 
@@ -28,6 +28,7 @@ __all__ = [
   'Feed',
   'Schedule',
   'batch_indices',
+  'draw_binary',
   'load',
   'resident',
   'streamed',

@@ -1,13 +1,14 @@
 """The data set of a study: read, split, cropped, padded, scaled and binarised, in this order."""
 
 import hashlib
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from vae_jax import errors
-from vae_jax.data import prepared, sources, splits, transforms
+from vae_jax.data import cache, prepared, sources, splits, transforms
 
 DATASETS = ('digits', 'shapes', 'npz')  # any other name is a data set of TFDS
 BINARIZE = ('none', 'dynamic', 'static', 'threshold')
@@ -145,10 +146,20 @@ def _check_choices(name: str, path: str, binarize: str, seed: int) -> None:
 
 def _open(name: str, path: str) -> sources.Source:
   if name == 'digits':
-    return sources.open_digits()
+    return _cached(sources.open_digits(), '1.0.0', importlib.metadata.version('scikit-learn'))
   if name == 'shapes':
     return sources.open_shapes()
   return sources.open_npz(path) if name == 'npz' else prepared.open_prepared(name, DATASETS)
+
+
+def _cached(source: sources.Source, version: str, origin: str) -> sources.Source:
+  """Returns a source that decodes once: importing scikit-learn is most of reading its digits."""
+  fingerprint = hashlib.sha256(origin.encode()).hexdigest()[:16]
+
+  def read(split: str) -> sources.Examples:
+    return cache.fetch(source.name, version, split, fingerprint, lambda: source.read(split))
+
+  return source._replace(read=read)
 
 
 def _read(

@@ -6,7 +6,6 @@ Either way step s sees the examples of `batch_indices`, so the parameters do not
 from collections.abc import Callable
 from typing import NamedTuple
 
-import grain
 import jax
 import numpy as np
 from jax import Array
@@ -68,6 +67,8 @@ def streamed(images: np.ndarray, schedule: Schedule, sharding: jax.sharding.Shar
     return images[rows]
 
   def begin(first: int):
+    import grain  # half a second that only such a data set costs
+
     steps = grain.MapDataset.range(first, np.iinfo(np.int32).max)
     options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_AHEAD)
     return iter(steps.map(batch).to_iter_dataset(options))

@@ -57,11 +57,14 @@ class Shaped(distrax.Distribution):
   """A distribution over [D] as one over [*event]: the same numbers in rows and columns.
 
   A CPU's loops over [28, 28, 1] take longer than those over [784].
+
+  Attributes:
+    flat: the distribution over [D].
   """
 
   def __init__(self, flat: distrax.Distribution, event: Sequence[int]):
     super().__init__()
-    self._flat = flat
+    self.flat = flat
     self._event = tuple(event)
 
   @property
@@ -71,14 +74,14 @@ class Shaped(distrax.Distribution):
 
   def log_prob(self, value: Array) -> Array:
     """Returns log p [] of one example [*event]."""
-    return self._flat.log_prob(jnp.ravel(value))
+    return self.flat.log_prob(jnp.ravel(value))
 
   def mean(self) -> Array:
     """Returns [*event]."""
-    return self._flat.mean().reshape(self._event)
+    return self.flat.mean().reshape(self._event)
 
   def _sample_n(self, key: Array, n: int) -> Array:
-    return self._flat.sample(seed=key, sample_shape=(n,)).reshape(n, *self._event)
+    return self.flat.sample(seed=key, sample_shape=(n,)).reshape(n, *self._event)
 
 
 def inverse_softplus(y: Array) -> Array:

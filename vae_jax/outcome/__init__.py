@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import evaluation, figures, programs, tracking, workdir
+from vae_jax import evaluation, programs, tracking, workdir
 from vae_jax.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.outcome.images import lane_grids, save_images
 from vae_jax.outcome.progress import Progress, collapsed
@@ -59,6 +59,8 @@ def review(
   final: bool,
 ) -> tuple[Outcome, programs.Pictures | None]:
   """Writes what a trained state is worth, tables and pictures, and returns them with the images."""
+  from vae_jax import figures  # matplotlib takes half a second: at the end, not of every start
+
   evaluated = host(metrics_of(evaluations) | estimates.metrics)
   write_latents(built, directory, evaluations['test'])
   write_curve(directory, estimates.curve)

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from jax import Array
 
-from vae_jax import figures, files, learner, programs
+from vae_jax import files, learner, programs
 from vae_jax.study import Study
 
 _NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
@@ -38,6 +38,8 @@ def save_images(
 
 def lane_grids(pictures: programs.Pictures) -> dict[str, list[np.ndarray]]:
   """Returns pictures of reconstructions, samples and a traversal per lane, as pixels."""
+  from vae_jax import figures  # matplotlib: see `outcome.review`
+
   return {
     'reconstructions': [
       figures.image_grid(np.concatenate([pictures.originals, lane]), columns=len(lane))

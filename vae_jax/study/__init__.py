@@ -6,17 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vae_jax import (
-  data,
-  errors,
-  flops,
-  lanes,
-  learner,
-  networks,
-  placement,
-  programs,
-  validation,
-)
+from vae_jax import data, errors, flops, lanes, networks, placement, programs, validation
 from vae_jax.study.model import likelihood_of, lower_size_of, model_of
 from vae_jax.study.objective import learner_of
 from vae_jax.study.points import points_of
@@ -35,7 +25,6 @@ class Study(NamedTuple):
   num_samples: int  # L
   lower_size: int  # of the lower of two layers of latents; 0 for one layer
   is_density: bool  # whether the likelihood is one: else there is no NLL
-  operations: int  # of a step of one lane, see `flops.count`
   max_resident_bytes: int  # of a training set that lies on the devices; a larger one is streamed
 
   @property
@@ -83,11 +72,11 @@ def from_config(config: Mapping[str, Any]) -> Study:
   settings, asked = config['train'], config['program']
   batch_size = settings['batch_size']
   stacked = lanes.stack(points, largest, lower_size_of(config))
-  one_lane = learner_of(config, len(dataset.train), model)
-  operations = _operations(one_lane, stacked, (batch_size, *dataset.train.shape[1:]))
+  num_samples = config['bound']['num_samples']
+  operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)
   width = min(asked['width'], len(points)) or placement.lanes_at_once(len(points), operations)
   training = programs.Training(
-    learner=one_lane,
+    learner=learner_of(config, len(dataset.train), model),
     schedule=data.Schedule(
       config['data']['seed'], batch_size, min(settings['log_every'], settings['steps'])
     ),
@@ -103,24 +92,33 @@ def from_config(config: Mapping[str, Any]) -> Study:
     dataset=dataset,
     model=model,
     training=training,
-    num_samples=config['bound']['num_samples'],
+    num_samples=num_samples,
     lower_size=lower_size_of(config),
     is_density=likelihood.is_density,
-    operations=operations,
     max_resident_bytes=int(asked['resident_gib'] * 2**30),
   )
 
 
-def _operations(one_lane: learner.Learner, stacked: lanes.Lane, batch: Sequence[int]) -> int:
-  """Returns the operations of a step of one lane."""
+def _operations(
+  model: networks.Model,
+  stacked: lanes.Lane,
+  event: Sequence[int],
+  batch_size: int,
+  num_samples: int,
+) -> int:
+  """Returns the operations of a step of one lane, about: three passes forward, of one example each.
 
-  def first(tree):
-    return jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], tree))
+  Tracing the step itself would take half a second of every start.
+  """
 
-  state = jax.eval_shape(one_lane.init, first(stacked))
-  count = jax.ShapeDtypeStruct((), jnp.int32)
-  images = jax.ShapeDtypeStruct(tuple(batch), jnp.float32)
-  return flops.count(one_lane.step, state, first(stacked), images, count)
+  def shape(*sizes: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
+
+  mask = shape(*stacked.mask.shape[1:])
+  params = jax.eval_shape(model.init, jax.random.key(0), mask)
+  encoding = flops.count(lambda *inputs: model.encode(*inputs).loc, params, shape(*event), mask)
+  decoding = flops.count(lambda *inputs: model.decode(*inputs).mean(), params, mask, mask)
+  return 3 * batch_size * (encoding + num_samples * decoding)
 
 
 def _check_sizes(config: Mapping, dataset: data.Dataset) -> None:

@@ -1,0 +1,219 @@
+"""A study over several processes: how it is cut, what the shares leave, what stops one of them."""
+
+import csv
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import long_study
+import numpy as np
+import pytest
+from conftest import ROOT
+from run_files import results_without_times
+
+from vae_jax import errors, lanes, shares, study, train, validation
+
+TRAIN = {'steps': 100, 'evaluate_every': 40, 'checkpoint_every': 20}
+# Shares of one lane and of two, and names that tell learning rates apart where there are several.
+LANES = {
+  'combine': 'zip', 'beta': (0.5, 1.0, 4.0), 'latent_size': (2, 5, 5), 'seed': (0,),
+  'learning_rate': (1e-3, 1e-3, 2e-3),
+}  # fmt: skip
+OWN = [['b0.5-z2-s0'], ['b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']]
+WHOLE = ['b0.5-z2-s0-lr0.001', 'b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']
+COMMAND = [
+  sys.executable, '-m', 'launch.train', '--config=tests/long_study.py',
+  *(f'--config.train.{name}={value}' for name, value in TRAIN.items()),
+  *(f'--config.lanes.{name}={value}' for name, value in LANES.items()),
+]  # fmt: skip
+
+
+def long_config() -> dict:
+  config = long_study.get_config().to_dict()
+  config['train'] |= TRAIN
+  config['lanes'] |= LANES
+  return config
+
+
+def start(workdir: pathlib.Path, count: int = 2) -> list[subprocess.Popen]:
+  """Starts the same command in each of so many processes on this host."""
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    port = free.getsockname()[1]
+  together = [f'--workdir={workdir}', f'--coordinator=127.0.0.1:{port}', f'--processes={count}']
+  return [
+    subprocess.Popen(
+      [*COMMAND, *together, f'--process={index}'],
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for index in range(count)
+  ]
+
+
+def finish(processes: list[subprocess.Popen]) -> tuple[list[int], list[str], list[str]]:
+  """Returns exit codes, stdout and stderr; a process that hangs fails the test."""
+  try:
+    outputs = [process.communicate(timeout=100) for process in processes]
+  finally:
+    for process in processes:
+      process.kill()
+  return [process.returncode for process in processes], *map(list, zip(*outputs, strict=True))
+
+
+def read(path: pathlib.Path) -> list[dict]:
+  with open(path) as file:
+    return list(csv.DictReader(file))
+
+
+def assert_close(one: list[dict], other: list[dict]):
+  """Checks rows of text: the same keys and words, the same numbers to rounding."""
+  assert len(one) == len(other) > 0
+  for row, like in zip(one, other, strict=True):
+    assert list(row) == list(like)
+    for key, value in like.items():
+      try:
+        assert float(row[key]) == pytest.approx(float(value), rel=1e-4, abs=1e-5), key
+      except (TypeError, ValueError):  # a word, or nothing
+        assert row[key] == value, key
+
+
+def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
+  assert_close(results_without_times(workdir), results_without_times(reference))
+  for name in ('latents.csv', 'nll_curve.csv'):
+    assert_close(read(workdir / name), read(reference / name))
+  journals = [path / 'metrics.jsonl' for path in (workdir, reference)]
+  assert_close(*([json.loads(line) for line in path.open()] for path in journals))
+  with np.load(workdir / 'images.npz') as images, np.load(reference / 'images.npz') as like:
+    assert sorted(images) == sorted(like)
+    for name in like:
+      np.testing.assert_allclose(images[name].astype(int), like[name].astype(int), atol=1)
+  pictures = [sorted(p.name for p in (d / 'figures').iterdir()) for d in (workdir, reference)]
+  assert pictures[0] == pictures[1]
+  config, like = (json.loads((d / 'config.json').read_text()) for d in (workdir, reference))
+  assert config == like
+  assert json.loads((workdir / 'provenance.json').read_text())['finished'] is True
+
+
+@pytest.fixture(scope='module')
+def reference(tmp_path_factory):
+  """The same study by one process."""
+  workdir = tmp_path_factory.mktemp('one') / 'run'
+  train.run(long_config(), workdir)
+  return workdir
+
+
+def test_two_processes_leave_what_one_leaves(reference, tmp_path):
+  workdir = tmp_path / 'run'
+  codes, stdout, stderr = finish(start(workdir))
+  assert codes == [0, 0], stderr
+  assert_same_study(workdir, reference)
+  for name in ('results.csv', 'latents.csv', 'nll_curve.csv'):
+    assert list(dict.fromkeys(row['name'] for row in read(workdir / name))) == WHOLE
+  for index, names in enumerate(OWN):
+    share = workdir / f'process-{index}'
+    assert [row['name'] for row in read(share / 'results.csv')] == names
+    lanes_there = {json.loads(line)['lane'] for line in (share / 'metrics.jsonl').open()}
+    assert lanes_there == set(range(len(names)))
+  assert 'Best of 3 lanes' in stdout[0]
+  assert stdout[1].splitlines() == [
+    f'the share of process 1 is done: {workdir}/process-1/results.csv'
+  ]
+
+
+def test_a_process_that_is_stopped_stops_the_whole_and_the_same_commands_finish(
+  reference, tmp_path
+):
+  workdir = tmp_path / 'run'
+  processes = start(workdir)
+  journal = workdir / 'process-1' / 'metrics.jsonl'
+  deadline = time.monotonic() + 60
+  while not (journal.exists() and journal.stat().st_size) and time.monotonic() < deadline:
+    time.sleep(0.005)
+  processes[1].send_signal(signal.SIGTERM)
+  codes, stdout, stderr = finish(processes)
+  assert codes == [143, 143], stderr
+  assert 'stopped' in stderr[1].splitlines()[-1]
+  assert stderr[0].splitlines()[-1] == (
+    'process 1 ended without finishing the share; the same commands continue'
+  )
+  assert not stdout[0]
+  assert not (workdir / 'results.csv').exists()
+  before = (workdir / 'process-0' / 'results.csv').stat().st_mtime_ns
+  codes, _, stderr = finish(start(workdir))
+  assert codes == [0, 0], stderr
+  assert 'process-0 is finished already' in stderr[0]
+  assert (workdir / 'process-0' / 'results.csv').stat().st_mtime_ns == before
+  assert_same_study(workdir, reference)
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 5, 6])
+def test_every_lane_is_in_one_share_and_in_order(config, count):
+  config['lanes'] |= dict(beta=(0.5, 1.0, 4.0), warmup=('linear',), warmup_steps=(10,))
+  whole = study.points_of(config)
+  assert len(whole) == 6
+  cuts = [shares.cut(config, index, count) for index in range(count)]
+  for share in cuts:
+    validation.check(share)
+    assert {name for name in config if share[name] != config[name]} == {'lanes'}
+  points = [study.points_of(share) for share in cuts]
+  assert [point for share in points for point in share] == whole
+  sizes = [len(share) for share in points]
+  assert max(sizes) - min(sizes) <= 1
+  assert all(isinstance(point, lanes.Point) for share in points for point in share)
+
+
+def test_more_processes_than_lanes_are_refused(config):
+  with pytest.raises(errors.InputError, match=r'--processes=5 is .* 4 lanes .* valid value is 4$'):
+    shares.cut(config, 0, 5)
+
+
+def test_gather_waits_for_no_share_and_writes_nothing_without_it(config, tmp_path):
+  with pytest.raises(errors.Stopped, match=r'^processes 0, 1 ended without finishing') as stopped:
+    shares.gather(config, tmp_path / 'run', 2)
+  assert stopped.value.exit_code == 143
+  assert not (tmp_path / 'run').exists()
+
+
+def test_a_workdir_belongs_to_one_config_and_one_number_of_processes(config, tmp_path):
+  shares.check(config, tmp_path / 'run', 2)
+  assert not (tmp_path / 'run').exists()
+  for index in (0, 1):
+    share = tmp_path / 'run' / f'process-{index}'
+    share.mkdir(parents=True)
+    (share / 'config.json').write_text(json.dumps(shares.cut(config, index, 2)))
+  shares.check(config, tmp_path / 'run', 2)
+  with pytest.raises(errors.InputError, match=r'--processes=4.*nearest valid value is 2'):
+    shares.check(config, tmp_path / 'run', 4)
+  with pytest.raises(errors.InputError, match=r'--processes=1.*nearest valid value is 2'):
+    shares.check(config, tmp_path / 'run', 1)
+  other = config | {'train': config['train'] | {'steps': 66}}
+  with pytest.raises(errors.InputError, match='shares of another config: train differs'):
+    shares.check(other, tmp_path / 'run', 2)
+  (tmp_path / 'notes.txt').touch()
+  with pytest.raises(errors.InputError, match='holds files that are no run'):
+    shares.check(config, tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [
+    (('--coordinator=localhost:1', '--process=0'), '--processes is missing'),
+    (('--coordinator=localhost:1', '--processes=2', '--process=2'), '--process=2 is not between 0 '
+     'and 1; the nearest valid value is 1'),
+  ],
+  ids=['missing', 'out of range'],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_2(command, tmp_path, arguments, words):
+  workdir = tmp_path / 'run'
+  result = command('train', *COMMAND[3:], f'--workdir={workdir}', *arguments)
+  assert result.returncode == 2, result.stderr
+  assert words in result.stderr
+  assert len(result.stderr.splitlines()) == 1
+  assert not workdir.exists()

@@ -1,0 +1,111 @@
+"""One run out of the shares of all processes: their tables, metrics and images side by side."""
+
+import json
+import os
+import pathlib
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vae_jax import disentanglement, errors, files, lanes, outcome, tracking, workdir
+from vae_jax.shares.cutting import first_lane, share_directory
+from vae_jax.study.points import points_of
+
+_TABLES = {
+  'latents.csv': tracking.LATENT_COLUMNS,
+  'nll_curve.csv': tracking.NLL_CURVE_COLUMNS,
+  'disentanglement.csv': ('lane', 'name', 'images', *disentanglement.NAMES),
+  'results.csv': tracking.result_columns(lanes.Point._fields),
+}
+
+
+def unfinished(directory: pathlib.Path, count: int) -> list[int]:
+  """Returns the processes whose shares have work left."""
+  return [i for i in range(count) if not workdir.is_finished(share_directory(directory, i))]
+
+
+def listed(indices: Sequence[int]) -> str:
+  """Returns `process 1`, or `processes 1, 2`."""
+  return f'process{"es" if len(indices) > 1 else ""} {", ".join(map(str, indices))}'
+
+
+def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -> outcome.Outcome:
+  """Merges what the shares left into the files of one run over the whole grid.
+
+  Raises:
+    Stopped: a share is not finished; nothing was written.
+    InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
+  """
+  from vae_jax import figures  # matplotlib: see `outcome.review`
+
+  directory = pathlib.Path(directory)
+  if missing := unfinished(directory, count):
+    raise errors.Stopped(
+      signal.SIGTERM,
+      f'{listed(missing)} ended without finishing the share; the same commands continue',
+    )
+  names = lanes.names(points_of(config))
+  firsts = [first_lane(len(names), index, count) for index in range(count)]
+  shares = {share_directory(directory, index): first for index, first in enumerate(firsts)}
+  # What marks the directory, which is not empty, as the one of this config.
+  if not (directory / 'config.json').exists():
+    files.write_text(directory / 'config.json', json.dumps(config, indent=2) + '\n')
+  with workdir.claim(directory, config, _provenance(share_directory(directory, 0), count)):
+    if not workdir.is_finished(directory):
+      _merge_metrics(directory, shares)
+      _merge_images(directory, shares)
+      for name, columns in _TABLES.items():
+        _merge_table(directory, shares, name, columns, names)
+      figures.draw_all(directory)
+      workdir.mark_finished(directory)
+    return outcome.read(directory)
+
+
+def _provenance(share: pathlib.Path, count: int) -> dict[str, Any]:
+  """Returns the provenance of a share as that of the whole run, which is not finished yet."""
+  stored = json.loads((share / 'provenance.json').read_text(encoding='utf-8'))
+  return {**stored, 'finished': False, 'processes': count}
+
+
+def _merge_table(
+  directory: pathlib.Path,
+  shares: Mapping[pathlib.Path, int],
+  name: str,
+  columns: Sequence[str],
+  names: Sequence[str],
+) -> None:
+  """Writes one table of all lanes; none where the shares have none."""
+  if not all((share / name).exists() for share in shares):
+    return
+  rows = []
+  for share, first in shares.items():
+    for row in tracking.read_table(share / name, columns):
+      lane = first + row['lane']
+      rows.append({**row, 'lane': lane, 'name': names[lane]})
+  tracking.write_table(directory / name, columns, rows)
+
+
+def _merge_metrics(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:
+  """Writes metrics.jsonl of all lanes, ordered by step and lane."""
+  rows = [
+    {**row, 'lane': first + row['lane']}
+    for share, first in shares.items()
+    for row in tracking.read_metrics(share / 'metrics.jsonl')
+  ]
+  rows.sort(key=lambda row: (row['step'], row['lane']))
+  files.write_text(directory / 'metrics.jsonl', ''.join(json.dumps(row) + '\n' for row in rows))
+
+
+def _merge_images(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:
+  """Writes images.npz of all lanes; the originals are the same in all shares."""
+  if not all((share / 'images.npz').exists() for share in shares):
+    return
+  parts = []
+  for share in shares:
+    with np.load(share / 'images.npz', allow_pickle=False) as archive:
+      parts.append(dict(archive))
+  joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  with files.atomic_path(directory / 'images.npz') as temporary:
+    np.savez_compressed(temporary, **joined | {'originals': parts[0]['originals']})
