@@ -36,7 +36,9 @@ def trained(config, devices, width):
     'devices': len(jax.tree.leaves(chunk.output_shardings)[0].device_set),
     'collectives': len(collectives),
     'elbo': np.asarray(metrics['batch/elbo']).tolist(),
-    'params': [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(states.params)],
+    'params': [
+      np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(placement.joined(states).params)
+    ],
   }
 
 

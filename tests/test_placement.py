@@ -26,7 +26,7 @@ def trained(config, width, steps=20):
   for first in range(0, steps, 10):
     arguments = (built.training, chunk, states, built.lanes, feed)
     states, _ = programs.take_chunk(*arguments, first, first + 10)
-  return jax.device_get(states)
+  return jax.device_get(placement.joined(states))
 
 
 def test_bits_depend_on_the_width_alone(config):

@@ -63,10 +63,10 @@ def stack(points, width):
   return lanes.stack([lanes.Point(*point) for point in points], width)
 
 
-def begin(training, points, width, images, at_once=None):
+def begin(training, points, width, images):
   """The states at step 0, and (states, first, stop) -> states, metrics."""
   stacked = stack(points, width)
-  place = placement.place(at_once or len(points), training.schedule.batch_size)
+  place = placement.place(len(points), training.schedule.batch_size)
   training = training._replace(placement=place)
   feed = data.resident(images, training.schedule, place.everywhere)
   chunk = programs.compile_chunk(training, stacked, feed.shape)
@@ -77,8 +77,8 @@ def begin(training, points, width, images, at_once=None):
   return programs.init(training.learner, stacked, place), take
 
 
-def trained(training, points, width, images, steps=STEPS, at_once=None):
-  states, take = begin(training, points, width, images, at_once)
+def trained(training, points, width, images, steps=STEPS):
+  states, take = begin(training, points, width, images)
   return take(states, 0, steps)
 
 

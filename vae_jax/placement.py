@@ -106,28 +106,75 @@ def place(width: int, batch_size: int, devices: Sequence[jax.Device] | None = No
   )
 
 
-def in_turn(placement: Placement, program: Callable[..., Any], per_lane: tuple, *shared: Any):
+class Turns:
+  """What lanes have that take turns in a program: a tree [width] for each turn, on the devices.
+
+  Attributes:
+    parts: the trees; the last one is filled up.
+    num_lanes: G, without what fills it.
+  """
+
+  def __init__(self, parts: Sequence[Any], num_lanes: int):
+    self.parts = parts
+    self.num_lanes = num_lanes
+
+
+def select(function: Callable[[Any], Any], lanes: Any) -> Any:
+  """Returns function(tree) of a tree [G], or the `Turns` of it of each turn."""
+  if not isinstance(lanes, Turns):
+    return function(lanes)
+  return Turns([function(part) for part in lanes.parts], lanes.num_lanes)
+
+
+def joined(lanes: Any) -> Any:
+  """Returns a tree [G]: of `Turns` on the host, anything else as it is."""
+  if not isinstance(lanes, Turns):
+    return lanes
+  parts = jax.device_get(lanes.parts)
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: lanes.num_lanes], *parts)
+
+
+def in_turns(placement: Placement, program: Callable[..., Any], per_lane: tuple, *shared: Any):
   """Returns program(*per_lane, *shared) of all lanes, so many at a time as the program is wide.
 
   Args:
     placement: of the program.
     program: (trees [width], ..., shared) -> a tree [width]; it may take over the buffers of its
       first argument.
-    per_lane: trees with a leading axis [G].
+    per_lane: trees with a leading axis [G], or `Turns` of them.
     shared: what all lanes see.
+
+  Returns:
+    A tree [G] where the program has as many lanes, else `Turns`.
   """
-  num_lanes, width = len(jax.tree.leaves(per_lane)[0]), placement.width
+  turns = [_turns(placement, lanes) for lanes in per_lane]
+  done = []
+  for part in zip(*(lanes.parts for lanes in turns), strict=True):
+    # One after the other: each has the memory of a program for itself.
+    done.append(jax.block_until_ready(program(*part, *shared)))
+  num_lanes = turns[0].num_lanes
+  return done[0] if num_lanes == placement.width else Turns(done, num_lanes)
+
+
+def in_turn(placement: Placement, program: Callable[..., Any], per_lane: tuple, *shared: Any):
+  """Returns what `in_turns` returns as one tree [G]."""
+  return joined(in_turns(placement, program, per_lane, *shared))
+
+
+def _turns(placement: Placement, lanes: Any) -> Turns:
+  """Cuts a tree [G] for programs of one width."""
+  if isinstance(lanes, Turns):
+    return lanes
+  num_lanes, width = len(jax.tree.leaves(lanes)[0]), placement.width
   if num_lanes == width:
-    return program(*jax.device_put(per_lane, placement.over_lanes), *shared)
-  # What waits for its turn waits on the host: the devices hold one program's lanes, and no lane
-  # has to be moved between them.
-  per_lane, parts = jax.device_get(per_lane), []
+    return Turns([jax.device_put(lanes, placement.over_lanes)], num_lanes)
+  # From the host, so that no lane has to be moved from one device to another.
+  lanes, parts = jax.device_get(lanes), []
   for first in range(0, num_lanes, width):
     indices = np.minimum(np.arange(first, first + width), num_lanes - 1)
-    part = jax.tree.map(lambda leaf, indices=indices: leaf[indices], per_lane)
-    done = jax.device_get(program(*jax.device_put(part, placement.over_lanes), *shared))
-    parts.append(jax.tree.map(lambda leaf, n=num_lanes - first: leaf[:n], done))
-  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    part = jax.tree.map(lambda leaf, indices=indices: leaf[indices], lanes)
+    parts.append(jax.device_put(part, placement.over_lanes))
+  return Turns(parts, num_lanes)
 
 
 def free_bytes() -> int:
@@ -158,8 +205,8 @@ def check_fits(place: Placement, program_bytes: int, states: Any, memory_gib: fl
   leaves = jax.tree.leaves(states)
   needed = program_bytes * len(place.mesh.local_devices)
   if leaves[0].shape[0] > place.width:
-    # The states of all lanes, before and after: only those of one program are taken over.
-    needed += 2 * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+    # All states lie on the devices, those of one program are counted in it.
+    needed += sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
   allowed = memory_gib * 2**30 or free_bytes()
   if needed > allowed and place.width > place.mesh.shape['lane']:
     raise TooWideError(

@@ -201,7 +201,7 @@ def _restored(built: study.Study, manager: ocp.CheckpointManager) -> Progress | 
 def _save(manager: ocp.CheckpointManager, progress: Progress) -> None:
   record = progress._asdict()
   step, state = record.pop('step'), record.pop('state')
-  checkpoint.save(manager, step, state, record)
+  checkpoint.save(manager, step, placement.joined(state), record)
 
 
 def _open_tracker(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from vae_jax import evaluation, learner, programs, tracking
+from vae_jax import evaluation, programs, tracking
 from vae_jax.study import Study
 
 _MAX_LONELY = 0.1  # of the images may hang on one importance sample before a warning
@@ -17,7 +17,7 @@ _MAX_LONELY = 0.1  # of the images may hang on one importance sample before a wa
 
 def make_evaluate(
   study: Study, settings: Mapping[str, Any]
-) -> Callable[[learner.State, int], dict[str, evaluation.Evaluation]]:
+) -> Callable[[programs.States, int], dict[str, evaluation.Evaluation]]:
   """Returns (state [G], step) -> {'train': ..., 'test': ...} [G], on the images that are fixed."""
   # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
   batch_size = max(1, settings['batch_size'] // study.num_samples)
@@ -31,9 +31,9 @@ def make_evaluate(
     for split, images in splits.items()
   }
 
-  def evaluate(state: learner.State, step: int) -> dict[str, evaluation.Evaluation]:
+  def evaluate(state: programs.States, step: int) -> dict[str, evaluation.Evaluation]:
     return {
-      split: program(state.params, study.lanes, cut, np.int32(step))
+      split: program(programs.params_of(state), study.lanes, cut, np.int32(step))
       for split, cut in batches.items()
     }
 
@@ -56,11 +56,11 @@ class Estimates(NamedTuple):
   curve: list[dict[str, Any]]  # rows of nll_curve.csv
 
 
-def estimate(study: Study, settings: Mapping[str, Any], state: learner.State) -> Estimates:
+def estimate(study: Study, settings: Mapping[str, Any], state: programs.States) -> Estimates:
   """Returns the test NLL with its error and diagnostics, and the parts of the rate."""
   parts = programs.aggregate(
     study.model,
-    state.params,
+    programs.params_of(state),
     study.lanes,
     study.dataset.test[: settings['aggregate_images']],
     study.dataset.fixed_scale,
@@ -76,7 +76,7 @@ def estimate(study: Study, settings: Mapping[str, Any], state: learner.State) ->
 
 
 def _nll(
-  study: Study, settings: Mapping[str, Any], state: learner.State
+  study: Study, settings: Mapping[str, Any], state: programs.States
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
   images = study.dataset.test[: settings['nll_images']]
   num_samples = settings['nll_samples']
@@ -88,7 +88,7 @@ def _nll(
   )
   result = programs.nll(
     study.model,
-    state.params,
+    programs.params_of(state),
     study.lanes,
     images,
     study.dataset.fixed_scale,

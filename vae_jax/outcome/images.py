@@ -5,14 +5,14 @@ import pathlib
 import numpy as np
 from jax import Array
 
-from vae_jax import files, learner, programs
+from vae_jax import files, programs
 from vae_jax.study import Study
 
 _NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
 
 
 def save_images(
-  study: Study, directory: pathlib.Path, state: learner.State, usage: Array
+  study: Study, directory: pathlib.Path, state: programs.States, usage: Array
 ) -> programs.Pictures | None:
   """Writes images.npz: test images, their reconstructions, samples and a traversal of every lane.
 
@@ -22,7 +22,7 @@ def save_images(
     return None
   pictures = programs.pictures(
     study.model,
-    state.params,
+    programs.params_of(state),
     study.lanes,
     study.dataset.test[:_NUM_PICTURES],
     study.dataset.fixed_scale,

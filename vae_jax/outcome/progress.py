@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vae_jax import learner
+from vae_jax import programs
 from vae_jax.study import Study
 
 
@@ -12,7 +12,7 @@ class Progress(NamedTuple):
   """Where a run stands: all that a checkpoint holds."""
 
   step: int
-  state: learner.State  # [G]
+  state: programs.States  # [G]
   evaluated: Mapping[str, list[float]]  # the newest evaluation, name -> [G]
   collapsed_at: list[int | None]  # [G] the evaluation since which a lane has no active unit
   seconds: float  # wall time so far, of all attempts, compilation included

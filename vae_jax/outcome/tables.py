@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import disentanglement, evaluation, learner, programs, tracking
+from vae_jax import disentanglement, evaluation, learner, placement, programs, tracking
 from vae_jax.outcome.progress import Progress
 from vae_jax.study import Study
 
@@ -25,8 +25,9 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   values = {name: v for name, v in progress.evaluated.items() if name in columns}
   speed = progress.step / progress.training_seconds if progress.training_seconds else None
   rows = []
+  steps = placement.joined(placement.select(lambda state: state.diverged_at, progress.state))
   for i, (point, diverged_at) in enumerate(
-    zip(study.points, np.asarray(progress.state.diverged_at).tolist(), strict=True)
+    zip(study.points, np.asarray(steps).tolist(), strict=True)
   ):
     diverged = diverged_at != learner.NOT_DIVERGED
     rows.append(
@@ -67,7 +68,7 @@ def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evalua
 
 
 def write_disentanglement(
-  study: Study, directory: pathlib.Path, settings: Mapping[str, Any], state: learner.State
+  study: Study, directory: pathlib.Path, settings: Mapping[str, Any], state: programs.States
 ) -> None:
   """Writes disentanglement.csv, the scores of every lane's codes, where factors are known."""
   dataset = study.dataset
@@ -76,7 +77,12 @@ def write_disentanglement(
   count = settings['factor_images']
   logging.info('scoring the codes of %d images and %d lanes', count, len(study.points))
   codes = programs.encode(
-    study.model, state.params, study.lanes, dataset.test[:count], dataset.fixed_scale, study.place
+    study.model,
+    programs.params_of(state),
+    study.lanes,
+    dataset.test[:count],
+    dataset.fixed_scale,
+    study.place,
   )
   factors, active = dataset.factors.test[:count], np.asarray(study.lanes.mask) > 0
   rows = [

@@ -6,10 +6,12 @@ never compiles anew.
 """
 
 from vae_jax.programs.chunks import (
+  States,
   Training,
   bytes_of,
   compile_chunk,
   init,
+  params_of,
   run_chunk,
   take_chunk,
 )
@@ -26,6 +28,7 @@ from vae_jax.programs.reviews import (
 
 __all__ = [
   'Pictures',
+  'States',
   'Training',
   'aggregate',
   'bytes_of',
@@ -36,6 +39,7 @@ __all__ = [
   'make_nll',
   'nll',
   'nll_batches',
+  'params_of',
   'pictures',
   'run_chunk',
   'take_chunk',

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from vae_jax.lanes import Lane
 from vae_jax.learner import Learner, State
 from vae_jax.placement import Placement
 from vae_jax.programs import mapping
+
+States = State | placement.Turns  # of all lanes, [G] or in turn
 
 
 class Training(NamedTuple):
@@ -125,18 +127,29 @@ def bytes_of(chunk: jax.stages.Compiled) -> int:
 def take_chunk(
   training: Training,
   chunk: jax.stages.Compiled,
-  states: State,
+  states: States,
   lanes: Lane,
   feed: data.Feed,
   first: int,
   stop: int,
-) -> tuple[State, Mapping[str, Array]]:
-  """Takes the steps first .. stop - 1 with the program of `compile_chunk`; see `run_chunk`."""
+) -> tuple[States, Mapping[str, Array]]:
+  """Takes the steps first .. stop - 1 with the program of `compile_chunk`; see `run_chunk`.
+
+  Where lanes go through the program in turn, so do their states: `placement.joined` makes one tree
+  [G] of them.
+  """
   shared = (*feed.read(first, stop), np.int32(first), np.int32(stop))
-  return placement.in_turn(training.placement, chunk, (states, lanes), *shared)
+  done = placement.in_turns(training.placement, chunk, (states, lanes), *shared)
+  states, metrics = (placement.select(lambda part, i=i: part[i], done) for i in (0, 1))
+  return states, placement.joined(metrics)
 
 
-def init(learner: Learner, lanes: Lane, place: Placement) -> State:
-  """Returns the states [G] of all lanes at step 0; a program of its own."""
+def init(learner: Learner, lanes: Lane, place: Placement) -> States:
+  """Returns the states of all lanes at step 0, as `take_chunk` has them; a program of its own."""
   program = jax.jit(mapping.over_lanes(learner.init, place), out_shardings=place.over_lanes)
-  return placement.in_turn(place, program, (lanes,))
+  return placement.in_turns(place, program, (lanes,))
+
+
+def params_of(states: States) -> Any:
+  """Returns the parameters of all lanes, in turn where their states are."""
+  return placement.select(lambda state: state.params, states)
