@@ -19,6 +19,7 @@ class Subject(NamedTuple):
     models: how many advance at each step.
     images: that one step reads.
     facts: measured once: compile_seconds, and bytes of the program.
+    least: the fewest steps of a round.
   """
 
   run: Callable[[int], None]
@@ -26,6 +27,7 @@ class Subject(NamedTuple):
   models: int
   images: int
   facts: Mapping[str, float]
+  least: int = 1
 
 
 def matrix_product(size: int) -> Subject:
@@ -50,7 +52,7 @@ def seconds_a_step(subject: Subject, steps: int) -> float:
 def steps_for(subject: Subject, seconds: float) -> int:
   """Returns how many steps last about so long; runs the program warm."""
   subject.run(1)
-  return max(1, round(seconds / seconds_a_step(subject, 1)))
+  return max(subject.least, round(seconds / seconds_a_step(subject, 1)))
 
 
 class Measured(NamedTuple):
