@@ -6,11 +6,10 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 from absl import flags
 
 from launch import command
-from vae_jax import checkpoint, files, learner, outcome, study, train
+from vae_jax import checkpoint, files, learner, outcome, programs, study, train
 
 flags.disclaim_key_flags()  # --help shows them as flags of the experiment that calls `start`
 
@@ -197,7 +196,7 @@ def restore(
   """
   config = {**launch.config, **{k: {**launch.config[k], **v} for k, v in sections.items()}}
   built = study.from_config(config)
-  like = jax.eval_shape(jax.vmap(built.training.learner.init), built.lanes)
+  like = programs.state_shapes(built.training.learner, built.lanes)
   with contextlib.closing(checkpoint.open_manager(launch.workdir / 'checkpoints')) as manager:
     state = checkpoint.restore_newest(manager, like).state
   return built, config['evaluation'], state

@@ -122,14 +122,14 @@ def all_cases():
 
 
 def in_turn():
-  """Returns half of the pairs of latents and bound, each with the next likelihood."""
+  """Returns a third of the pairs of latents and bound, each with the next likelihood."""
   turns = itertools.cycle(LIKELIHOODS)
   names = list(FORMS)
   cases = []
   pairs = dict.fromkeys((latents, bound[0]) for _, latents, bound in CASES)
   alone = collections.Counter(name for _, name in pairs)
   for latents, name in pairs:
-    if alone[name] == 1 or (LATENTS.index(latents) + names.index(name)) % 2 == 0:
+    if alone[name] == 1 or (LATENTS.index(latents) + names.index(name)) % 3 == 0:
       likelihood = next(turns)
       cases += [c for c in CASES if c[:2] == (likelihood, latents) and c[2][0] == name]
   return cases

@@ -69,11 +69,16 @@ def test_evaluate_without_a_run_is_exit_2(command, tmp_path):
   assert '--num_samples=0' in result.stderr
 
 
-def test_a_diverged_lane_is_exit_3(command, tmp_path):
+def test_a_diverged_lane_is_exit_3_and_the_compilation_cache_its_owners_alone(command, tmp_path):
+  """One run with a cache of its own for both: it compiles everything."""
   rates = '--config.lanes.learning_rate=(1e-3,1e8)'
-  result = command('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, rates)
+  environment = {'VAE_JAX_CACHE': str(tmp_path / 'cache')}
+  result = command('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, rates, env=environment)
   assert result.returncode == 3, result.stderr
   assert 'diverged at step' in result.stdout
+  xla = tmp_path / 'cache' / 'xla'
+  assert xla.stat().st_mode & 0o777 == 0o700
+  assert any(xla.iterdir())
 
 
 def test_damaged_data_is_exit_4(command, tmp_path):
@@ -111,14 +116,6 @@ def test_the_cores_that_a_process_may_use_are_its_devices(environment, count):
     timeout=300,
   )
   assert process.stdout.split() == [str(count)], process.stderr
-
-
-def test_the_compilation_cache_is_its_owners_alone(command, tmp_path):
-  environment = {'VAE_JAX_CACHE': str(tmp_path / 'cache')}
-  command('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, env=environment)
-  xla = tmp_path / 'cache' / 'xla'
-  assert xla.stat().st_mode & 0o777 == 0o700
-  assert any(xla.iterdir())
 
 
 def test_the_newcomers_commands_are_executable():

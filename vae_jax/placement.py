@@ -48,11 +48,6 @@ class Placement(NamedTuple):
     return NamedSharding(self.mesh, PartitionSpec('lane'))
 
   @property
-  def over_data(self) -> NamedSharding:
-    """Of a batch [N, ...]."""
-    return NamedSharding(self.mesh, PartitionSpec('data'))
-
-  @property
   def everywhere(self) -> NamedSharding:
     """Of what every device needs whole."""
     return NamedSharding(self.mesh, PartitionSpec())

@@ -120,7 +120,7 @@ def _compile(built: study.Study, feed: data.Feed, memory_gib: float) -> jax.stag
   in_turn = f', {place.width} at a time' if num_lanes > place.width else ''
   logging.info('compiling one program for %d lanes%s', num_lanes, in_turn)
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
-  states = jax.eval_shape(jax.vmap(built.training.learner.init), built.lanes)
+  states = programs.state_shapes(built.training.learner, built.lanes)
   placement.check_fits(place, programs.bytes_of(chunk), states, memory_gib)
   return chunk
 
@@ -193,7 +193,7 @@ def _begin(
 
 
 def _restored(built: study.Study, manager: ocp.CheckpointManager) -> Progress | None:
-  like = jax.eval_shape(jax.vmap(built.training.learner.init), built.lanes)
+  like = programs.state_shapes(built.training.learner, built.lanes)
   found = checkpoint.restore_newest(manager, like)
   return found and Progress(found.step, found.state, **found.record)
 

@@ -13,6 +13,7 @@ from vae_jax.programs.chunks import (
   init,
   params_of,
   run_chunk,
+  state_shapes,
   take_chunk,
 )
 from vae_jax.programs.reviews import (
@@ -42,5 +43,6 @@ __all__ = [
   'params_of',
   'pictures',
   'run_chunk',
+  'state_shapes',
   'take_chunk',
 ]

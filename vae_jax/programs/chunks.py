@@ -102,7 +102,7 @@ def compile_chunk(
     return jax.tree.map(shape, tree)
 
   lanes = shapes(lanes, place.over_lanes, (place.width,))
-  states = jax.eval_shape(jax.vmap(training.learner.init), lanes)
+  states = state_shapes(training.learner, lanes)
   program = jax.jit(
     functools.partial(run_chunk, training), donate_argnums=0, out_shardings=place.over_lanes
   )
@@ -148,6 +148,11 @@ def init(learner: Learner, lanes: Lane, place: Placement) -> States:
   """Returns the states of all lanes at step 0, as `take_chunk` has them; a program of its own."""
   program = jax.jit(mapping.over_lanes(learner.init, place), out_shardings=place.over_lanes)
   return placement.in_turns(place, program, (lanes,))
+
+
+def state_shapes(learner: Learner, lanes: Lane) -> State:
+  """Returns the shapes [G] of the states of all lanes."""
+  return jax.eval_shape(jax.vmap(learner.init), lanes)
 
 
 def params_of(states: States) -> Any:
