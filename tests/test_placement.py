@@ -98,6 +98,7 @@ def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monk
   monkeypatch.setattr(programs, 'take_chunk', take_chunk)
   with pytest.raises(jax.errors.JaxRuntimeError, match='something else'):
     train.run(config, tmp_path / 'run')
+  assert workdir.recorded_width(tmp_path / 'run') == 4  # no narrower program was tried
 
 
 def test_a_streamed_data_set_gives_the_same_bits(config, tmp_path):
