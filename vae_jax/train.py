@@ -19,7 +19,6 @@ from vae_jax import (
   data,
   errors,
   evaluation,
-  learner,
   outcome,
   placement,
   programs,
@@ -42,7 +41,7 @@ class Attempt(NamedTuple):
   # The training program and what it reads; None where no step is left.
   feed: data.Feed | None
   chunk: jax.stages.Compiled | None
-  evaluate: Callable[[learner.State, int], Mapping[str, evaluation.Evaluation]]
+  evaluate: Callable[[programs.States, int], Mapping[str, evaluation.Evaluation]]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
 

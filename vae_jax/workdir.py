@@ -51,7 +51,7 @@ def _make(workdir: pathlib.Path) -> None:
 
 def _check_owner(workdir: pathlib.Path, config: Mapping) -> None:
   if (workdir / 'config.json').exists():
-    difference = _difference(read_config(workdir), _plain(config))
+    difference = _difference(read_config(workdir), plain(config))
     if difference:
       raise errors.InputError(
         f'--workdir={workdir} holds a run of another config: {difference}; '
@@ -64,7 +64,7 @@ def _check_owner(workdir: pathlib.Path, config: Mapping) -> None:
 def _tie(workdir: pathlib.Path, config: Mapping, provenance: Mapping) -> None:
   # The config first: it is what marks the directory as ours if we are killed in between.
   if not (workdir / 'config.json').exists():
-    _write_json(workdir / 'config.json', _plain(config))
+    _write_json(workdir / 'config.json', plain(config))
   path = workdir / 'provenance.json'
   if not path.exists():
     _write_json(path, provenance)
@@ -72,7 +72,7 @@ def _tie(workdir: pathlib.Path, config: Mapping, provenance: Mapping) -> None:
   stored = _read_json(path)
   _refuse_another(workdir, stored, 'data_sha256', provenance['data_sha256'])
   for key in ('versions', 'device'):
-    if changed := _difference(stored.get(key), _plain(provenance[key]), key):
+    if changed := _difference(stored.get(key), plain(provenance[key]), key):
       logging.warning('the last bits may differ from the earlier attempt: %s', changed)
 
 
@@ -121,7 +121,7 @@ def _write_json(path: pathlib.Path, value: Any) -> None:
   files.write_text(path, json.dumps(value, indent=2) + '\n')
 
 
-def _plain(config: Any) -> Any:
+def plain(config: Any) -> Any:
   """Returns the config as JSON reads it back: tuples as lists."""
   return json.loads(json.dumps(config, allow_nan=False))
 

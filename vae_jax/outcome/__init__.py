@@ -8,10 +8,17 @@ from vae_jax import evaluation, programs, tracking, workdir
 from vae_jax.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.outcome.images import lane_grids, save_images
 from vae_jax.outcome.progress import Progress, collapsed
-from vae_jax.outcome.tables import write_curve, write_disentanglement, write_latents, write_results
+from vae_jax.outcome.tables import (
+  DISENTANGLEMENT_COLUMNS,
+  write_curve,
+  write_disentanglement,
+  write_latents,
+  write_results,
+)
 from vae_jax.study import Study
 
 __all__ = [
+  'DISENTANGLEMENT_COLUMNS',
   'Estimates',
   'Outcome',
   'Progress',

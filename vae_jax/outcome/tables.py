@@ -12,6 +12,8 @@ from vae_jax import disentanglement, evaluation, learner, placement, programs, t
 from vae_jax.outcome.progress import Progress
 from vae_jax.study import Study
 
+DISENTANGLEMENT_COLUMNS = ('lane', 'name', 'images', *disentanglement.NAMES)
+
 
 def write_results(study: Study, directory: pathlib.Path, progress: Progress, final: bool) -> list:
   """Writes results.csv and returns its rows."""
@@ -90,8 +92,7 @@ def write_disentanglement(
     | disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
     for i, name in enumerate(study.names)
   ]
-  columns = ('lane', 'name', 'images', *disentanglement.NAMES)
-  tracking.write_table(directory / 'disentanglement.csv', columns, rows)
+  tracking.write_table(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
 
 
 def write_curve(directory: pathlib.Path, curve: Sequence[Mapping[str, Any]]) -> None:

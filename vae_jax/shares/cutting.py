@@ -1,6 +1,5 @@
 """Which lanes a share has, and whether a workdir holds shares of this very study."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -70,7 +69,7 @@ def check(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -
       f'value is {nearest}'
     )
   one = next(iter(stored.values()))
-  changed = [name for name, value in _plain(config).items() if one.get(name) != value]
+  changed = [name for name, value in workdir.plain(config).items() if one.get(name) != value]
   changed = [name for name in changed if name != 'lanes'] or ['lanes']
   raise errors.InputError(
     f'--workdir={directory} holds shares of another config: {", ".join(changed)} differs; name '
@@ -86,11 +85,6 @@ def _fits(config: Mapping[str, Any], stored: Mapping[str, Mapping], count: int) 
   """Tells whether shares on disk are those of a config cut in `count`."""
   shares = {f'process-{index}': index for index in range(count)}
   return all(
-    name in shares and _plain(cut(config, shares[name], count)) == share
+    name in shares and workdir.plain(cut(config, shares[name], count)) == share
     for name, share in stored.items()
   )
-
-
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the config as config.json reads."""
-  return json.loads(json.dumps(config))

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import disentanglement, errors, files, lanes, outcome, tracking, workdir
+from vae_jax import errors, files, lanes, outcome, tracking, workdir
 from vae_jax.shares.cutting import first_lane, share_directory
 from vae_jax.study.points import points_of
 
 _TABLES = {
   'latents.csv': tracking.LATENT_COLUMNS,
   'nll_curve.csv': tracking.NLL_CURVE_COLUMNS,
-  'disentanglement.csv': ('lane', 'name', 'images', *disentanglement.NAMES),
+  'disentanglement.csv': outcome.DISENTANGLEMENT_COLUMNS,
   'results.csv': tracking.result_columns(lanes.Point._fields),
 }
 
