@@ -45,7 +45,8 @@ def model_of(truth, shift=0.0, stretch=1.0):
     init=None,
     encode=encode,
     prior=lambda params, mask: densities.StandardNormal(mask),
-    decode=lambda params, z, mask: truth.decode(z),
+    outputs=lambda params, z, mask: z,
+    likelihood=lambda params, z: truth.decode(z),
     refit=None,
   )
 
@@ -196,7 +197,7 @@ def code_model():
     return densities.DiagonalGaussian(x @ jnp.asarray(centres, jnp.float32), jnp.array(scale), mask)
 
   prior = lambda params, mask: densities.StandardNormal(mask)  # noqa: E731
-  return networks.Model(None, encode, prior, None, None), images
+  return networks.Model(None, encode, prior, None, None, None), images
 
 
 def parts_of_the_rate_by_quadrature():
@@ -332,11 +333,15 @@ def test_evaluation_runs_at_the_highest_precision(lane):
   assert set(seen) == {'highest'}
 
 
+def model_that_shows_its_code():
+  shown = lambda params, z: distrax.Deterministic(z)  # noqa: E731
+  return networks.Model(None, None, None, lambda params, z, mask: z, shown, None)
+
+
 def test_a_traversal_moves_the_two_latents_that_are_used_most(lane):
   """The decoder shows its z: down the second, across the first in use, the others at 0."""
   lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
-  shown = distrax.Deterministic
-  model = networks.Model(None, None, None, lambda params, z, mask: shown(z), None)
+  model = model_that_shows_its_code()
   usage = jnp.array([0.1, 0.5, 0.3, 9.0])
   grid = np.asarray(evaluation.traverse(model, None, lane, usage, 3))
   axis = np.array([-1.0, 0.0, 1.0])
@@ -346,8 +351,7 @@ def test_a_traversal_moves_the_two_latents_that_are_used_most(lane):
 
 
 def test_a_traversal_of_one_latent_repeats_its_row(lane):
-  shown = distrax.Deterministic
-  model = networks.Model(None, None, None, lambda params, z, mask: shown(z), None)
+  model = model_that_shows_its_code()
   one = evaluation.traverse(model, None, lane._replace(mask=jnp.ones(1)), jnp.ones(1), 3)
   np.testing.assert_allclose(np.asarray(one)[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
   padded = lane._replace(mask=jnp.array([1.0, 0.0]))

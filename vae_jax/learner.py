@@ -129,10 +129,11 @@ def batch_averages(
   model = estimator.model
   # Outside of the vmap over examples: a VampPrior encodes its pseudo-inputs once a step.
   prior = model.prior(params, lane.mask)
+  outputs = networks.over_rows(lambda shared, z: model.outputs(shared[0], z, shared[1]))
 
   def example(x: Array, noise: Array) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
     posterior = model.encode(params, x, lane.mask)
-    decode = lambda z: model.decode(params, z, lane.mask)  # noqa: E731
+    decode = lambda z: model.likelihood(params, outputs((params, lane.mask), z))  # noqa: E731
     terms = bounds.elbo_terms(posterior, prior, decode, x, noise, estimator.gradient)
     return posterior, posterior.loc, terms
 

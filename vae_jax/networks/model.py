@@ -20,8 +20,13 @@ class Model(NamedTuple):
   init: Callable[[Array, Array], Any]  # key, mask -> params
   encode: Callable[[Any, Array, Array], densities.Posterior]  # params, x, mask -> q(z | x)
   prior: Callable[[Any, Array], densities.Prior]  # params, mask -> p(z)
-  decode: Callable[[Any, Array, Array], distrax.Distribution]  # params, z, mask -> p(x | z)
+  outputs: Callable[[Any, Array, Array], Array]  # params, z, mask -> [heads, D] of the decoder
+  likelihood: Callable[[Any, Array], distrax.Distribution]  # params, outputs -> p(x | z)
   refit: Callable[[Any, Array], Any] | None  # params, mean log p(x | z) [] -> the shared numbers
+
+  def decode(self, params: Any, z: Array, mask: Array) -> distrax.Distribution:
+    """Returns p(x | z)."""
+    return self.likelihood(params, self.outputs(params, z, mask))
 
 
 def make_model(
@@ -76,15 +81,17 @@ def make_model(
   def make_prior(params: Any, mask: Array) -> densities.Prior:
     return prior.make(params['prior'], mask, lambda x: encode(params, x * input_scale, mask))
 
-  def decode(params: Any, z: Array, mask: Array) -> distrax.Distribution:
+  def outputs_of(params: Any, z: Array, mask: Array) -> Array:
     outputs = computed(decoder, params['decoder'], below(z), below(mask))
-    outputs = outputs.reshape(len(outputs), -1)
+    return outputs.reshape(len(outputs), -1)
+
+  def observed(params: Any, outputs: Array) -> distrax.Distribution:
     # As one array where it can be: 256 heads in a tuple would be 256 slices to compile.
     shared = params['likelihood']
     flat = likelihood.make((*outputs, *shared) if shared else outputs)
     return densities.Shaped(flat, event)
 
-  return Model(init, encode, make_prior, decode, _refit(likelihood, event))
+  return Model(init, encode, make_prior, outputs_of, observed, _refit(likelihood, event))
 
 
 def _refit(
