@@ -170,13 +170,14 @@ def has_devices(monkeypatch, count, platform='cpu'):
 @pytest.mark.parametrize(
   ('num_lanes', 'cores', 'operations', 'width'),
   [
-    (40, 2, 15e6, 40),  # small networks: all at once
+    (8, 2, 15e6, 8),  # small networks: all at once
+    (40, 2, 15e6, 8),  # five turns
     (16, 2, 600e6, 2),  # large ones: one on each core
     (3, 2, 600e6, 2),
     (1, 2, 600e6, 1),
     (3, 64, 600e6, 3),
     (40, 16, 600e6, 14),  # three turns of 14, not two of 16 and one of 8
-    (100, 4, 100e6, 20),
+    (100, 4, 10e6, 20),
     (7, 3, 0, 9),
   ],
 )

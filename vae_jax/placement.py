@@ -23,7 +23,7 @@ _FREE = 0.8  # of the memory that is free may be planned with
 # Operations of a step on one core of a CPU from which a wider program is no faster a lane: lanes of
 # small networks share what a step costs however small it is, those of large ones only push each
 # other out of the caches.
-_ENOUGH = 500e6
+_ENOUGH = 60e6
 
 
 class Placement(NamedTuple):
