@@ -14,9 +14,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope='session', autouse=True)
-def cache(tmp_path_factory):
+def cache(tmp_path_factory, request):
   """One cache for the whole suite, away from the user's; programs compiled once serve all tests."""
-  directory = tmp_path_factory.mktemp('cache')
+  # Workers have a directory each, in that of their run.
+  root = tmp_path_factory.getbasetemp()
+  root = root.parent if hasattr(request.config, 'workerinput') else root
+  directory = root / 'cache'
+  directory.mkdir(mode=0o700, exist_ok=True)
   previous = os.environ.get('VAE_JAX_CACHE')
   os.environ['VAE_JAX_CACHE'] = str(directory)
   jax.config.update('jax_compilation_cache_dir', str(directory / 'xla'))
@@ -26,6 +30,18 @@ def cache(tmp_path_factory):
     del os.environ['VAE_JAX_CACHE']
   else:
     os.environ['VAE_JAX_CACHE'] = previous
+
+
+# For processes of which the last bits do not matter; see `quick_compiler`.
+QUICKLY = {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+
+
+@pytest.fixture
+def quick_compiler():
+  """Compiles without much ado what runs a few times only, and whose last bits do not matter."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
 
 
 def small_config() -> dict:
@@ -62,7 +78,7 @@ def command():
     return subprocess.run(
       [sys.executable, '-m', f'launch.{name}', *arguments],
       cwd=keywords.pop('cwd', ROOT),
-      env=os.environ | keywords.pop('env', {}),
+      env=os.environ | QUICKLY | keywords.pop('env', {}),
       capture_output=True,
       text=True,
       timeout=300,

@@ -6,7 +6,8 @@ import pathlib
 
 import numpy as np
 
-from vae_jax import checkpoint, study, train
+from vae_jax import checkpoint, study
+from vae_jax.train import states
 
 TIMES = {'seconds', 'steps_per_second'}
 
@@ -15,7 +16,7 @@ def state_digest(workdir: pathlib.Path, config: dict) -> tuple[int, str]:
   """Returns the step and the sha256 of every bit of the newest state."""
   built = study.from_config(config)
   manager = checkpoint.open_manager(workdir / 'checkpoints')
-  found = train._restored(built, manager)
+  found = states.restored(built, manager)
   manager.close()
   leaves = checkpoint._flat(found.state)
   content = b''.join(key.encode() + np.asarray(leaf).tobytes() for key, leaf in leaves.items())

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import benchmark, timing
+from experiments import cases, timing
 from vae_jax import flops, study
 
 
@@ -77,11 +77,11 @@ def test_ratios_are_of_the_same_round_and_of_the_faster_peer(monkeypatch):
 
 def test_a_program_is_timed_as_it_trains(tmp_path):
   """The smallest case, from its config to a row of the table."""
-  size = benchmark.SIZES['tiny']
+  size = cases.SIZES['tiny']
   images = tmp_path / 'images.npz'
-  benchmark.write_images(images, 600)
-  case = next(case for case in benchmark.cases(size, images) if '100-100-10' in case.name)
-  subject = benchmark.training(study.from_config(case.config))
+  cases.write_images(images, 600)
+  case = next(case for case in cases.make(size, images) if '100-100-10' in case.name)
+  subject = cases.training(study.from_config(case.config))
   assert subject.facts['state_bytes'] > 3 * 4 * 2 * 784 * 100  # parameters and two moments
   dense = 2 * (784 * 100 + 100 * 100)
   heads = 2 * 100 * 10 + 10 * 100

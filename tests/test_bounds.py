@@ -10,6 +10,8 @@ import scipy.stats
 
 from vae_jax import bounds, densities
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 LOC, SCALE = 0.4, 0.6  # q(z | x) of the one-dimensional model
 SLOPE, OFFSET = np.array([1.5, -0.7, 0.3]), np.array([0.2, 0.0, -1.0])
 X = np.array([1.0, 0.0, 1.0])

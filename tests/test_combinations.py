@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from vae_jax import errors, programs, study, validation
+from vae_jax import errors, placement, programs, study, validation
+
+pytestmark = pytest.mark.usefixtures('quick_compiler')
 
 LIKELIHOODS = {
   'bernoulli': dict(name='bernoulli'),
@@ -153,7 +155,7 @@ def check_training(config):
     states, metrics = programs.take_chunk(training, chunk, states, built.lanes, feed, first, stop)
     losses.append(-np.asarray(metrics['batch/objective']))
     assert all(np.isfinite(values).all() for values in metrics.values())
-  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(states.params))
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(placement.joined(states).params))
   assert np.all(losses[2] < losses[0]), losses
 
 

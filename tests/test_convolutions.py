@@ -11,6 +11,8 @@ from flax import linen as nn
 
 from vae_jax.networks import convolutions
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 OURS = {False: convolutions.Conv, True: convolutions.ConvTranspose}
 FLAX = {False: nn.Conv, True: nn.ConvTranspose}
 NORMAL = nn.initializers.normal(1.0)

@@ -11,6 +11,8 @@ import scipy.stats
 
 from vae_jax import bounds, densities, evaluation, lanes, learner, networks, objectives
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 EVENT_SIZE, LATENT_SIZE = 6, 2
 
 

@@ -13,6 +13,7 @@ from experiments import (
   collapse_floor,
   flax_example,
   gated_mlp,
+  half_precision,
   importance_weighted,
   latent_size,
   linear_beta_sweep,
@@ -156,6 +157,7 @@ def test_a_row_outside_its_tolerance_is_not_met():
 PUBLISHED = {
   'flax_example': flax_example.configs,
   'gated_mlp': gated_mlp.configs,
+  'half_precision': half_precision.configs,
   'importance_weighted': importance_weighted.configs,
   'latent_size': lambda schedule: latent_size.configs(schedule, 'faces.npz'),
 }
@@ -223,6 +225,22 @@ def test_superfluous_latents_are_held_against_the_best():
     assert short.ours == pytest.approx(-100 - elbo)
     assert law.difference == pytest.approx(max(more, 0))
     assert table.is_met(law) == met
+
+
+def test_half_precision_is_held_against_its_twin_of_the_same_seed():
+  exact, rough = half_precision.configs('full').values()
+  assert exact | {'program': None} == rough | {'program': None}
+  assert exact['program'] == rough['program'] | {'compute_dtype': 'float32'}
+  twins = {
+    dtype: table.Launch(
+      {}, [lane(seed=seed, **{'test/nll': 90 + shift * seed}) for seed in (0, 2)], None
+    )
+    for dtype, shift in (('float32', 0.0), ('bfloat16', 0.3))
+  }
+  found = {(row.quantity, row.seed): row for row in half_precision.rows(twins)}
+  assert [found['NLL, test', seed].difference for seed in (0, 2)] == pytest.approx([0, 0.6])
+  assert [table.is_met(found['NLL, test', seed]) for seed in (0, 2)] == [True, False]
+  assert found['ELBO, test', 2].difference == 0
 
 
 def test_a_lane_that_diverged_has_a_row_without_figures():

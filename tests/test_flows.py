@@ -10,6 +10,8 @@ import pytest
 
 from vae_jax import networks
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 FLOW = networks.CouplingFlow(num_layers=3, hidden=(5, 4))
 FEATURES = np.array([0.4, -0.3], 'f')
 NONE = np.zeros(0, 'f')

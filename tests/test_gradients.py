@@ -11,6 +11,8 @@ from scipy import stats
 
 from vae_jax import bounds, densities, learner
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 NUM_SAMPLES = 6
 TRUTH = linear_gaussian.make(event_size=5, latent_size=2)
 X = jnp.asarray(np.random.default_rng(1).normal(size=5), jnp.float32)

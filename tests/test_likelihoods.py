@@ -13,7 +13,10 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 
+from vae_jax import densities
 from vae_jax.densities import levels, likelihoods
+
+pytestmark = pytest.mark.usefixtures('quick_compiler')
 
 SCALES = ('fixed', 'shared', 'optimal', 'per_pixel')
 LIKELIHOODS = {
@@ -101,7 +104,7 @@ def test_pixels_in_rows_are_the_same_pixels(name):
   likelihood, event = LIKELIHOODS[name], (2, 3, 1)
   outputs = random_outputs(likelihood, event, seed=0)
   shaped = likelihood.make(outputs)
-  flat = likelihoods.Shaped(
+  flat = densities.Shaped(
     likelihood.make(
       tuple(map(jnp.ravel, outputs[: likelihood.num_heads]))
       + tuple(outputs[likelihood.num_heads :])

@@ -9,6 +9,8 @@ import scipy.special
 
 from vae_jax import densities, networks
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 KEY = jax.random.key(1)
 # A posterior and a prior that go together; every kind is in one of the pairs.
 PAIRS = {

@@ -14,6 +14,8 @@ import scipy.special
 from vae_jax import errors, networks
 from vae_jax.networks import layers
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 KEY = jax.random.key(1)
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from vae_jax import disentanglement, evaluation, outcome, programs, study, tracking, train
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 
 @pytest.mark.parametrize(
   'changes',

@@ -10,7 +10,7 @@ import types
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import QUICKLY, ROOT
 from run_files import assert_same_run, results_without_times, state_digest
 
 from vae_jax import data, placement, programs, study, train, workdir
@@ -48,6 +48,7 @@ def test_all_at_once_differs_in_the_last_bits_only(config):
   )
 
 
+@pytest.mark.usefixtures('quick_compiler')
 def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp_path):
   config['program'] |= dict(width=3)
   result = train.run(config, tmp_path / 'run')
@@ -58,6 +59,7 @@ def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp
     assert row['test/nll'] < -row['test/elbo'] + 5 * row['test/nll_stderr']
 
 
+@pytest.mark.usefixtures('quick_compiler')
 def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
   """Down to one lane, which is tried in any case; the bits are those of that width."""
   config['program'] |= dict(memory_gib=1e-6)
@@ -74,6 +76,7 @@ def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
   assert results_without_times(tmp_path / 'short') == results_without_times(tmp_path / 'asked')
 
 
+@pytest.mark.usefixtures('quick_compiler')
 def test_running_out_of_memory_halves_the_width_and_goes_on(config, tmp_path, monkeypatch, caplog):
   original = programs.take_chunk
 
@@ -91,6 +94,7 @@ def test_running_out_of_memory_halves_the_width_and_goes_on(config, tmp_path, mo
   assert steps == sorted(4 * [10, 20, 30, 40, 50, 60, 65])
 
 
+@pytest.mark.usefixtures('quick_compiler')
 def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monkeypatch):
   def take_chunk(*arguments):
     raise jax.errors.JaxRuntimeError('INTERNAL: something else')
@@ -101,6 +105,7 @@ def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monk
   assert workdir.recorded_width(tmp_path / 'run') == 4  # no narrower program was tried
 
 
+@pytest.mark.usefixtures('quick_compiler')
 def test_a_streamed_data_set_gives_the_same_bits(config, tmp_path):
   train.run(config, tmp_path / 'resident')
   streamed = config | {'program': config['program'] | dict(resident_gib=0.0)}
@@ -125,9 +130,10 @@ def test_feeds_agree_whatever_the_chunks(first):
 @pytest.fixture(scope='module')
 def on_eight():
   """Eleven lanes, two, and six in two turns, on eight devices and on one."""
+  paths = {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'}
   process = subprocess.run(
     [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), '11', '2', '6:3'],
-    env=os.environ | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'},
+    env=os.environ | QUICKLY | paths,
     capture_output=True,
     text=True,
     timeout=600,

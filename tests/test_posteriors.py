@@ -10,6 +10,8 @@ import scipy.stats
 
 from vae_jax import densities, networks
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 every_kind = pytest.mark.parametrize('name', kinds.POSTERIORS)
 RNG = np.random.default_rng(0)
 LOC, SCALE = RNG.normal(size=3), np.exp(RNG.normal(size=3))

@@ -11,6 +11,8 @@ import scipy.stats
 
 from vae_jax import densities, networks
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 every_kind = pytest.mark.parametrize('name', kinds.PRIORS)
 RNG = np.random.default_rng(0)
 WEIGHTS = np.array([0.5, 0.15, 0.35])

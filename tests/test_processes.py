@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -12,7 +13,7 @@ import time
 import long_study
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import QUICKLY, ROOT
 from run_files import results_without_times
 
 from vae_jax import errors, lanes, shares, study, train, validation
@@ -49,6 +50,7 @@ def start(workdir: pathlib.Path, count: int = 2) -> list[subprocess.Popen]:
     subprocess.Popen(
       [*COMMAND, *together, f'--process={index}'],
       cwd=ROOT,
+      env=os.environ | QUICKLY,
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -194,7 +196,10 @@ def test_a_workdir_belongs_to_one_config_and_one_number_of_processes(config, tmp
   with pytest.raises(errors.InputError, match=r'--processes=1.*nearest valid value is 2'):
     shares.check(config, tmp_path / 'run', 1)
   other = config | {'train': config['train'] | {'steps': 66}}
-  with pytest.raises(errors.InputError, match='shares of another config: train differs'):
+  with pytest.raises(errors.InputError, match=r'other config: train\.steps is 65 there, 66 here;'):
+    shares.check(other, tmp_path / 'run', 2)
+  other = config | {'lanes': config['lanes'] | {'seed': (7,)}}
+  with pytest.raises(errors.InputError, match='of another config: its lanes are others;'):
     shares.check(other, tmp_path / 'run', 2)
   (tmp_path / 'notes.txt').touch()
   with pytest.raises(errors.InputError, match='holds files that are no run'):

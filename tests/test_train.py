@@ -25,6 +25,7 @@ from vae_jax import (
   train,
 )
 from vae_jax import workdir as workdir_module
+from vae_jax.train import states
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
@@ -214,27 +215,25 @@ class KilledError(BaseException):
   """Stands for a kill: nothing catches it."""
 
 
-@pytest.mark.parametrize(
-  'place',
-  [
-    'workdir._write_json',
-    'checkpoint.save',
-    'tracking.Tracker.write',
-    'tracking.write_results',
-    'outcome.estimate',
-    'outcome.write_disentanglement',
-    'outcome.write_latents',
-    'outcome.save_images',
-    'figures.draw_all',
-    'tracking.Tracker.summarise',
-    'tracking.Tracker.close',
-    'workdir.mark_finished',
-  ],
+# What is written once or more, in the order in which a run first comes to it.
+PLACES = (
+  'workdir._write_json',
+  'checkpoint.save',
+  'tracking.Tracker.write',
+  'tracking.write_results',
+  'outcome.estimate',
+  'outcome.write_disentanglement',
+  'outcome.write_latents',
+  'outcome.save_images',
+  'figures.draw_all',
+  'tracking.Tracker.summarise',
+  'tracking.Tracker.close',
+  'workdir.mark_finished',
 )
-@pytest.mark.parametrize('moment', ['before', 'after'])
-def test_an_attempt_that_dies_at_any_write_is_taken_up(finished, tmp_path, place, moment):
-  """Each thing that is written once or more: die before or after its first time, then go on."""
-  config, reference, _, _ = finished
+
+
+def die_at(place, moment):
+  """Returns a patch under which the first call of a function is the last thing that is done."""
   owner, name = place.rsplit('.', 1)
   target = operator.attrgetter(owner)(vae_jax)
   original = getattr(target, name)
@@ -244,21 +243,45 @@ def test_an_attempt_that_dies_at_any_write_is_taken_up(finished, tmp_path, place
       original(*arguments, **keywords)
     raise KilledError
 
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(target, name, die)
+  patch = pytest.MonkeyPatch()
+  patch.setattr(target, name, die)
+  return patch
+
+
+@pytest.mark.parametrize('moment', ['before', 'after'])
+def test_attempts_that_die_at_every_write_in_turn_are_taken_up(finished, tmp_path, moment):
+  """Each attempt goes on from the one before, and dies a step further; the last one is whole."""
+  config, reference, _, _ = finished
+  for place in PLACES:
+    patch = die_at(place, moment)
     with pytest.raises(KilledError):
       train.run(config, tmp_path / 'run')
-  assert not workdir_module.is_finished(tmp_path / 'run') or place == 'workdir.mark_finished'
+    patch.undo()
+    done = workdir_module.is_finished(tmp_path / 'run')
+    assert done == (place == 'workdir.mark_finished' and moment == 'after')
   assert train.run(config, tmp_path / 'run').exit_code == 0
   assert_same_run(reference, tmp_path / 'run', config)
   assert workdir_module.is_finished(tmp_path / 'run')
+
+
+@pytest.mark.parametrize('moment', ['before', 'after'])
+@pytest.mark.parametrize('place', ['tracking.write_results', 'figures.draw_all'])
+def test_an_attempt_that_dies_once_is_taken_up(finished, tmp_path, place, moment):
+  """In the middle of training, and after it: what the attempt before left is all there is."""
+  config, reference, _, _ = finished
+  patch = die_at(place, moment)
+  with pytest.raises(KilledError):
+    train.run(config, tmp_path / 'run')
+  patch.undo()
+  assert train.run(config, tmp_path / 'run').exit_code == 0
+  assert_same_run(reference, tmp_path / 'run', config)
 
 
 def test_evaluate_in_the_middle_does_not_end_a_run(config, tmp_path):
   """All lanes diverged, stopped half-way, evaluated: the run still goes on to its last step."""
   config['lanes'] |= dict(learning_rate=(1e8,))
   train.run(config, tmp_path / 'reference')
-  original = train._save
+  original = states.save
 
   def save_the_first_steps(manager, progress):
     if progress.step > 20:
@@ -266,7 +289,7 @@ def test_evaluate_in_the_middle_does_not_end_a_run(config, tmp_path):
     original(manager, progress)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(train, '_save', save_the_first_steps)
+    patch.setattr(states, 'save', save_the_first_steps)
     with pytest.raises(KilledError):
       train.run(config, tmp_path / 'run')
   train.evaluate(tmp_path / 'run', None, None)
@@ -310,7 +333,7 @@ def test_train_and_test_figures_are_of_their_own_images(finished):
   config, workdir, _, _ = finished
   built = study.from_config(config)
   manager = checkpoint.open_manager(workdir / 'checkpoints')
-  state = train._restored(built, manager).state
+  state = states.restored(built, manager).state
   manager.close()
   rows = tracking.read_results(workdir / 'results.csv')
   for split, images in (('train', built.dataset.train_fixed), ('test', built.dataset.test)):

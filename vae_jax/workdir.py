@@ -8,7 +8,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -19,8 +19,18 @@ _PACKAGES = ('vae_jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-chec
 
 
 @contextlib.contextmanager
-def claim(workdir: os.PathLike | str, config: Mapping, provenance: Mapping) -> Iterator[None]:
+def claim(
+  workdir: os.PathLike | str,
+  config: Mapping,
+  provenance: Mapping,
+  may_hold: Collection[str] = (),
+) -> Iterator[None]:
   """Holds the workdir for the block: creates it, or checks that it belongs to this very config.
+
+  Args:
+    workdir: the directory.
+    config, provenance: of the run.
+    may_hold: names that may stand in it before it is anybody's.
 
   Raises:
     InputError: it holds a run of another config or of other data, or files that are no run.
@@ -29,9 +39,9 @@ def claim(workdir: os.PathLike | str, config: Mapping, provenance: Mapping) -> I
   """
   workdir = pathlib.Path(workdir)
   _make(workdir)
-  _check_owner(workdir, config)
+  _check_owner(workdir, config, may_hold)
   with files.directory_lock(workdir):
-    _check_owner(workdir, config)  # again: another process may have made it in between
+    _check_owner(workdir, config, may_hold)  # again: another process may have made it in between
     files.remove_temporaries(workdir)
     _tie(workdir, config, provenance)
     yield
@@ -49,15 +59,14 @@ def _make(workdir: pathlib.Path) -> None:
     ) from error
 
 
-def _check_owner(workdir: pathlib.Path, config: Mapping) -> None:
+def _check_owner(workdir: pathlib.Path, config: Mapping, may_hold: Collection[str]) -> None:
   if (workdir / 'config.json').exists():
-    difference = _difference(read_config(workdir), plain(config))
-    if difference:
+    if found := difference(read_config(workdir), plain(config)):
       raise errors.InputError(
-        f'--workdir={workdir} holds a run of another config: {difference}; '
+        f'--workdir={workdir} holds a run of another config: {found}; '
         'name another directory, or give the same config to continue'
       )
-  elif any(not path.name.startswith('.') for path in workdir.iterdir()):
+  elif any(path.name not in may_hold for path in workdir.glob('[!.]*')):
     raise errors.InputError(f'--workdir={workdir} holds files that are no run; name a new one')
 
 
@@ -69,10 +78,10 @@ def _tie(workdir: pathlib.Path, config: Mapping, provenance: Mapping) -> None:
   if not path.exists():
     _write_json(path, provenance)
     return
-  stored = _read_json(path)
+  stored = read_provenance(workdir)
   _refuse_another(workdir, stored, 'data_sha256', provenance['data_sha256'])
   for key in ('versions', 'device'):
-    if changed := _difference(stored.get(key), plain(provenance[key]), key):
+    if changed := difference(stored.get(key), plain(provenance[key]), key):
       logging.warning('the last bits may differ from the earlier attempt: %s', changed)
 
 
@@ -86,7 +95,7 @@ def _refuse_another(workdir: os.PathLike | str, stored: Mapping, key: str, value
 
 def recorded_width(workdir: os.PathLike | str) -> int:
   """Returns the lanes of one program that the run of a claimed directory has recorded."""
-  return _read_json(pathlib.Path(workdir) / 'provenance.json')['width']
+  return read_provenance(workdir)['width']
 
 
 def check_width(workdir: os.PathLike | str, width: int) -> None:
@@ -100,21 +109,24 @@ def check_width(workdir: os.PathLike | str, width: int) -> None:
 
 def record_width(workdir: os.PathLike | str, width: int) -> None:
   """Records that programs have `width` lanes from here on."""
-  path = pathlib.Path(workdir) / 'provenance.json'
-  _write_json(path, _read_json(path) | {'width': width})
+  _add_to_provenance(workdir, 'width', width)
 
 
 def is_finished(workdir: os.PathLike | str) -> bool:
   """Tells whether a run has done all that it does, W&B and pictures included."""
-  path = pathlib.Path(workdir) / 'provenance.json'
-  done = path.exists() and _read_json(path).get('finished', False)
-  return done and (path.parent / 'results.csv').exists()
+  workdir = pathlib.Path(workdir)
+  if not (workdir / 'provenance.json').exists():
+    return False
+  return read_provenance(workdir).get('finished', False) and (workdir / 'results.csv').exists()
 
 
 def mark_finished(workdir: os.PathLike | str) -> None:
   """Records in provenance.json that nothing is left to do."""
-  path = pathlib.Path(workdir) / 'provenance.json'
-  _write_json(path, _read_json(path) | {'finished': True})
+  _add_to_provenance(workdir, 'finished', True)
+
+
+def _add_to_provenance(workdir: os.PathLike | str, key: str, value: Any) -> None:
+  _write_json(pathlib.Path(workdir) / 'provenance.json', read_provenance(workdir) | {key: value})
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
@@ -146,7 +158,12 @@ def read_config(workdir: os.PathLike | str) -> dict[str, Any]:
   return _read_json(path)
 
 
-def _difference(stored: Any, given: Any, key: str = '') -> str:
+def read_provenance(workdir: os.PathLike | str) -> dict[str, Any]:
+  """Returns what produced a run; see `provenance`."""
+  return _read_json(pathlib.Path(workdir) / 'provenance.json')
+
+
+def difference(stored: Any, given: Any, key: str = '') -> str:
   """Names the keys that differ, the first three with both values; '' where none does."""
   differences = list(_differences(stored, given, key))
   more = f' and {len(differences) - 3} more' if len(differences) > 3 else ''

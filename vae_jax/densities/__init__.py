@@ -1,9 +1,9 @@
 """Densities of one example, on distrax: likelihoods p(x | z), posteriors q(z | x), priors p(z)."""
 
+from vae_jax.densities.events import Shaped
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
   Likelihood,
-  Shaped,
   bernoulli,
   continuous_bernoulli,
   cross_entropy,

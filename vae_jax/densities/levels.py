@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from vae_jax.densities.events import per_example
 from vae_jax.densities.likelihoods import (
   MEAN_MARGIN,
   Likelihood,
   Outputs,
   bisect,
   learned_scale,
-  per_example,
 )
 
 NUM_LEVELS = 256

@@ -4,7 +4,7 @@ Every likelihood but `cross_entropy` is a density over one example, so that `log
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import distrax
@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from tensorflow_probability.substrates import jax as tfp
+
+from vae_jax.densities.events import per_example
 
 MEAN_MARGIN = 1e-3  # a pixel starts from a mean this far, of the range, from black and white
 
@@ -46,42 +48,6 @@ class Likelihood(NamedTuple):
   output_of_mean: Callable[[Array], Array] | None
   is_density: bool
   refit: Callable[[Array, int, tuple[Array, ...]], tuple[Array, ...]] | None
-
-
-def per_example(distribution: distrax.DistributionLike) -> distrax.Distribution:
-  """Makes all axes one event: log_prob sums over the pixels, [*event] -> []."""
-  return distrax.Independent(distribution, len(distribution.batch_shape))
-
-
-class Shaped(distrax.Distribution):
-  """A distribution over [D] as one over [*event]: the same numbers in rows and columns.
-
-  A CPU's loops over [28, 28, 1] take longer than those over [784].
-
-  Attributes:
-    flat: the distribution over [D].
-  """
-
-  def __init__(self, flat: distrax.Distribution, event: Sequence[int]):
-    super().__init__()
-    self.flat = flat
-    self._event = tuple(event)
-
-  @property
-  def event_shape(self) -> tuple[int, ...]:
-    """The shape of one example."""
-    return self._event
-
-  def log_prob(self, value: Array) -> Array:
-    """Returns log p [] of one example [*event]."""
-    return self.flat.log_prob(jnp.ravel(value))
-
-  def mean(self) -> Array:
-    """Returns [*event]."""
-    return self.flat.mean().reshape(self._event)
-
-  def _sample_n(self, key: Array, n: int) -> Array:
-    return self.flat.sample(seed=key, sample_shape=(n,)).reshape(n, *self._event)
 
 
 def inverse_softplus(y: Array) -> Array:

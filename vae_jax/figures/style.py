@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from vae_jax import files
 
 DPI = 200
+_MARGIN = 16  # dots of white around a picture
 TEXT = 8  # points; labels and legends
 SMALL = 7  # points; ticks, cells and lane names
 HEADING = 9  # points
@@ -113,6 +115,17 @@ def nats(number: float) -> str:
 
 def save(figure: Figure, path: pathlib.Path | str) -> pathlib.Path:
   """Writes a Figure as PNG at 200 dots per inch, whole or not at all, and returns the path."""
+  # savefig(bbox_inches='tight') draws everything twice to find the same margins.
+  figure.canvas.draw()
+  pixels = _without_margins(np.asarray(figure.canvas.buffer_rgba())[..., :3])
   with files.atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png', dpi=DPI, bbox_inches='tight', pad_inches=0.08)
+    Image.fromarray(pixels).save(temporary, format='png', dpi=(DPI, DPI))
   return pathlib.Path(path)
+
+
+def _without_margins(pixels: np.ndarray) -> np.ndarray:
+  """Returns an image [H, W, 3] whose white margins are as wide as _MARGIN, and no wider."""
+  drawn = np.any(pixels != 255, axis=-1)
+  ends = [np.flatnonzero(drawn.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+  parts = [slice(max(first - _MARGIN, 0), last + 1 + _MARGIN) for first, last in ends]
+  return np.ascontiguousarray(pixels[tuple(parts)])

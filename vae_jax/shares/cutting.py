@@ -68,12 +68,12 @@ def check(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -
       f'--processes={count}: --workdir={directory} was begun by another number; the nearest valid '
       f'value is {nearest}'
     )
-  one = next(iter(stored.values()))
-  changed = [name for name, value in workdir.plain(config).items() if one.get(name) != value]
-  changed = [name for name in changed if name != 'lanes'] or ['lanes']
+  given = workdir.plain(config)
+  share = next(iter(stored.values())) | {'lanes': given['lanes']}
+  found = workdir.difference(share, given) or 'its lanes are others'
   raise errors.InputError(
-    f'--workdir={directory} holds shares of another config: {", ".join(changed)} differs; name '
-    'another directory, or give the same config to continue'
+    f'--workdir={directory} holds shares of another config: {found}; '
+    'name another directory, or give the same config to continue'
   )
 
 

@@ -49,10 +49,10 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
   names = lanes.names(points_of(config))
   firsts = [first_lane(len(names), index, count) for index in range(count)]
   shares = {share_directory(directory, index): first for index, first in enumerate(firsts)}
-  # What marks the directory, which is not empty, as the one of this config.
-  if not (directory / 'config.json').exists():
-    files.write_text(directory / 'config.json', json.dumps(config, indent=2) + '\n')
-  with workdir.claim(directory, config, _provenance(share_directory(directory, 0), count)):
+  # That of a share is that of the whole run, which is not finished yet.
+  provenance = workdir.read_provenance(share_directory(directory, 0))
+  provenance |= {'finished': False, 'processes': count}
+  with workdir.claim(directory, config, provenance, may_hold={share.name for share in shares}):
     if not workdir.is_finished(directory):
       _merge_metrics(directory, shares)
       _merge_images(directory, shares)
@@ -61,12 +61,6 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
       figures.draw_all(directory)
       workdir.mark_finished(directory)
     return outcome.read(directory)
-
-
-def _provenance(share: pathlib.Path, count: int) -> dict[str, Any]:
-  """Returns the provenance of a share as that of the whole run, which is not finished yet."""
-  stored = json.loads((share / 'provenance.json').read_text(encoding='utf-8'))
-  return {**stored, 'finished': False, 'processes': count}
 
 
 def _merge_table(

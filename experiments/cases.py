@@ -1,0 +1,175 @@
+"""What the benchmark measures: the programs of ours, and the same nets in PyTorch."""
+
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import fashion_conv, mnist_per_pixel_beta, mnist_static
+from experiments import timing
+from vae_jax import data, flops, placement, programs, study
+
+_CHUNK_STEPS = 50
+_TURN_STEPS = 20
+_SEED = 0
+
+
+class Case(NamedTuple):
+  """One program to measure."""
+
+  name: str
+  config: Mapping[str, Any]
+  num_samples: int = 0  # of the NLL, where it is that which is measured
+
+
+class Size(NamedTuple):
+  """How much is measured."""
+
+  rounds: int
+  seconds: float  # of a round, about
+  lanes: tuple[int, ...]
+  samples: tuple[int, ...]
+  conv_lanes: tuple[int, ...]
+  nll_samples: int
+  nll_images: int
+  matmul: int  # rows of the square matrices
+
+
+SIZES = {
+  'full': Size(5, 1.0, (1, 8, 16, 48, 128), (5, 50), (1, 8), 5000, 100, 2048),
+  'tiny': Size(2, 0.0, (1, 2), (2,), (1,), 20, 10, 64),
+}
+
+
+def make(size: Size, images: pathlib.Path) -> list[Case]:
+  """Returns what is measured; `images` is the .npz that all of it reads."""
+
+  def config(module, binarize: str, seeds: int, **sections: Mapping) -> dict[str, Any]:
+    result = module.get_config().to_dict()
+    result['data'] |= dict(name='npz', path=str(images), train_split='train', test_split='test')
+    result['data'] |= dict(binarize=binarize)
+    result['lanes'] |= dict(beta=(1.0,), latent_size=result['lanes']['latent_size'][:1])
+    result['lanes'] |= dict(combine='product', seed=tuple(range(seeds)), points=())
+    images_of = ('train_images', 'test_images', 'nll_images', 'aggregate_images')
+    result['evaluation'] |= dict.fromkeys(images_of, 1)
+    every = ('log_every', 'evaluate_every', 'checkpoint_every')
+    result['train'] |= dict.fromkeys(every, _CHUNK_STEPS)
+    for name, changes in sections.items():
+      result[name] |= changes
+    return result
+
+  def mlp(seeds: int, **sections: Mapping) -> dict[str, Any]:
+    return config(mnist_static, 'dynamic', seeds, **sections)
+
+  result = [Case(f'{n} lanes, 784-500-20', mlp(n)) for n in size.lanes]
+  result += [Case(f'L = {n}, 784-500-20', mlp(1, bound=dict(num_samples=n))) for n in size.samples]
+  small = config(mnist_per_pixel_beta, 'none', 1, lanes=dict(beta=(0.784,), latent_size=(10,)))
+  result.append(Case('784-100-100-10, batch 64', small))
+  for n in size.conv_lanes:
+    result.append(Case(f'{n} lanes, convolutional', config(fashion_conv, 'none', n)))
+  result.append(
+    Case(
+      f'NLL, K = {size.nll_samples}',
+      mlp(1, evaluation=dict(nll_images=size.nll_images)),
+      size.nll_samples,
+    )
+  )
+  return result
+
+
+def training(built: study.Study) -> timing.Subject:
+  """Returns the program that trains a study."""
+  setup, lanes, feed = built.training, built.lanes, built.feed()
+  state = programs.init(setup.learner, lanes, built.place)
+  began = time.perf_counter()
+  chunk = programs.compile_chunk(setup, lanes, feed.shape)
+  compiled = time.perf_counter() - began
+  memory = chunk.memory_analysis()
+
+  def run(count: int) -> None:
+    nonlocal state
+    for first in range(0, count, setup.schedule.chunk_steps):
+      stop = min(first + setup.schedule.chunk_steps, count)
+      state, _ = programs.take_chunk(setup, chunk, state, lanes, feed, first, stop)
+
+  batch_size, models = setup.schedule.batch_size, len(built.points)
+  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
+  states = placement.joined(state)
+  inputs = (*_one_lane(states, lanes), batch, jax.ShapeDtypeStruct((), jnp.int32))
+  return timing.Subject(
+    run,
+    models * flops.count(setup.learner.step, *inputs),
+    models,
+    batch_size,
+    {
+      'compile_seconds': compiled,
+      'state_bytes': sum(leaf.nbytes for leaf in jax.tree.leaves(states)),
+      'temporary_bytes': memory.temp_size_in_bytes,
+    },
+    # Lanes in turn take the steps between two log points each, not one at a time.
+    least=min(_TURN_STEPS, setup.schedule.chunk_steps) if models > built.place.width else 1,
+  )
+
+
+def _one_lane(*stacked: Any) -> tuple:
+  """Returns the shapes of one lane of trees with a leading axis [G]."""
+  return jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], stacked))
+
+
+def importance_sampling(
+  built: study.Study, settings: Mapping[str, Any], num_samples: int
+) -> timing.Subject:
+  """Returns the program of the NLL; one step of it is the whole evaluation."""
+  model, lanes = built.model, built.lanes
+  images = built.dataset.test[: settings['nll_images']]
+  batches, chunk = programs.nll_batches(images, num_samples, settings['batch_size'])
+  params = programs.params_of(programs.init(built.training.learner, lanes, built.place))
+  program = programs.make_nll(model, built.dataset.fixed_scale, num_samples, chunk, built.place)
+  began = time.perf_counter()
+  compiled = program.lower(params, lanes, batches).compile()
+  seconds = time.perf_counter() - began
+
+  def run(count: int) -> None:
+    for _ in range(count):
+      jax.block_until_ready(compiled(params, lanes, batches))
+
+  def decode(params, lane, z):
+    return model.decode(params, z, lane.mask).mean()
+
+  def encode(params, lane, x):
+    return model.encode(params, x, lane.mask).loc
+
+  one = _one_lane(params, lanes)
+  z = jax.ShapeDtypeStruct(lanes.mask.shape[1:], jnp.float32)
+  x = jax.ShapeDtypeStruct(built.event, jnp.float32)
+  each = flops.count(encode, *one, x) + num_samples * flops.count(decode, *one, z)
+  memory = compiled.memory_analysis()
+  facts = {'compile_seconds': seconds, 'temporary_bytes': memory.temp_size_in_bytes}
+  return timing.Subject(run, len(images) * each, 1, len(images), facts)
+
+
+def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[timing.Subject]:
+  """Returns the training step of one such model in PyTorch, eager and, if it can be, compiled."""
+  from experiments import torch_peer  # PyTorch is not installed with the project
+
+  eager, compiled = (
+    torch_peer.make(config, dataset.train, dataset.dynamic, compiled) for compiled in (False, True)
+  )
+  runs = [eager, compiled]
+  try:
+    compiled(1)
+  except Exception as error:  # whatever its compiler lacks on this machine
+    print(f'PyTorch compiled: {str(error).splitlines()[0]}; eager alone counts', flush=True)
+    runs = [eager]
+  return [timing.Subject(run, 0.0, 1, config['train']['batch_size'], {}) for run in runs]
+
+
+def write_images(path: pathlib.Path, count: int) -> None:
+  """Writes random images of MNIST's shape: `count` to train on, a sixth of that to test."""
+  generator = np.random.default_rng(_SEED)
+  shapes = {'train': (count, 28, 28, 1), 'test': (count // 6, 28, 28, 1)}
+  np.savez(path, **{k: generator.integers(0, 256, v, np.uint8) for k, v in shapes.items()})

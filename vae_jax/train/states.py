@@ -1,0 +1,36 @@
+"""The state of a study on disk: how far a run is, from one checkpoint to the next."""
+
+import logging
+
+import orbax.checkpoint as ocp
+
+from vae_jax import checkpoint, placement, programs, study
+from vae_jax.outcome import Progress
+
+
+def restored(built: study.Study, manager: ocp.CheckpointManager) -> Progress | None:
+  """Returns how far the newest whole checkpoint is; None where there is none."""
+  like = programs.state_shapes(built.training.learner, built.lanes)
+  found = checkpoint.restore_newest(manager, like)
+  return found and Progress(found.step, found.state, **found.record)
+
+
+def begin(
+  built: study.Study, manager: ocp.CheckpointManager, progress: Progress | None
+) -> Progress:
+  """Continues from what was restored, or writes the initial state as step 0."""
+  if progress is None:
+    state = programs.init(built.training.learner, built.lanes, built.place)
+    progress = Progress(0, state, {}, [None] * len(built.points), 0.0, 0.0)
+    save(manager, progress)
+  else:
+    logging.info('continuing from step %d', progress.step)
+    checkpoint.forget_after(manager, progress.step)
+  return progress
+
+
+def save(manager: ocp.CheckpointManager, progress: Progress) -> None:
+  """Writes a checkpoint of all lanes."""
+  record = progress._asdict()
+  step, state = record.pop('step'), record.pop('state')
+  checkpoint.save(manager, step, placement.joined(state), record)
