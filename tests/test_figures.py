@@ -4,9 +4,25 @@ import numpy as np
 import pytest
 from figure_data import grid, heading, lane, lines_by_label, metrics_of
 from matplotlib.collections import QuadMesh
+from matplotlib.patches import Rectangle
+from PIL import Image
 
 from vae_jax import figures
 from vae_jax.figures import style
+
+
+def test_a_picture_is_whole_with_narrow_white_margins(tmp_path):
+  """A frame of 2 x 1 inches in a figure of 4 x 3: 400 x 200 dots, and 16 of white around them."""
+  figure = style.new_figure(4, 3)
+  figure.set_layout_engine('none')
+  figure.add_artist(Rectangle((0.25, 0.5), 0.5, 1 / 3, color='black', linewidth=0))
+  pixels = np.asarray(Image.open(style.save(figure, tmp_path / 'frame.png')))
+  assert pixels.shape == (200 + 32, 400 + 32, 3)
+  assert not pixels[16:-16, 16:-16].any()
+  pixels = pixels.astype(int)
+  pixels[16:-16, 16:-16] = 255
+  assert (pixels == 255).all()
+
 
 # Rate and distortion
 

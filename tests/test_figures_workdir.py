@@ -17,7 +17,7 @@ from figure_data import (
   shades,
   thick_lines,
 )
-from matplotlib.figure import Figure
+from PIL import Image
 
 from vae_jax import errors, figures, tracking
 
@@ -100,11 +100,11 @@ def test_a_picture_that_fails_midway_leaves_the_old_one(tmp_path, monkeypatch):
   (path, *_) = figures.draw_all(fill_workdir(tmp_path, grid(), images=False))
   before = path.read_bytes()
 
-  def save_half(figure, target, **options):
+  def save_half(image, target, **options):
     target.write_bytes(b'\x89PNG half')
     raise RuntimeError('interrupted')
 
-  monkeypatch.setattr(Figure, 'savefig', save_half)
+  monkeypatch.setattr(Image.Image, 'save', save_half)
   with pytest.raises(RuntimeError, match='interrupted'):
     figures.draw_all(tmp_path)
   assert path.read_bytes() == before
