@@ -1,6 +1,7 @@
 """What every command shares: strict flags, one line for what goes wrong, exit codes, the cache."""
 
 import difflib
+import gc
 import glob
 import logging
 import os
@@ -24,6 +25,15 @@ def start(main: Callable[[], outcome.Outcome]) -> None:
 
 
 def _run(main: Callable[[], outcome.Outcome]) -> int:
+  gc.freeze()  # what stands now is no garbage, see `launch`
+  gc.enable()
+  try:
+    return _exit_code(main)
+  finally:
+    gc.freeze()  # nor does it matter any more
+
+
+def _exit_code(main: Callable[[], outcome.Outcome]) -> int:
   _log_plainly()
   _use_compilation_cache()
   _use_cores()
