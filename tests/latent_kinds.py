@@ -51,9 +51,6 @@ def normal(seed, *shape):
   return np.random.default_rng(seed).normal(size=shape).astype('f')
 
 
-# Compiled without much ado, since each of these programs runs a few times: in half the time.
-QUICK = {'xla_backend_optimization_level': 0}
-jit = functools.partial(jax.jit, compiler_options=QUICK)
 MANY = normal(1, 100_000, 2)  # noise of two latents
 
 
@@ -104,7 +101,7 @@ def prior_params(network, mask, seed=0, size=0.5):
   return randomized(jax.eval_shape(network.init, jax.random.key(0), mask), seed, size)
 
 
-@functools.partial(jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def posterior(network, params, mask):
   return network.make(params, FEATURES, mask)
 
@@ -119,34 +116,34 @@ def posterior_of(mask):
   return make
 
 
-@functools.partial(jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def prior(network, params, mask):
   return network.make(params, mask, posterior_of(mask))
 
 
-@jit
+@jax.jit
 def centre(density):
   return density.loc
 
 
-@jit
+@jax.jit
 def kl(density):
   return density.kl_to_standard_normal()
 
 
-@jit
+@jax.jit
 def sample_all(density, noise):
   """z [n, Z], log q [n, P] for noise [n, Z]."""
   return jax.vmap(density.sample)(noise)
 
 
-@jit
+@jax.jit
 def draw_all(density, noise, uniform):
   """z [n, Z] of a prior for noise [n, Z] and uniform [n]."""
   return jax.vmap(density.sample)(noise, uniform)
 
 
-@jit
+@jax.jit
 def log_prob_all(density, z):
   """log p by part, [n, P], for z [n, Z]."""
   return jax.vmap(density.log_prob)(z)

@@ -23,13 +23,13 @@ def params_of(flow, features, mask, seed=0):
   return kinds.randomized(shapes, seed)
 
 
-@functools.partial(kinds.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def forward(flow, params, features, mask, z):
   """y [n, Z], log det [n]."""
   return jax.vmap(flow.make((params, features), mask).forward_and_log_det)(z)
 
 
-@functools.partial(kinds.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def inverse(flow, params, features, mask, y):
   return jax.vmap(flow.make((params, features), mask).inverse_and_log_det)(y)
 
@@ -79,7 +79,7 @@ def test_the_inverse_undoes_it_and_the_determinant_is_the_jacobians():
   np.testing.assert_allclose(back, Z, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(inverse_log_det, -log_det, rtol=1e-4, atol=1e-5)
   one = lambda z: FLOW.make((params, FEATURES), mask).forward(z)  # noqa: E731
-  jacobian = np.float64(kinds.jit(jax.vmap(jax.jacfwd(one)))(Z))
+  jacobian = np.float64(jax.jit(jax.vmap(jax.jacfwd(one)))(Z))
   sign, expected = np.linalg.slogdet(jacobian)
   assert np.all(sign == 1)
   np.testing.assert_allclose(log_det, expected, rtol=1e-4, atol=1e-5)
@@ -89,7 +89,7 @@ def test_the_inverse_undoes_it_and_the_determinant_is_the_jacobians():
 def test_it_starts_at_the_identity_with_layers_that_differ():
   mask = np.ones(4, 'f')
 
-  @kinds.jit
+  @jax.jit
   def init(key):
     start = FLOW.init(key, FEATURES, mask)
     outputs = [params['params']['output'] for params in start]
@@ -122,7 +122,7 @@ def test_features_change_what_the_latents_do_to_each_other():
   flow, mask = networks.CouplingFlow(num_layers=1, hidden=(6,)), np.ones(2, 'f')
   params = params_of(flow, FEATURES, mask)
 
-  @kinds.jit
+  @jax.jit
   @functools.partial(jax.jacfwd, argnums=0)
   def slope(z, features):
     return flow.make((params, features), mask).forward(z)
@@ -137,6 +137,6 @@ def test_no_layer_scales_by_more_than_exp_2():
   mask = np.ones(4, 'f')
   params = jax.tree.map(lambda leaf: 1e4 * leaf, params_of(FLOW, FEATURES, mask))
   log_det = lambda z: FLOW.make((params, FEATURES), mask).forward_and_log_det(z)[1]  # noqa: E731
-  values, gradients = kinds.jit(jax.vmap(jax.value_and_grad(log_det)))(jnp.asarray(Z))
+  values, gradients = jax.jit(jax.vmap(jax.value_and_grad(log_det)))(jnp.asarray(Z))
   assert np.all(np.abs(values) <= 3 * 2 * 2)  # layers, latents that move, bound
   assert np.all(np.isfinite(gradients))

@@ -59,7 +59,7 @@ def test_a_full_posterior_adds_a_lower_triangle_and_starts_diagonal():
   np.testing.assert_allclose(q.triangle, np.diag(base.scale) + below, rtol=1e-5, atol=1e-7)
   np.testing.assert_array_equal(q.loc, base.loc)
   assert np.sum(q.triangle != 0) == 4 + 3
-  start = kinds.jit(lambda: network.init(KEY, kinds.FEATURES, mask)['below'])()
+  start = jax.jit(lambda: network.init(KEY, kinds.FEATURES, mask)['below'])()
   assert not np.any(start)
 
 
@@ -107,7 +107,7 @@ def test_two_layers_are_dense_layers_and_heads(name):
 def test_a_padded_model_starts_with_the_very_weights_of_the_unpadded_one(name, event, conv, parts):
   """And every seed has weights of its own."""
   model, lower = pair(name, event, conv, hidden=() if conv else (8,))
-  init = kinds.jit(lambda *args: {part: model.init(*args)[part] for part in parts})
+  init = jax.jit(lambda *args: {part: model.init(*args)[part] for part in parts})
   small, padded, other = (
     init(jax.random.key(seed), kinds.mask_of(lower + 2, lower + size))
     for seed, size in ((1, 2), (1, 5), (2, 2))
@@ -130,7 +130,7 @@ def test_every_part_of_a_model_starts_from_draws_of_its_own():
   """The first layers of encoder and decoder have one name: with one key they would be one draw."""
   model, _ = pair('diagonal')
 
-  @kinds.jit
+  @jax.jit
   def kernels():
     params = model.init(KEY, kinds.mask_of(2, 2))
     return [params[part]['params']['mlp']['hidden_0']['kernel'] for part in ('encoder', 'decoder')]
@@ -150,7 +150,7 @@ def test_inert_weights_get_no_gradient_and_active_ones_do(name):
   params = kinds.randomized(shapes, 0)
   x, noise = np.float32([1, 0, 1, 1, 0]), kinds.normal(0, mask.size)
 
-  @kinds.jit
+  @jax.jit
   @jax.grad
   def gradient(params):
     z, log_q = model.encode(params, x, mask).sample(noise)
@@ -174,7 +174,7 @@ def test_inert_latents_have_the_posterior_of_the_prior_and_no_effect():
   np.testing.assert_array_equal(posterior.loc[2:], 0)
   np.testing.assert_array_equal(posterior.scale[2:], 1)
   z = np.arange(6.0, dtype='f')
-  decode = kinds.jit(lambda z: model.decode(params, z, mask).mean())
+  decode = jax.jit(lambda z: model.decode(params, z, mask).mean())
   np.testing.assert_array_equal(decode(z), decode(z + 100 * (1 - mask)))
   assert np.any(decode(z) != decode(z + mask))
 
@@ -210,7 +210,7 @@ def test_the_encoder_sees_x_over_the_input_scale():
   params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
   features = kinds.encoder(activation='tanh').apply(params['encoder'], x)
   expected = kinds.POSTERIORS['diagonal'].make(params['posterior'], features, mask)
-  posterior = kinds.jit(model.encode)(params, 255 * x, mask)
+  posterior = jax.jit(model.encode)(params, 255 * x, mask)
   np.testing.assert_allclose(posterior.loc, expected.loc, rtol=1e-4, atol=1e-6)
   np.testing.assert_allclose(posterior.scale, expected.scale, rtol=1e-4)
 
@@ -221,10 +221,10 @@ def test_the_vamp_prior_mixes_the_models_own_posteriors(name):
   mask, z = kinds.mask_of(2, 3), kinds.normal(0, 10, 3)
   model = simple_model(densities.bernoulli(), name, input_scale=255.0)
   params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
-  encode = kinds.jit(model.encode)
+  encode = jax.jit(model.encode)
   inputs = 255 * scipy.special.expit(params['prior'])
   parts = [kinds.log_prob_all(encode(params, u, mask), z).sum(1) for u in inputs]
-  prior = kinds.jit(model.prior)(params, mask)
+  prior = jax.jit(model.prior)(params, mask)
   expected = scipy.special.logsumexp(parts, axis=0) - np.log(3)
   np.testing.assert_allclose(kinds.log_prob_all(prior, z)[:, 0], expected, rtol=1e-4)
   drawn = kinds.draw_all(prior, z, np.full(10, 0.5, 'f'))  # from the second of three
@@ -235,12 +235,12 @@ def test_the_vamp_prior_mixes_the_models_own_posteriors(name):
 def test_shared_scale_is_one_learned_number():
   model = simple_model(densities.gaussian('shared', 1.0, 0.01, 'identity'))
   mask = kinds.mask_of(2, 2)
-  (start,) = kinds.jit(lambda: model.init(KEY, mask)['likelihood'])()
+  (start,) = jax.jit(lambda: model.init(KEY, mask)['likelihood'])()
   assert start.shape == () and start == 0
   params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
-  gradient = kinds.jit(
-    jax.grad(lambda p: model.decode(p, jnp.ones(2), mask).log_prob(jnp.ones(5)))
-  )(params)
+  gradient = jax.jit(jax.grad(lambda p: model.decode(p, jnp.ones(2), mask).log_prob(jnp.ones(5))))(
+    params
+  )
   assert gradient['likelihood'][0] != 0
 
 

@@ -45,7 +45,7 @@ def test_initial_weights_have_the_variance_of_their_active_fans(shape, rows, col
   ends = list(zip((rows, columns), shape[-2:], strict=True))
   masks = [active and kinds.mask_of(active, size) for active, size in ends]
 
-  @kinds.jit
+  @jax.jit
   @jax.vmap
   def draw(key):
     return {name: networks.initializer(name, *masks)(key, shape) for name in networks.INITS}
@@ -248,7 +248,7 @@ def test_output_bias_starts_the_first_head_at_the_train_mean(conv):
   bias = (0.7,) if conv else tuple(np.linspace(-1, 1, 16))
   net, zero = kinds.decoder(event, num_heads=2, conv=conv, output_bias=bias), np.zeros(2, 'f')
   mask = kinds.mask_of(2, 2)
-  biases = kinds.jit(lambda: kinds.only(net.init(KEY, zero, mask), 'bias'))()
+  biases = jax.jit(lambda: kinds.only(net.init(KEY, zero, mask), 'bias'))()
   outputs = net.apply(kinds.replaced(randomized(net, zero, mask), biases), zero, mask)
   expected = np.full(event, 0.7) if conv else np.reshape(bias, event)
   np.testing.assert_allclose(outputs[0], expected, rtol=1e-6)  # z = 0 leaves the biases alone
@@ -284,7 +284,7 @@ def test_rows_of_two_axes_have_the_values_and_derivatives_of_nested_maps():
   values = rows @ kernels[:, None] + biases[:, None, None]  # [3, 6, 2, 4]
   merged = networks.over_rows(affine)
   grads = jax.grad(lambda *arguments: sums_of_squares(merged, *arguments), argnums=(0, 1))
-  (of_kernel, of_bias), of_rows = kinds.jit(jax.vmap(grads, (0, None)))((kernels, biases), rows)
+  (of_kernel, of_bias), of_rows = jax.jit(jax.vmap(grads, (0, None)))((kernels, biases), rows)
   np.testing.assert_allclose(of_kernel, 2 * np.einsum('nli,gnlo->gio', rows, values), rtol=1e-4)
   np.testing.assert_allclose(of_bias, 2 * values.sum((1, 2)), rtol=1e-4)
   expected = 2 * np.einsum('gnlo,gio->gnli', values, kernels)

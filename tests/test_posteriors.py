@@ -112,7 +112,7 @@ def test_log_q_is_the_change_of_variables_of_the_noise(name):
   q = kinds.posterior(network, params, mask)
   noise = kinds.normal(0, 30, mask.size)
   noise[0] = 0  # its image is the centre
-  jacobian = kinds.jit(jax.vmap(jax.jacfwd(lambda n: q.sample(n)[0])))(noise)
+  jacobian = jax.jit(jax.vmap(jax.jacfwd(lambda n: q.sample(n)[0])))(noise)
   z, log_q = kinds.sample_all(q, noise)
   _, log_det = np.linalg.slogdet(np.float64(jacobian))
   expected = scipy.stats.norm.logpdf(noise).sum(axis=1) - log_det
@@ -158,7 +158,7 @@ def test_scales_are_exponentials_held_where_float32_can_square_them():
       whole = densities.FullGaussian(mask, jnp.diag(scale), mask).kl_to_standard_normal()
       return densities.DiagonalGaussian(mask, scale, mask).kl_to_standard_normal()[0] + whole[0]
 
-    value, gradient = kinds.jit(jax.value_and_grad(kl))(log_scale)
+    value, gradient = jax.jit(jax.value_and_grad(kl))(log_scale)
     assert np.isfinite(value) and np.isfinite(gradient)
 
 
@@ -196,7 +196,7 @@ def test_stopped_holds_the_parameters_but_not_z(name):
   def log_q(posterior, z):
     return jnp.sum(posterior.log_prob(z))
 
-  @kinds.jit
+  @jax.jit
   def gradients(params, z, features):
     def of(hold):
       return lambda *args: log_q(hold(network.make(args[0], args[2], mask)), args[1])

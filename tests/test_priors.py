@@ -114,7 +114,7 @@ def test_a_flow_prior_is_the_density_of_its_samples():
   network, params, mask = of_kind('flow', active=3, seed=1)
   p = kinds.prior(network, params, mask)
   noise = kinds.normal(3, 20, 3)
-  jacobian = kinds.jit(jax.vmap(jax.jacfwd(lambda n: p.sample(n, 0.0))))(noise)
+  jacobian = jax.jit(jax.vmap(jax.jacfwd(lambda n: p.sample(n, 0.0))))(noise)
   z = kinds.draw_all(p, noise, UNIFORM[:20])
   assert np.abs(z - noise).max() > 0.1
   expected = scipy.stats.norm.logpdf(noise).sum(1) - np.linalg.slogdet(np.float64(jacobian))[1]
