@@ -83,10 +83,11 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
 
 def training(built: study.Study) -> timing.Subject:
   """Returns the program that trains a study."""
-  setup, lanes, feed = built.training, built.lanes, built.feed()
+  setup, feed = built.training, built.feed()
+  lanes = placement.laid(built.place, built.lanes)
   state = programs.init(setup.learner, lanes, built.place)
   began = time.perf_counter()
-  chunk = programs.compile_chunk(setup, lanes, feed.shape)
+  chunk = programs.compile_chunk(setup, built.lanes, feed.shape)
   compiled = time.perf_counter() - began
   memory = chunk.memory_analysis()
 
@@ -97,9 +98,11 @@ def training(built: study.Study) -> timing.Subject:
       state, _ = programs.take_chunk(setup, chunk, state, lanes, feed, first, stop)
 
   batch_size, models = setup.schedule.batch_size, len(built.points)
-  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
   states = placement.joined(state)
-  inputs = (*_one_lane(states, lanes), batch, jax.ShapeDtypeStruct((), jnp.int32))
+  one_state, one_lane = _one_lane(states, built.lanes)
+  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
+  noise = jax.eval_shape(lambda lane: setup.learner.draw(lane, batch_size, 0), one_lane)
+  inputs = (one_state, one_lane, batch, noise, jax.ShapeDtypeStruct((), jnp.int32))
   return timing.Subject(
     run,
     models * flops.count(setup.learner.step, *inputs),

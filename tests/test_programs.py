@@ -95,6 +95,16 @@ def assert_bit_equal(one, other):
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+def stepper(one_lane):
+  """(state, lane, batch, count) -> the metrics of one step with the noise that the lane draws."""
+
+  @jax.jit
+  def step(state, lane, batch, count):
+    return one_lane.step(state, lane, batch, one_lane.draw(lane, len(batch), count), count)[1]
+
+  return step
+
+
 FLOW = networks.CouplingFlow(3, (8,))
 LOWER = 4
 VARIANTS = {
@@ -173,8 +183,9 @@ def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
   state = learner_of_lane.init(lane)
   frozen = state._replace(diverged_at=jnp.int32(4))
   batch = images[:4] / 255.0
-  moved, _ = learner_of_lane.step(state, lane, batch, 9)
-  kept, _ = learner_of_lane.step(frozen, lane, batch, 9)
+  noise = learner_of_lane.draw(lane, 4, 9)
+  moved, _ = learner_of_lane.step(state, lane, batch, noise, 9)
+  kept, _ = learner_of_lane.step(frozen, lane, batch, noise, 9)
   assert_bit_equal(jax.device_get(kept.params), jax.device_get(frozen.params))
   assert kept.diverged_at == frozen.diverged_at
   kernels = [s.params['decoder']['params']['output']['kernel'] for s in (state, moved)]
@@ -224,8 +235,8 @@ def test_the_noise_of_a_lane_is_its_seeds(images):
   one, other = (jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(2))
   state = training.learner.init(one)
   batch = images[:4] / 255.0
-  step = jax.jit(training.learner.step)
-  elbos = [float(step(state, lane, batch, 0)[1]['elbo']) for lane in (one, other)]
+  step = stepper(training.learner)
+  elbos = [float(step(state, lane, batch, 0)['elbo']) for lane in (one, other)]
   assert elbos[0] != elbos[1]
 
 
@@ -242,14 +253,26 @@ def test_chunks_do_not_change_the_result(images):
     np.testing.assert_allclose(value, (130 * early[name] + 70 * late[name]) / 200, rtol=1e-5)
 
 
+@pytest.mark.parametrize('steps_ahead', [1, 3])
+def test_noise_that_is_drawn_ahead_is_that_of_its_step(images, steps_ahead, monkeypatch):
+  """Bit for bit, in whatever blocks, whole or not: [20, 2, 5] numbers a step."""
+  training = make_training()
+  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
+  whole, metrics = trained(training, points, 5, images, steps=20)
+  monkeypatch.setattr(programs.chunks, '_NOISE_BYTES', steps_ahead * 20 * 2 * 5 * 4)
+  blocks, metrics_of_blocks = trained(training, points, 5, images, steps=20)
+  assert_bit_equal(jax.device_get(whole), jax.device_get(blocks))
+  assert_bit_equal(metrics, metrics_of_blocks)
+
+
 def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
   """The same state and batch: another step gives other noise, the same step the same."""
   training = make_training()
   lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack([lanes.Point(1.0, 3, 0, 1e-3)], 3))
   state = training.learner.init(lane)
   batch = jnp.tile(images[:1] / 255.0, (4, 1, 1, 1))
-  step = jax.jit(training.learner.step)
-  elbos = [float(step(state, lane, batch, s)[1]['elbo']) for s in (0, 1, 2, 0)]
+  step = stepper(training.learner)
+  elbos = [float(step(state, lane, batch, s)['elbo']) for s in (0, 1, 2, 0)]
   assert len(set(elbos)) == 3
   assert elbos[0] == elbos[3]
   one_at_a_time = jax.vmap(

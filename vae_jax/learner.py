@@ -52,14 +52,16 @@ class Learner(NamedTuple):
   Attributes:
     estimator: what training and evaluation estimate.
     init: lane -> State.
-    step: (state, lane, batch [N, *event], count []) -> (State, metrics []); `count` is the number
-      of steps before this one.
+    draw: (lane, N, count []) -> the noise [N, L, Z] of a step; `count` is the number of steps
+      before it.
+    step: (state, lane, batch [N, *event], noise [N, L, Z], count []) -> (State, metrics []).
     evaluate: (params, lane, batch [N, *event], batch index [], weights [N]) -> (averages, posterior
       centres [N, Z]), see `batch_averages`; z is sampled as in training.
   """
 
   estimator: Estimator
   init: Callable[[Lane], State]
+  draw: Callable[[Lane, int, Array], Array]
   step: Callable[..., tuple[State, Mapping[str, Array]]]
   evaluate: Callable[..., tuple[Mapping[str, Array], Array]]
 
@@ -163,7 +165,7 @@ def make_learner(
   estimator: Estimator,
   num_samples: int,
   optimizer: Callable[[Array], optax.GradientTransformation],
-  draw: Callable[[Array, int, int, int], Array] = draw_noise,
+  noise: Callable[[Array, int, int, int], Array] = draw_noise,
 ) -> Learner:
   """Builds the functions of one lane.
 
@@ -171,17 +173,20 @@ def make_learner(
     estimator: of the objective.
     num_samples: L, in training and in `evaluate`.
     optimizer: learning rate [] -> gradient transformation.
-    draw: (key, N, L, Z) -> noise [N, L, Z].
+    noise: (key, N, L, Z) -> noise [N, L, Z].
   """
   model = estimator.model
-
-  def noise_for(key: Array, batch: Array, lane: Lane) -> Array:
-    return draw(key, batch.shape[0], num_samples, lane.mask.size)
 
   def init(lane: Lane) -> State:
     params = model.init(lane_keys(lane).init, lane.mask)
     opt_state = optimizer(lane.learning_rate).init(params)
     return State(params, opt_state, jnp.asarray(NOT_DIVERGED, jnp.int32))
+
+  def draw_for(key: Array, lane: Lane, batch_size: int, index: Array) -> Array:
+    return noise(jax.random.fold_in(key, index), batch_size, num_samples, lane.mask.size)
+
+  def draw(lane: Lane, batch_size: int, count: Array) -> Array:
+    return draw_for(lane_keys(lane).noise, lane, batch_size, count)
 
   def loss(params: Any, lane: Lane, batch: Array, noise: Array, count: Array):
     weights = jnp.ones(len(batch))
@@ -189,8 +194,7 @@ def make_learner(
     metrics = metrics_of(estimator, averages, lane, count)
     return -metrics['objective'], metrics
 
-  def step(state: State, lane: Lane, batch: Array, count: Array):
-    noise = noise_for(jax.random.fold_in(lane_keys(lane).noise, count), batch, lane)
+  def step(state: State, lane: Lane, batch: Array, noise: Array, count: Array):
     grads, metrics = jax.grad(loss, has_aux=True)(state.params, lane, batch, noise, count)
     updates, opt_state = optimizer(lane.learning_rate).update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -208,8 +212,8 @@ def make_learner(
     return State(params, opt_state, diverged_at), metrics
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):
-    noise = noise_for(jax.random.fold_in(lane_keys(lane).evaluation, index), batch, lane)
-    return batch_averages(estimator, params, lane, batch, noise, weights)
+    drawn = draw_for(lane_keys(lane).evaluation, lane, len(batch), index)
+    return batch_averages(estimator, params, lane, batch, drawn, weights)
 
   # Traced once, though its metrics' shapes are asked for before it is compiled.
-  return Learner(estimator, init, jax.jit(step, inline=True), evaluate)
+  return Learner(estimator, init, draw, jax.jit(step, inline=True), evaluate)

@@ -43,6 +43,13 @@ class Placement(NamedTuple):
     return self.mesh.devices.flat[0].platform == 'cpu'
 
   @property
+  def compiler_options(self) -> dict[str, Any]:
+    """What XLA is told of a program that runs long."""
+    # Its own choice of 256 bits is for cores that slow down in wider ones, as they no longer do;
+    # where there are none of 512, LLVM takes what there is.
+    return {'xla_cpu_prefer_vector_width': 512} if self.is_cpu else {}
+
+  @property
   def over_lanes(self) -> NamedSharding:
     """Of arrays with a leading axis [G]."""
     return NamedSharding(self.mesh, PartitionSpec('lane'))
@@ -129,6 +136,12 @@ def joined(lanes: Any) -> Any:
   return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: lanes.num_lanes], *parts)
 
 
+def laid(placement: Placement, lanes: Any) -> Any:
+  """Returns a tree [G], or `Turns`, on the devices, where the programs of its lanes expect it."""
+  turns = _turns(placement, lanes)
+  return turns.parts[0] if turns.num_lanes == placement.width else turns
+
+
 def in_turns(placement: Placement, program: Callable[..., Any], per_lane: tuple, *shared: Any):
   """Returns program(*per_lane, *shared) of all lanes, so many at a time as the program is wide.
 
@@ -162,7 +175,7 @@ def _turns(placement: Placement, lanes: Any) -> Turns:
     return lanes
   num_lanes, width = len(jax.tree.leaves(lanes)[0]), placement.width
   if num_lanes == width:
-    return Turns([jax.device_put(lanes, placement.over_lanes)], num_lanes)
+    return Turns([_put(lanes, placement.over_lanes)], num_lanes)
   # From the host, so that no lane has to be moved from one device to another.
   lanes, parts = jax.device_get(lanes), []
   for first in range(0, num_lanes, width):
@@ -170,6 +183,12 @@ def _turns(placement: Placement, lanes: Any) -> Turns:
     part = jax.tree.map(lambda leaf, indices=indices: leaf[indices], lanes)
     parts.append(jax.device_put(part, placement.over_lanes))
   return Turns(parts, num_lanes)
+
+
+def _put(tree: Any, sharding: NamedSharding) -> Any:
+  """Returns jax.device_put(tree, sharding), at once if all of it lies there already."""
+  lies_there = (getattr(leaf, 'sharding', None) == sharding for leaf in jax.tree.leaves(tree))
+  return tree if all(lies_there) else jax.device_put(tree, sharding)
 
 
 def free_bytes() -> int:

@@ -14,6 +14,7 @@ from jax import Array
 from tensorflow_probability.substrates import jax as tfp
 
 from vae_jax.densities.events import per_example
+from vae_jax.densities.softplus import softplus
 
 MEAN_MARGIN = 1e-3  # a pixel starts from a mean this far, of the range, from black and white
 
@@ -57,7 +58,7 @@ def inverse_softplus(y: Array) -> Array:
 
 def learned_scale(raw: Array, initial_scale: float, min_scale: float) -> Array:
   """Returns s = min_scale + softplus(raw + c), c such that s = initial_scale at raw = 0."""
-  return min_scale + jax.nn.softplus(raw + inverse_softplus(jnp.float32(initial_scale - min_scale)))
+  return min_scale + softplus(raw + inverse_softplus(jnp.float32(initial_scale - min_scale)))
 
 
 def bisect(increasing: Callable[[Array], Array], target: Array, low: float, high: float) -> Array:
@@ -87,14 +88,14 @@ class _Binary(distrax.Bernoulli):
   """Of values that are 0 or 1: exact to the last bits also where log p is nearly 0."""
 
   def log_prob(self, value: Array) -> Array:
-    return -jax.nn.softplus((1 - 2 * value) * self.logits)
+    return -softplus((1 - 2 * value) * self.logits)
 
 
 class _Grey(distrax.Bernoulli):
   """The same formula of values from 0 to 1, with one softplus, too: distrax has two."""
 
   def log_prob(self, value: Array) -> Array:
-    return value * self.logits - jax.nn.softplus(self.logits)
+    return value * self.logits - softplus(self.logits)
 
 
 def bernoulli() -> Likelihood:

@@ -17,6 +17,7 @@ from vae_jax.placement import Placement
 from vae_jax.programs import mapping
 
 States = State | placement.Turns  # of all lanes, [G] or in turn
+_NOISE_BYTES = 2**18  # of a lane, drawn at a time: it stays in the cache until it is used
 
 
 class Training(NamedTuple):
@@ -55,28 +56,48 @@ def run_chunk(
   """
 
   def one_lane(state, lane, images, indices, first, stop):
-    def take(step, state):
+    batch_size = training.schedule.batch_size
+
+    def draw(step):
+      return training.learner.draw(lane, batch_size, step)
+
+    def take(step, state, noise):
       # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
       stored = images[indices[step - first]]
       seed = training.schedule.seed
       batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
       batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
-      return training.learner.step(state, lane, batch, step)
+      return training.learner.step(state, lane, batch, noise, step)
 
-    def body(step, carry):
-      state, sums = carry
-      state, metrics = take(step, state)
-      return state, jax.tree.map(jnp.add, sums, metrics)
+    ahead = _steps_ahead(jax.eval_shape(draw, first), training.schedule.chunk_steps)
+    shapes = jax.eval_shape(lambda step: take(step, state, draw(step)), first)[1]
 
-    shapes = jax.eval_shape(take, first, state)[1]
+    def block(i, carry):
+      begin = first + i * ahead
+      # Of many steps at once: a small draw by itself is a hundred loops of a few numbers each.
+      noise = jax.vmap(draw)(begin + jnp.arange(ahead))
+
+      def body(step, carry):
+        state, sums = carry
+        state, metrics = take(step, state, noise[step - begin])
+        return state, jax.tree.map(jnp.add, sums, metrics)
+
+      return jax.lax.fori_loop(begin, jnp.minimum(begin + ahead, stop), body, carry)
+
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state, sums = jax.lax.fori_loop(first, stop, body, (state, zeros))
+    num_blocks = (stop - first + ahead - 1) // ahead
+    state, sums = jax.lax.fori_loop(0, num_blocks, block, (state, zeros))
     return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
 
   # Around the loop, not in it: a lone lane's states lose their axis once, not at each step.
   in_axes = (0, 0, None, None, None, None)
   mapped = mapping.over_lanes(one_lane, training.placement, in_axes)
   return mapped(states, lanes, images, indices, first, stop)
+
+
+def _steps_ahead(noise: jax.ShapeDtypeStruct, chunk_steps: int) -> int:
+  """Returns for how many steps noise of this shape is drawn at once, at least 1."""
+  return min(chunk_steps, max(1, _NOISE_BYTES // (noise.size * noise.dtype.itemsize)))
 
 
 def compile_chunk(
@@ -104,7 +125,10 @@ def compile_chunk(
   lanes = shapes(lanes, place.over_lanes, (place.width,))
   states = state_shapes(training.learner, lanes)
   program = jax.jit(
-    functools.partial(run_chunk, training), donate_argnums=0, out_shardings=place.over_lanes
+    functools.partial(run_chunk, training),
+    donate_argnums=0,
+    out_shardings=place.over_lanes,
+    compiler_options=place.compiler_options,
   )
   step = jax.ShapeDtypeStruct((), jnp.int32, sharding=place.everywhere)
   indices = jax.ShapeDtypeStruct(

@@ -81,7 +81,8 @@ def make_nll(
   def one_lane(params, lane, batches):
     return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
 
-  return jax.jit(mapping.over_lanes(one_lane, place, (0, 0, None)))
+  mapped = mapping.over_lanes(one_lane, place, (0, 0, None))
+  return jax.jit(mapped, compiler_options=place.compiler_options)
 
 
 def nll_batches(

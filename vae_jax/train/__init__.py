@@ -87,6 +87,7 @@ def _attempt(
     tracker=_open_tracker(built, config, directory, progress.step),
     feed=feed,
     chunk=chunk,
+    lanes=placement.laid(built.place, built.lanes),
     evaluate=outcome.make_evaluate(built, config['evaluation']),
     started=started - progress.seconds,
     signal_number=signal_number,

@@ -26,6 +26,7 @@ class Attempt(NamedTuple):
   # The training program and what it reads; None where no step is left.
   feed: data.Feed | None
   chunk: jax.stages.Compiled | None
+  lanes: Any  # of the study, on the devices
   evaluate: Callable[[programs.States, int], Mapping[str, evaluation.Evaluation]]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
@@ -75,7 +76,7 @@ def _advance(attempt: Attempt, progress: Progress) -> tuple[Progress, dict[str, 
   began = time.monotonic()
   built = attempt.study
   state, metrics = programs.take_chunk(
-    built.training, attempt.chunk, progress.state, built.lanes, attempt.feed, progress.step, stop
+    built.training, attempt.chunk, progress.state, attempt.lanes, attempt.feed, progress.step, stop
   )
   jax.block_until_ready(state)
   training_seconds = progress.training_seconds + time.monotonic() - began
