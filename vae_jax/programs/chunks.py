@@ -56,6 +56,8 @@ def run_chunk(
   """
 
   def one_lane(state, lane, images, indices, first, stop):
+    # Of pixels in a row a gather copies long pieces, of images a pixel at a time.
+    rows = jnp.reshape(images, (len(images), -1))
     batch_size = training.schedule.batch_size
 
     def draw(step):
@@ -63,7 +65,7 @@ def run_chunk(
 
     def take(step, state, noise):
       # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
-      stored = images[indices[step - first]]
+      stored = jnp.reshape(rows[indices[step - first]], (-1, *images.shape[1:]))
       seed = training.schedule.seed
       batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
       batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
