@@ -13,7 +13,6 @@ from configs import fashion_conv, mnist_per_pixel_beta, mnist_static
 from experiments import timing
 from vae_jax import data, flops, placement, programs, study
 
-_CHUNK_STEPS = 50
 _TURN_STEPS = 20
 _SEED = 0
 
@@ -40,7 +39,7 @@ class Size(NamedTuple):
 
 
 SIZES = {
-  'full': Size(5, 1.0, (1, 8, 16, 48, 128), (5, 50), (1, 8), 5000, 100, 2048),
+  'full': Size(15, 0.3, (1, 8, 16, 48, 128), (5, 50), (1, 8), 5000, 100, 2048),
   'tiny': Size(2, 0.0, (1, 2), (2,), (1,), 20, 10, 64),
 }
 
@@ -56,8 +55,6 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
     result['lanes'] |= dict(combine='product', seed=tuple(range(seeds)), points=())
     images_of = ('train_images', 'test_images', 'nll_images', 'aggregate_images')
     result['evaluation'] |= dict.fromkeys(images_of, 1)
-    every = ('log_every', 'evaluate_every', 'checkpoint_every')
-    result['train'] |= dict.fromkeys(every, _CHUNK_STEPS)
     for name, changes in sections.items():
       result[name] |= changes
     return result

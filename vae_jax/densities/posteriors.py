@@ -45,7 +45,7 @@ def scale_of(log_scale: Array) -> Array:
 
   It keeps the KL finite when nothing holds the scale (beta = 0).
   """
-  return jnp.exp(jnp.clip(log_scale, -_MAX_LOG_SCALE, _MAX_LOG_SCALE))
+  return jnp.exp(jax.lax.clamp(-_MAX_LOG_SCALE, log_scale, _MAX_LOG_SCALE))
 
 
 def log_normal(noise: Array) -> Array:
