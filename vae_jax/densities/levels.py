@@ -16,6 +16,7 @@ from vae_jax.densities.likelihoods import (
   bisect,
   learned_scale,
 )
+from vae_jax.densities.softplus import softplus
 
 NUM_LEVELS = 256
 _WHITE = NUM_LEVELS - 1.0
@@ -48,8 +49,8 @@ class DiscretizedLogistic(distrax.Distribution):
     near numbers; a is -inf at black and b is +inf at white.
     """
     distance = value - self._loc
-    above = jax.nn.log_sigmoid((distance + 0.5) / self._scale)
-    below = jax.nn.log_sigmoid((0.5 - distance) / self._scale)
+    above = -softplus(-(distance + 0.5) / self._scale)  # log sigmoid(b) = -softplus(-b)
+    below = -softplus((distance - 0.5) / self._scale)
     width = jnp.log(-jnp.expm1(-1 / self._scale))
     black, white = value == 0, value == _WHITE
     return (
