@@ -32,7 +32,7 @@ class Size(NamedTuple):
   seconds: float  # of a round, about
   lanes: tuple[int, ...]
   samples: tuple[int, ...]
-  conv_lanes: tuple[int, ...]
+  few_lanes: tuple[int, ...]  # of small and of convolutional nets
   nll_samples: int
   nll_images: int
   matmul: int  # rows of the square matrices
@@ -64,9 +64,10 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
 
   result = [Case(f'{n} lanes, 784-500-20', mlp(n)) for n in size.lanes]
   result += [Case(f'L = {n}, 784-500-20', mlp(1, bound=dict(num_samples=n))) for n in size.samples]
-  small = config(mnist_per_pixel_beta, 'none', 1, lanes=dict(beta=(0.784,), latent_size=(10,)))
-  result.append(Case('784-100-100-10, batch 64', small))
-  for n in size.conv_lanes:
+  for n in size.few_lanes:
+    small = config(mnist_per_pixel_beta, 'none', n, lanes=dict(beta=(0.784,)))
+    result.append(Case(f'{n} lanes, 784-100-100-10, batch 64', small))
+  for n in size.few_lanes:
     result.append(Case(f'{n} lanes, convolutional', config(fashion_conv, 'none', n)))
   result.append(
     Case(
