@@ -52,7 +52,7 @@ def seconds_a_step(subject: Subject, steps: int) -> float:
 def steps_for(subject: Subject, seconds: float) -> int:
   """Returns how many steps last about so long; runs the program warm."""
   subject.run(1)
-  return max(subject.least, round(seconds / seconds_a_step(subject, 1)))
+  return max(subject.least, round(seconds / seconds_a_step(subject, subject.least)))
 
 
 class Measured(NamedTuple):
