@@ -165,7 +165,7 @@ def make_learner(
   estimator: Estimator,
   num_samples: int,
   optimizer: Callable[[Array], optax.GradientTransformation],
-  noise: Callable[[Array, int, int, int], Array] = draw_noise,
+  sampler: Callable[[Array, int, int, int], Array] = draw_noise,
 ) -> Learner:
   """Builds the functions of one lane.
 
@@ -173,7 +173,7 @@ def make_learner(
     estimator: of the objective.
     num_samples: L, in training and in `evaluate`.
     optimizer: learning rate [] -> gradient transformation.
-    noise: (key, N, L, Z) -> noise [N, L, Z].
+    sampler: (key, N, L, Z) -> noise [N, L, Z].
   """
   model = estimator.model
 
@@ -183,7 +183,7 @@ def make_learner(
     return State(params, opt_state, jnp.asarray(NOT_DIVERGED, jnp.int32))
 
   def draw_for(key: Array, lane: Lane, batch_size: int, index: Array) -> Array:
-    return noise(jax.random.fold_in(key, index), batch_size, num_samples, lane.mask.size)
+    return sampler(jax.random.fold_in(key, index), batch_size, num_samples, lane.mask.size)
 
   def draw(lane: Lane, batch_size: int, count: Array) -> Array:
     return draw_for(lane_keys(lane).noise, lane, batch_size, count)
