@@ -212,8 +212,8 @@ def make_learner(
     return State(params, opt_state, diverged_at), metrics
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):
-    drawn = draw_for(lane_keys(lane).evaluation, lane, len(batch), index)
-    return batch_averages(estimator, params, lane, batch, drawn, weights)
+    noise = draw_for(lane_keys(lane).evaluation, lane, len(batch), index)
+    return batch_averages(estimator, params, lane, batch, noise, weights)
 
   # Traced once, though its metrics' shapes are asked for before it is compiled.
   return Learner(estimator, init, draw, jax.jit(step, inline=True), evaluate)
