@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import types
@@ -61,6 +62,17 @@ def test_what_lies_on_the_devices_is_not_moved_again():
   turns = placement.laid(place, {'a': np.arange(3.0)})
   assert placement.laid(place, turns) is turns
   np.testing.assert_array_equal(placement.joined(turns)['a'], np.arange(3.0))
+
+
+@pytest.mark.parametrize('num_samples', [4, 16])
+def test_products_of_many_rows_are_eigens(config, num_samples):
+  """In the compiled program: of 32 x 16 rows, YNNPACK has none of the products."""
+  config['bound'] |= dict(num_samples=num_samples)
+  built = study.from_config(config)
+  text = programs.compile_chunk(built.training, built.lanes, built.feed().shape).as_text()
+  bodies = dict(re.findall(r'^(%\S+) \([^\n]* \{\n(.*?)^\}', text, re.DOTALL | re.MULTILINE))
+  called = re.findall(r' fusion\(.* calls=(%[\w.]+).*__ynn_fusion', text)
+  assert any(' dot(' in bodies[name] for name in called) == (num_samples == 4)
 
 
 @pytest.mark.usefixtures('quick_compiler')

@@ -82,7 +82,8 @@ def make_nll(
     return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
 
   mapped = mapping.over_lanes(one_lane, place, (0, 0, None))
-  return jax.jit(mapped, compiler_options=place.compiler_options)
+  # As many images as samples, about: see `nll_batches`.
+  return jax.jit(mapped, compiler_options=place.compiler_options(num_rows=chunk**2))
 
 
 def nll_batches(
