@@ -127,9 +127,10 @@ def importance_sampling(
   """Returns the program of the NLL; one step of it is the whole evaluation."""
   model, lanes = built.model, built.lanes
   images = built.dataset.test[: settings['nll_images']]
-  batches, chunk = programs.nll_batches(images, num_samples, settings['batch_size'])
   params = programs.params_of(programs.init(built.training.learner, lanes, built.place))
-  program = programs.make_nll(model, built.dataset.fixed_scale, num_samples, chunk, built.place)
+  program, batches = programs.make_nll(
+    model, images, built.dataset.fixed_scale, num_samples, settings['batch_size'], built.place
+  )
   began = time.perf_counter()
   compiled = program.lower(params, lanes, batches).compile()
   seconds = time.perf_counter() - began

@@ -273,7 +273,7 @@ def test_cut_counts_every_image_once(size, batch_size):
 def fake_learner(evaluate_batch):
   objective = objectives.beta_elbo(True, 0)
   estimator = learner.Estimator(None, objective, bounds.analytic_kl, bounds.reparameterized)
-  return learner.Learner(estimator, None, None, None, evaluate_batch)
+  return learner.Learner(estimator, 1, None, None, None, evaluate_batch)
 
 
 @pytest.mark.parametrize('batch_size', [4, 7, 23])

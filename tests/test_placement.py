@@ -64,15 +64,32 @@ def test_what_lies_on_the_devices_is_not_moved_again():
   np.testing.assert_array_equal(placement.joined(turns)['a'], np.arange(3.0))
 
 
+def has_ynnpack_products(compiled):
+  """Whether any matrix product of a compiled program is YNNPACK's."""
+  text = compiled.as_text()
+  bodies = dict(re.findall(r'^(%\S+) \([^\n]* \{\n(.*?)^\}', text, re.DOTALL | re.MULTILINE))
+  called = re.findall(r' fusion\(.* calls=(%[\w.]+).*__ynn_fusion', text)
+  return any(' dot(' in bodies[name] for name in called)
+
+
 @pytest.mark.parametrize('num_samples', [4, 16])
 def test_products_of_many_rows_are_eigens(config, num_samples):
   """In the compiled program: of 32 x 16 rows, YNNPACK has none of the products."""
   config['bound'] |= dict(num_samples=num_samples)
   built = study.from_config(config)
-  text = programs.compile_chunk(built.training, built.lanes, built.feed().shape).as_text()
-  bodies = dict(re.findall(r'^(%\S+) \([^\n]* \{\n(.*?)^\}', text, re.DOTALL | re.MULTILINE))
-  called = re.findall(r' fusion\(.* calls=(%[\w.]+).*__ynn_fusion', text)
-  assert any(' dot(' in bodies[name] for name in called) == (num_samples == 4)
+  chunk = programs.compile_chunk(built.training, built.lanes, built.feed().shape)
+  assert has_ynnpack_products(chunk) == (num_samples == 4)
+
+
+@pytest.mark.parametrize('batch_size', [200, 1000])
+def test_products_of_many_rows_are_eigens_in_the_nll(config, batch_size):
+  """The same of 50 images x 20 samples, but not of 14 x 14."""
+  built = study.from_config(config)
+  params = programs.params_of(programs.init(built.training.learner, built.lanes, built.place))
+  scale, images = built.dataset.fixed_scale, built.dataset.test[:50]
+  program, batches = programs.make_nll(built.model, images, scale, 20, batch_size, built.place)
+  compiled = program.lower(params, built.lanes, batches).compile()
+  assert has_ynnpack_products(compiled) == (batch_size == 200)
 
 
 @pytest.mark.usefixtures('quick_compiler')

@@ -51,6 +51,7 @@ class Learner(NamedTuple):
 
   Attributes:
     estimator: what training and evaluation estimate.
+    num_samples: L, in training and in `evaluate`.
     init: lane -> State.
     draw: (lane, N, count []) -> the noise [N, L, Z] of a step; `count` is the number of steps
       before it.
@@ -60,6 +61,7 @@ class Learner(NamedTuple):
   """
 
   estimator: Estimator
+  num_samples: int
   init: Callable[[Lane], State]
   draw: Callable[[Lane, int, Array], Array]
   step: Callable[..., tuple[State, Mapping[str, Array]]]
@@ -216,4 +218,4 @@ def make_learner(
     return batch_averages(estimator, params, lane, batch, noise, weights)
 
   # Traced once, though its metrics' shapes are asked for before it is compiled.
-  return Learner(estimator, init, draw, jax.jit(step, inline=True), evaluate)
+  return Learner(estimator, num_samples, init, draw, jax.jit(step, inline=True), evaluate)

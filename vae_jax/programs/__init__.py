@@ -23,7 +23,6 @@ from vae_jax.programs.reviews import (
   make_evaluate,
   make_nll,
   nll,
-  nll_batches,
   pictures,
 )
 
@@ -39,7 +38,6 @@ __all__ = [
   'make_evaluate',
   'make_nll',
   'nll',
-  'nll_batches',
   'params_of',
   'pictures',
   'run_chunk',

@@ -124,17 +124,15 @@ def compile_chunk(
 
     return jax.tree.map(shape, tree)
 
-  def draw(lane):
-    return training.learner.draw(lane, training.schedule.batch_size, 0)
-
   lanes = shapes(lanes, place.over_lanes, (place.width,))
   states = state_shapes(training.learner, lanes)
-  noise = jax.eval_shape(jax.vmap(draw), lanes)  # [G, N, L, Z]
   program = jax.jit(
     functools.partial(run_chunk, training),
     donate_argnums=0,
     out_shardings=place.over_lanes,
-    compiler_options=place.compiler_options(num_rows=noise.shape[1] * noise.shape[2]),
+    compiler_options=place.compiler_options(
+      num_rows=training.schedule.batch_size * training.learner.num_samples
+    ),
   )
   step = jax.ShapeDtypeStruct((), jnp.int32, sharding=place.everywhere)
   indices = jax.ShapeDtypeStruct(

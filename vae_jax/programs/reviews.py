@@ -74,24 +74,27 @@ def encode(
 
 
 def make_nll(
-  model: networks.Model, scale: float, num_samples: int, chunk: int, place: Placement
-) -> Callable[..., evaluation.Evidence]:
-  """Returns `evaluation.evidence` of all lanes, jitted: (params [G], lanes [G], batches) -> [G]."""
+  model: networks.Model,
+  images: np.ndarray,
+  scale: float,
+  num_samples: int,
+  batch_size: int,
+  place: Placement,
+) -> tuple[Callable[..., evaluation.Evidence], evaluation.Batches]:
+  """Returns `evaluation.evidence` of all lanes, jitted, and the batches that it is for.
+
+  The program is (params [G], lanes [G], batches) -> [G]. What a lane decodes at a time is as many
+  images as samples, if it can be; see `nll` for the arguments.
+  """
+  chunk = min(num_samples, math.isqrt(batch_size))
+  batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)))
 
   def one_lane(params, lane, batches):
     return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
 
   mapped = mapping.over_lanes(one_lane, place, (0, 0, None))
-  # As many images as samples, about: see `nll_batches`.
-  return jax.jit(mapped, compiler_options=place.compiler_options(num_rows=chunk**2))
-
-
-def nll_batches(
-  images: np.ndarray, num_samples: int, batch_size: int
-) -> tuple[evaluation.Batches, int]:
-  """Cuts images for `make_nll`: batches and chunk, images x samples as square as can be."""
-  chunk = min(num_samples, math.isqrt(batch_size))
-  return evaluation.cut(images, min(len(images), max(1, batch_size // chunk))), chunk
+  options = place.compiler_options(num_rows=batches.weights.shape[1] * chunk)
+  return jax.jit(mapped, compiler_options=options), batches
 
 
 def nll(
@@ -115,8 +118,7 @@ def nll(
     batch_size: how many decodings a lane holds at a time.
     place: of the lanes.
   """
-  batches, chunk = nll_batches(images, num_samples, batch_size)
-  program = make_nll(model, scale, num_samples, chunk, place)
+  program, batches = make_nll(model, images, scale, num_samples, batch_size, place)
   values = jax.device_get(placement.in_turn(place, program, (params, lanes), batches))
   return evaluation.nll_of(values, batches.weights, math.prod(images.shape[1:]))
 

@@ -22,7 +22,6 @@ class Study(NamedTuple):
   dataset: data.Dataset
   model: networks.Model
   training: programs.Training
-  num_samples: int  # L
   lower_size: int  # of the lower of two layers of latents; 0 for one layer
   is_density: bool  # whether the likelihood is one: else there is no NLL
   max_resident_bytes: int  # of a training set that lies on the devices; a larger one is streamed
@@ -36,6 +35,11 @@ class Study(NamedTuple):
   def place(self) -> placement.Placement:
     """Where the lanes are computed."""
     return self.training.placement
+
+  @property
+  def num_samples(self) -> int:
+    """L."""
+    return self.training.learner.num_samples
 
   def at_width(self, width: int) -> 'Study':
     """Returns the same study in programs of `width` lanes, or as many as the devices make of it."""
@@ -92,7 +96,6 @@ def from_config(config: Mapping[str, Any]) -> Study:
     dataset=dataset,
     model=model,
     training=training,
-    num_samples=num_samples,
     lower_size=lower_size_of(config),
     is_density=likelihood.is_density,
     max_resident_bytes=int(asked['resident_gib'] * 2**30),
