@@ -125,7 +125,7 @@ def test_unknown_and_missing_keys_are_named(config, tmp_path):
     train.run(config | {'trian': {'steps': 3}}, tmp_path / 'run')
   del config['train']['steps']
   with pytest.raises(errors.InputError, match=r'the config lacks train\.steps'):
-    train.run(config, tmp_path / 'run')
+    validation.check(config)
   assert not list(tmp_path.iterdir())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from vae_jax import config as settings
 from vae_jax import errors, files
 
 _PACKAGES = ('vae_jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'numpy')
@@ -146,7 +147,7 @@ def _read_json(path: pathlib.Path) -> Any:
 
 
 def read_config(workdir: os.PathLike | str) -> dict[str, Any]:
-  """Returns the config of a run.
+  """Returns the config of a run, completed where the run is older than a key.
 
   Raises:
     InputError: the directory holds no run.
@@ -155,7 +156,7 @@ def read_config(workdir: os.PathLike | str) -> dict[str, Any]:
   path = pathlib.Path(workdir) / 'config.json'
   if not path.is_file():
     raise errors.InputError(f'--workdir={workdir} holds no run (no config.json)')
-  return _read_json(path)
+  return plain(settings.complete(_read_json(path)))
 
 
 def read_provenance(workdir: os.PathLike | str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
+from vae_jax import config as settings
 from vae_jax import errors, outcome, stopping, train
 from vae_jax.shares.cutting import check, cut, share_directory
 from vae_jax.shares.gathering import gather, listed, unfinished
@@ -48,7 +49,7 @@ def run(
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
     Stopped: this process was, or in process 0: another one has not finished its share.
   """
-  directory = pathlib.Path(directory)
+  config, directory = settings.complete(config), pathlib.Path(directory)
   share = cut(config, index, count)
   own = share_directory(directory, index)
   if index:

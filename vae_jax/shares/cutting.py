@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from vae_jax import config as settings
 from vae_jax import errors, validation, workdir
 from vae_jax.study.points import points_of
 
@@ -50,6 +51,7 @@ def check(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -
     InputError: the config is invalid, has fewer lanes than `count`, or the workdir holds other
       files, or shares of another config or number of processes.
   """
+  config = settings.complete(config)
   validation.check(config)
   cut(config, 0, count)
   directory = pathlib.Path(directory)

@@ -25,6 +25,7 @@ from vae_jax import (
   tracking,
   workdir,
 )
+from vae_jax import config as settings
 from vae_jax.outcome import Outcome
 from vae_jax.train import loop, states
 
@@ -38,7 +39,7 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   as one that is not.
 
   Args:
-    config: nested mappings of plain values, see `validation.CHECKS`.
+    config: nested mappings of plain values; see `vae_jax.config.base`, which completes it.
     directory: the workdir: where its files go (README, "What a run leaves on disk").
 
   Raises:
@@ -46,7 +47,7 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
     Stopped: by SIGTERM or Ctrl-C, after saving the state.
   """
   started = time.monotonic()
-  directory = pathlib.Path(directory)
+  config, directory = settings.complete(config), pathlib.Path(directory)
   built = study.from_config(config)
   with _claim(built, config, directory), stopping.deferred() as signal_number:
     if workdir.is_finished(directory):
@@ -142,18 +143,18 @@ def evaluate(
   directory = pathlib.Path(directory)
   config = workdir.read_config(directory)
   asked = {'nll_samples': num_samples, 'nll_images': num_images}
-  settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
-  built = study.from_config(config | {'evaluation': settings})
+  asked = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
+  built = study.from_config(config | {'evaluation': asked})
   with _claim(built, config, directory):
     built = _at_recorded_width(built, directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       progress = states.restored(built, manager)
     if progress is None:
       raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
-    evaluations = outcome.make_evaluate(built, settings)(progress.state, progress.step)
+    evaluations = outcome.make_evaluate(built, asked)(progress.state, progress.step)
     final = progress.step == config['train']['steps']
-    estimates = outcome.estimate(built, settings, progress.state)
-    outcome.write_disentanglement(built, directory, settings, progress.state)
+    estimates = outcome.estimate(built, asked, progress.state)
+    outcome.write_disentanglement(built, directory, asked, progress.state)
     return outcome.review(built, directory, progress, evaluations, estimates, final)[0]
 
 

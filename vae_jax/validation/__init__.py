@@ -46,6 +46,6 @@ def check(config: Mapping) -> None:
       raise errors.InputError(f'unknown key {key}; did you mean {nearest_key(key)}?')
   for key, check_value in CHECKS.items():
     if key not in values:
-      raise errors.InputError(f'the config lacks {key}; every setting stands in the config file')
+      raise errors.InputError(f'the config lacks {key}; vae_jax.config.base has every setting')
     check_value(key, values[key])
   check_together(values)

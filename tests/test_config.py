@@ -1,0 +1,101 @@
+"""The one page of settings, and what is older than one of its keys."""
+
+import contextlib
+import json
+import tarfile
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, small_config
+
+from vae_jax import checkpoint, config, errors, study, tracking, train, validation
+from vae_jax.train import states
+
+FIXTURES = ROOT / 'tests' / 'fixtures'
+
+
+def keys_of(tree: dict) -> set[str]:
+  """Returns the dotted keys of a config."""
+  sections = {name: keys for name, keys in tree.items() if isinstance(keys, dict)}
+  below = {f'{name}.{key}' for name, keys in sections.items() for key in keys}
+  return below | (set(tree) - set(sections))
+
+
+def test_the_page_has_every_key_once_and_no_other():
+  assert keys_of(config.base().to_dict()) == set(validation.CHECKS)
+
+
+def test_what_a_study_must_state_is_refused_where_it_does_not():
+  given = config.base().to_dict()
+  with pytest.raises(errors.InputError, match='study'):
+    validation.check(given)
+  with pytest.raises(errors.InputError, match=r'data\.name'):
+    validation.check(given | {'study': 'mine'})
+  validation.check(given | {'study': 'mine', 'data': given['data'] | {'name': 'digits'}})
+
+
+def test_the_values_of_the_page_do_nothing():
+  """A config without the keys that are optional means the same as one that has them."""
+  given = small_config()
+  base = config.base().to_dict()
+  differing = {
+    section: {key: value for key, value in values.items() if value != base[section][key]}
+    for section, values in given.items()
+    if isinstance(values, dict)
+  }
+  assert config.complete(differing | {'study': given['study']}) == given
+
+
+def test_a_config_of_91_keys_of_an_earlier_version_means_what_it_meant():
+  stored = json.loads((FIXTURES / 'config_of_91_keys.json').read_text())
+  assert len(keys_of(stored)) == 91
+  completed = config.complete(stored)
+  validation.check(completed)
+  for section, values in stored.items():
+    if isinstance(values, dict):
+      assert {key: completed[section][key] for key in values} == values
+  assert len(study.from_config(completed).points) == 4
+
+
+def test_what_the_page_does_not_have_stays_for_the_check_to_refuse():
+  given = small_config()
+  given['encoder'] |= {'depth': 3}
+  with pytest.raises(errors.InputError, match=r'encoder\.depth'):
+    validation.check(config.complete(given))
+  assert config.complete(given | {'data': 7})['data'] == 7
+
+
+@pytest.fixture
+def earlier(tmp_path):
+  """What version 0.1.0, of 91 keys, left of the small study: `finished`, and `half` of it."""
+  with tarfile.open(FIXTURES / 'runs_of_91_keys.tar.gz') as archive:
+    archive.extractall(tmp_path, filter='data')
+  return tmp_path
+
+
+def test_a_finished_run_of_an_earlier_version_is_read_and_evaluated(earlier):
+  before = tracking.read_results(earlier / 'finished' / 'results.csv')
+  outcome = train.evaluate(earlier / 'finished', num_samples=None, num_images=None)
+  assert [row['step'] for row in outcome.rows] == [65] * 4
+  for old, new in zip(before, outcome.rows, strict=True):
+    assert new['test/nll'] == pytest.approx(old['test/nll'], abs=5 * old['test/nll_stderr'])
+
+
+def test_a_half_run_of_an_earlier_version_goes_on_to_the_parameters_of_the_whole_one(earlier):
+  stored = json.loads((FIXTURES / 'config_of_91_keys.json').read_text())
+  train.run(stored, earlier / 'half')
+  built = study.from_config(config.complete(stored))
+  halves, whole = (restored(built, earlier / name) for name in ('half', 'finished'))
+  assert halves.step == whole.step == 65
+  # Of another processor, maybe: its last bits need not be the same.
+  jax.tree.map(
+    lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5),
+    halves.state.params,
+    whole.state.params,
+  )
+
+
+def restored(built, workdir):
+  with contextlib.closing(checkpoint.open_manager(workdir / 'checkpoints')) as manager:
+    return states.restored(built, manager)
