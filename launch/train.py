@@ -3,7 +3,7 @@
   python -m launch.train --config=configs/digits.py --workdir=runs/digits \\
     --config.lanes.beta='(1.,4.)' --config.train.steps=1000
 
-The same command continues a run that was stopped. Exit codes: README, "Exit codes".
+The same command continues a run that was stopped. Exit codes: docs/files.md.
 
 Over several processes, on several hosts or on one, the same command in each of them with
 --coordinator=HOST:PORT (where process 0 listens) --processes=2 --process=0 (or 1); all must see the

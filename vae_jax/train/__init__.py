@@ -40,7 +40,7 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
 
   Args:
     config: nested mappings of plain values; see `vae_jax.config.base`, which completes it.
-    directory: the workdir: where its files go (README, "What a run leaves on disk").
+    directory: the workdir: where its files go; see docs/files.md.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
