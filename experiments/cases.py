@@ -126,7 +126,7 @@ def importance_sampling(
 ) -> timing.Subject:
   """Returns the program of the NLL; one step of it is the whole evaluation."""
   model, lanes = built.model, built.lanes
-  images = built.dataset.test[: settings['nll_images']]
+  images = built.dataset.test[built.sample('test', settings['nll_images'])]
   params = programs.params_of(programs.init(built.training.learner, lanes, built.place))
   program, batches = programs.make_nll(
     model, images, built.dataset.fixed_scale, num_samples, settings['batch_size'], built.place

@@ -105,13 +105,17 @@ def _statement(name: str, launch: Launch, schedule: str) -> str:
   data, evaluation, settings = config['data'], config['evaluation'], config['train']
   return (
     f'{name}: {data["name"]}, binarize={data["binarize"]}, '
-    f'trained on {data["train_split"]}, evaluated on {evaluation["train_images"]:,} of its images '
-    f'and {evaluation["test_images"]:,} of {data["test_split"]}; '
+    f'trained on {data["train_split"]}, evaluated on {_count(evaluation["train_images"])} of its '
+    f'images and {_count(evaluation["test_images"])} of {data["test_split"]}; '
     f'L = {config["bound"]["num_samples"]}, {config["bound"]["kl"]} KL, '
-    f'NLL of {evaluation["nll_samples"]} samples ({evaluation["nll_images"]:,} images); '
+    f'NLL of {evaluation["nll_samples"]} samples ({_count(evaluation["nll_images"])} images); '
     f'schedule {schedule}: {settings["steps"]:,} steps of batch {settings["batch_size"]}, '
     f'{seconds:.0f} s. Nats per image; the ELBO is higher-is-better.  '
   )
+
+
+def _count(images: int) -> str:
+  return f'{images:,}' if images else 'all'
 
 
 def markdown(lines: Sequence[Sequence[str]], left: int) -> list[str]:

@@ -146,8 +146,8 @@ def test_evaluate_uses_the_numbers_it_is_given(finished, tmp_path):
     stderr = float(np.hypot(old['test/nll_stderr'], new['test/nll_stderr']))
     assert new['test/nll'] == pytest.approx(old['test/nll'], abs=5 * stderr)
   assert state_digest(copy, config) == state_digest(workdir, config)
-  with pytest.raises(errors.InputError, match=r'evaluation\.nll_images=999'):
-    train.evaluate(copy, None, 999)
+  train.evaluate(copy, 2, 999)  # of 359 images: all
+  assert {row['test/nll_images'] for row in tracking.read_results(copy / 'results.csv')} == {359}
 
 
 def test_evaluate_needs_a_run(tmp_path):

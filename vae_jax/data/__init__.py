@@ -4,6 +4,7 @@
   feed = data.resident(train, schedule, sharding)       # or data.streamed
   images, indices = feed.read(step, stop)               # between chunks: [m, *event], [S, N]
   x = data.to_batch(images[indices[s]], scale, ...)     # inside jit: what the model sees
+  rows = data.subset(len(test), count, seed)            # which examples stand for a split
 
 Sources: `digits` (scikit-learn, offline), `shapes` (drawn on the fly), `npz` (the user's own file),
 and every TFDS data set that is prepared as array_record, read without TensorFlow and decoded once
@@ -19,6 +20,7 @@ of memory and of cache, whatever the slice.
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
 from vae_jax.data.dataset import BINARIZE, DATASETS, Dataset, Factors, load
 from vae_jax.data.feeding import Feed, Schedule, resident, streamed
+from vae_jax.data.subsets import subset
 
 __all__ = [
   'BINARIZE',
@@ -32,6 +34,7 @@ __all__ = [
   'load',
   'resident',
   'streamed',
+  'subset',
   'to_batch',
   'to_values',
 ]

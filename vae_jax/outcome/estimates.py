@@ -23,8 +23,8 @@ def make_evaluate(
   batch_size = max(1, settings['batch_size'] // study.num_samples)
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
   splits = {
-    'train': study.dataset.train_fixed[: settings['train_images']],
-    'test': study.dataset.test[: settings['test_images']],
+    'train': study.dataset.train_fixed[study.sample('train', settings['train_images'])],
+    'test': study.dataset.test[study.sample('test', settings['test_images'])],
   }
   batches = {
     split: jax.device_put(evaluation.cut(images, min(batch_size, len(images))))
@@ -62,7 +62,7 @@ def estimate(study: Study, settings: Mapping[str, Any], state: programs.States) 
     study.model,
     programs.params_of(state),
     study.lanes,
-    study.dataset.test[: settings['aggregate_images']],
+    study.dataset.test[study.sample('test', settings['aggregate_images'])],
     study.dataset.fixed_scale,
     settings['batch_size'],
     study.place,
@@ -78,7 +78,7 @@ def estimate(study: Study, settings: Mapping[str, Any], state: programs.States) 
 def _nll(
   study: Study, settings: Mapping[str, Any], state: programs.States
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-  images = study.dataset.test[: settings['nll_images']]
+  images = study.dataset.test[study.sample('test', settings['nll_images'])]
   num_samples = settings['nll_samples']
   logging.info(
     'importance-sampled NLL: %d samples for each of %d images and %d lanes',

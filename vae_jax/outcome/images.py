@@ -24,7 +24,7 @@ def save_images(
     study.model,
     programs.params_of(state),
     study.lanes,
-    study.dataset.test[:_NUM_PICTURES],
+    study.dataset.test[study.sample('test', _NUM_PICTURES)],
     study.dataset.fixed_scale,
     _NUM_PICTURES,
     usage,

@@ -76,19 +76,19 @@ def write_disentanglement(
   dataset = study.dataset
   if dataset.factors is None:
     return
-  count = settings['factor_images']
-  logging.info('scoring the codes of %d images and %d lanes', count, len(study.points))
+  chosen = study.sample('test', settings['factor_images'])
+  logging.info('scoring the codes of %d images and %d lanes', len(chosen), len(study.points))
   codes = programs.encode(
     study.model,
     programs.params_of(state),
     study.lanes,
-    dataset.test[:count],
+    dataset.test[chosen],
     dataset.fixed_scale,
     study.place,
   )
-  factors, active = dataset.factors.test[:count], np.asarray(study.lanes.mask) > 0
+  factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
   rows = [
-    dict(lane=i, name=name, images=count)
+    dict(lane=i, name=name, images=len(chosen))
     | disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
     for i, name in enumerate(study.names)
   ]

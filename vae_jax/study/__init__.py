@@ -1,15 +1,27 @@
 """Unpacks a config, once, into the pieces that train: here the config ends."""
 
+import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from vae_jax import data, errors, flops, lanes, networks, placement, programs, validation
+from vae_jax import data, flops, lanes, networks, placement, programs, validation
 from vae_jax.study.model import likelihood_of, lower_size_of, model_of
 from vae_jax.study.objective import learner_of
 from vae_jax.study.points import points_of
+
+# The split whose images each of these settings of the evaluation counts.
+_COUNTED = {
+  'train_images': 'train',
+  'test_images': 'test',
+  'nll_images': 'test',
+  'aggregate_images': 'test',
+  'factor_images': 'test',
+}
 
 
 class Study(NamedTuple):
@@ -41,6 +53,23 @@ class Study(NamedTuple):
     """L."""
     return self.training.learner.num_samples
 
+  def sample(self, split: str, count: int) -> np.ndarray:
+    """Returns the indices of the images of 'train' or 'test' that are evaluated; 0 takes all."""
+    return data.subset(len(getattr(self.dataset, split)), count, self.training.schedule.seed)
+
+  def sampling(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns which images `settings` of the evaluation take: seed, counts, sha256 of the indices.
+
+    The sha256 is that of the indices as little-endian int64.
+    """
+    record: dict[str, Any] = {'seed': self.training.schedule.seed}
+    for key, split in _COUNTED.items():
+      chosen = self.sample(split, settings[key])
+      digest = hashlib.sha256(chosen.astype('<i8')).hexdigest()
+      size = len(getattr(self.dataset, split))
+      record[key] = {'split': split, 'count': len(chosen), 'of': size, 'sha256': digest}
+    return record
+
   def at_width(self, width: int) -> 'Study':
     """Returns the same study in programs of `width` lanes, or as many as the devices make of it."""
     place = placement.place(width, self.training.schedule.batch_size)
@@ -69,7 +98,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
   validation.check(config)
   points = points_of(config)
   dataset = data.load(**config['data'])
-  _check_sizes(config, dataset)
+  _note_sizes(config, dataset)
   likelihood = likelihood_of(config, dataset)
   model = model_of(config, dataset, likelihood)
   largest = max(point.latent_size for point in points)
@@ -124,18 +153,12 @@ def _operations(
   return 3 * batch_size * (encoding + num_samples * decoding)
 
 
-def _check_sizes(config: Mapping, dataset: data.Dataset) -> None:
-  sizes = {
-    'train_images': ('train', len(dataset.train)),
-    'test_images': ('test', len(dataset.test)),
-    'nll_images': ('test', len(dataset.test)),
-    'aggregate_images': ('test', len(dataset.test)),
-    **({'factor_images': ('test', len(dataset.test))} if dataset.factors else {}),
-  }
-  for key, (split, size) in sizes.items():
-    asked = config['evaluation'][key]
+def _note_sizes(config: Mapping, dataset: data.Dataset) -> None:
+  """Says which evaluations ask for more images than there are: they take all."""
+  counted = {key: split for key, split in _COUNTED.items() if key != 'factor_images'}
+  for key, split in (_COUNTED if dataset.factors else counted).items():
+    asked, size = config['evaluation'][key], len(getattr(dataset, split))
     if asked > size:
-      raise errors.InputError(
-        f'evaluation.{key}={asked} is more than the {size} images of the {split} split of '
-        f'data.name={dataset.name!r}; the nearest valid value is {size}'
+      logging.info(
+        'evaluation.%s=%d: all %d images of the %s split are taken', key, asked, size, split
       )

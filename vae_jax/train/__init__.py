@@ -161,6 +161,7 @@ def evaluate(
 def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
   dataset, width = built.dataset, built.place.width
   provenance = workdir.provenance(dataset.name, dataset.version, dataset.sha256, width)
+  provenance['evaluated_on'] = built.sampling(config['evaluation'])
   return workdir.claim(directory, config, provenance)
 
 
