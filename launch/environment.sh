@@ -16,23 +16,25 @@ find_python() {
   return 1
 }
 
-# installed EXTRAS: tells whether the project as it is now is installed with these extras.
-installed() {
-  [[ "$(cat ".venv/installed$1" 2> /dev/null)" == "$(cat setup.py constraints.txt | cksum)" ]]
+# stamp: prints what is to be installed, as one number.
+stamp() {
+  cat setup.py requirements.lock | cksum
 }
 
-# install EXTRAS: installs the project with these extras.
+# install: makes .venv and installs the project with what its tests need; returns at once if it has.
 install() {
-  local extras=$1 python
+  local python
   if ! .venv/bin/python -m pip --version > /dev/null 2>&1; then
     python=$(find_python)
     echo "making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
   fi
-  if ! installed "$extras"; then
-    echo "installing vae_jax$extras into .venv (once; a minute or two)"
+  if [[ "$(cat .venv/installed 2> /dev/null)" != "$(stamp)" ]]; then
+    echo "installing vae_jax into .venv (once; a minute or two)"
+    # Every file that comes from outside is checked against the sha256 that stands in the lock.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-      --constraint constraints.txt --editable ".$extras"
-    cat setup.py constraints.txt | cksum > ".venv/installed$extras"
+      --require-hashes --requirement requirements.lock
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+    stamp > .venv/installed
   fi
 }
