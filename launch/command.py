@@ -55,7 +55,7 @@ def _exit_code(main: Callable[[], outcome.Outcome]) -> int:
 
 
 def _complain(message: str) -> None:
-  print(' '.join(message.split()), file=sys.stderr, flush=True)
+  print(message.strip(), file=sys.stderr, flush=True)
 
 
 def _log_plainly() -> None:
@@ -93,7 +93,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     _check_names(argv[1:])
     rest = flags.FLAGS(argv)
     if len(rest) > 1:
-      raise errors.InputError(f'{rest[1]!r} is no flag; did you mean {_as_flag(rest[1])}?')
+      raise errors.InputError(f'{errors.shown(rest[1])} is no flag{_as_flag(rest[1])}')
   except errors.InputError as error:
     _complain(str(error))
   except flags.Error as error:
@@ -119,14 +119,14 @@ def _check_names(arguments: Sequence[str]) -> None:
     section, _, key = name.partition('.')
     known = key in validation.CHECKS or any(c.startswith(f'{key}.') for c in validation.CHECKS)
     if section == 'config' and key and not known:
-      near = validation.nearest_key(key)
-      raise errors.InputError(f'--{name}: no such key; did you mean --config.{near}?')
+      raise errors.InputError(f'--{name}: no such key; {validation.hint(key, "--config.")}')
 
 
 def _as_flag(word: str) -> str:
+  """Returns what a stray word was meant to be, '' where nothing is near."""
   name, equals, value = word.partition('=')
-  name = name.removeprefix('config.')
-  return f'--config.{validation.nearest_key(name)}{equals}{value}'
+  near = validation.nearest_key(name.removeprefix('config.'))
+  return f'; did you mean --config.{near}{equals}{value}?' if near else ''
 
 
 def _tidy(message: str) -> str:

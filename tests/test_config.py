@@ -1,6 +1,7 @@
 """The one page of settings, and what is older than one of its keys."""
 
 import contextlib
+import copy
 import json
 import tarfile
 
@@ -8,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT, small_config
+from ml_collections import config_dict
 
-from vae_jax import checkpoint, config, errors, study, tracking, train, validation
+from vae_jax import checkpoint, config, errors, study, tracking, train, validation, workdir
 from vae_jax.train import states
 
 FIXTURES = ROOT / 'tests' / 'fixtures'
@@ -64,6 +66,34 @@ def test_what_the_page_does_not_have_stays_for_the_check_to_refuse():
   with pytest.raises(errors.InputError, match=r'encoder\.depth'):
     validation.check(config.complete(given))
   assert config.complete(given | {'data': 7})['data'] == 7
+
+
+def test_numpy_and_a_config_dict_are_the_same_config_as_plain_values():
+  given = small_config()
+  given['lanes'] |= dict(beta=(0.1, 4.0), seed=(0, 1))
+  written = copy.deepcopy(given)
+  written['lanes'] |= dict(
+    beta=np.array([0.1, 4.0], np.float32),
+    latent_size=[np.int64(2), 5],
+    seed=np.arange(2),
+    free_bits=(np.float64(0),),
+    points=np.zeros((0, 4)),
+  )
+  written['encoder']['hidden'] = np.array([16])
+  written['train'] |= dict(steps=np.int32(65), log_powers_of_two=np.bool_(False))
+  written['optimizer']['b1'] = np.float32(0.9)
+  written['bound']['kl'] = np.str_('analytic')
+  for form in (written, config_dict.ConfigDict(written)):
+    assert workdir.plain(config.complete(form)) == workdir.plain(given)
+  built = study.from_config(config_dict.ConfigDict(written))
+  assert built.points == study.from_config(given).points
+
+
+@pytest.mark.parametrize('nothing', [None, 7, 'configs/digits.py', [1]])
+def test_what_is_no_config_is_refused(nothing, tmp_path):
+  with pytest.raises(errors.InputError, match=r'the config is .*; give a ConfigDict, or a dict'):
+    train.run(nothing, tmp_path / 'run')
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ BAD = [
   ('encoder.kernel_init', 'glorto', ("'glorot'",)),
   ('decoder.padding', 'vaild', ("'valid'",)),
   ('posterior.name', 'diag', ("'diagonal'",)),
-  ('posterior.name', 'two_layer', ('posterior.name', "set prior.name='two_layer'")),
+  ('posterior.name', 'two_layer', ("set prior.name='two_layer'", "set bound.kl='sampled'")),
   ('prior.name', 'vmap', ("'vamp'",)),
   ('bound.name', 'iwea', ("'iwae'",)),
   ('bound.gradient', 'sticking_the_landing', ("set bound.kl='sampled'",)),
@@ -90,7 +90,8 @@ def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, va
   with pytest.raises(errors.InputError) as caught:
     train.run(changed(config, key, value), tmp_path / 'run')
   message = str(caught.value)
-  assert '\n' not in message
+  assert message.splitlines() == caught.value.problems
+  assert len(caught.value.problems) == (2 if value == 'two_layer' else 1)
   assert key.split('[')[0] in message
   for word in words:
     assert word in message
@@ -198,6 +199,44 @@ def test_an_npz_of_objects(config, tmp_path):
   config['data'] |= dict(name='npz', path=str(path))
   with pytest.raises(errors.InputError, match='object'):
     train.run(config, tmp_path / 'run')
+
+
+def test_all_that_is_wrong_is_said_at_once(config, tmp_path):
+  """What can be looked at is: lanes, data and sizes beside a wrong key of another section."""
+  config['train'] |= dict(steps=0, evaluate_every=25)
+  config['encoder'] |= dict(hidden=(0, 16, -1), dropout=0.1)
+  config['lanes'] |= dict(beta=(-1.0, 2.0, float('nan')), seed=(-1,), covariance_weight=(1.0,))
+  config['evaluation'] |= dict(nll_images=9999, test_images=-1)
+  config['likelihood'] |= dict(name='gaussian')
+  config['bound'] |= dict(noise='antithetic', kl='sampeld')
+  with pytest.raises(errors.InputError) as caught:
+    train.run(config, tmp_path / 'run')
+  assert [line.split('=')[0].split(';')[0] for line in caught.value.problems] == [
+    'unknown key encoder.dropout',
+    'encoder.hidden[0]',
+    'encoder.hidden[2]',
+    'bound.kl',
+    'train.steps',
+    'evaluation.test_images',
+    'train.evaluate_every',
+    'bound.num_samples',
+    'lanes.beta',
+    'lanes.beta',
+    'lanes.seed',
+    'likelihood.name',
+  ]
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_message_says_twenty_problems_and_counts_the_rest(config):
+  config['encoder']['hidden'] = (0,) * 33
+  with pytest.raises(errors.InputError) as caught:
+    validation.check(config)
+  lines = str(caught.value).splitlines()
+  assert len(lines) == 21
+  assert lines[19].startswith('encoder.hidden[19]=0')
+  assert lines[20] == 'and 13 more'
+  assert len(caught.value.problems) == 33
 
 
 def test_nearest_key():

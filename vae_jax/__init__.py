@@ -18,7 +18,7 @@ the distortion D = -E_q[log p(x|z)]:
 
 Imports go down these layers only:
 
-  0  config, errors, files, flops, densities, lanes, placement, data, disentanglement
+  0  errors, config, files, flops, densities, lanes, placement, data, disentanglement
   1  networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, checkpoint, tracking, figures
   3  validation, study, workdir, stopping, outcome, train, shares

@@ -10,10 +10,14 @@ A config or a stored run that is older than a key goes on as it was: `complete` 
 its value here, under which parameters are the same to the bit.
 """
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import config_dict
+
+from vae_jax import errors
 
 
 def base() -> config_dict.ConfigDict:
@@ -141,7 +145,15 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
 
   A key that this version does not have is left in it, for `validation.check` to refuse; a section
   that is no mapping, too.
+
+  Raises:
+    InputError: it is no config at all.
   """
+  config = plain(config)
+  if not isinstance(config, Mapping):
+    raise errors.InputError(
+      f'the config is {errors.shown(config)}; give a ConfigDict, or a dict of its sections'
+    )
   defaults = base().to_dict()
   return {
     **defaults,
@@ -152,3 +164,30 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
 def _completed(value: Any, default: Any) -> Any:
   is_section = isinstance(value, Mapping) and isinstance(default, Mapping)
   return {**default, **value} if is_section else value
+
+
+_DEEPEST = 6  # no value of a config is nested so deep; what is deeper is refused as it stands
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+  """Returns a config, or a value of it, in plain Python: nested dicts, tuples, numbers, texts.
+
+  A ConfigDict becomes a dict, a NumPy scalar a number, an array a tuple, a path a text, so that
+  `np.arange(3)` and `(0, 1, 2)` are one config. A float of less than 64 bits becomes the shortest
+  decimal that reads back as it: `np.float32(0.1)` is 0.1. Anything else stays, to be refused.
+  """
+  if isinstance(value, (config_dict.ConfigDict, config_dict.FieldReference)):
+    value = value.to_dict() if isinstance(value, config_dict.ConfigDict) else value.get()
+  if depth > _DEEPEST:
+    return value
+  if isinstance(value, Mapping):
+    return {name: plain(below, depth + 1) for name, below in value.items()}
+  if type(value) in (tuple, list):
+    return type(value)(plain(below, depth + 1) for below in value)
+  if isinstance(value, np.ndarray):
+    return plain(value[()] if value.ndim == 0 else tuple(value), depth + 1)
+  if isinstance(value, np.floating):
+    return float(str(value)) if value.dtype.itemsize < 8 else float(value)
+  if isinstance(value, np.generic):
+    return value.item()
+  return str(value) if isinstance(value, pathlib.PurePath) else value

@@ -9,7 +9,7 @@ where a latent is active.
 import difflib
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from vae_jax import errors
 
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 2**31 - 1
+MAX_LANES = 100_000
 WARMUPS = ('constant', 'linear', 'cosine', 'cyclical')
 
 
@@ -69,17 +70,14 @@ def from_axes(
       is the one value of its axis.
 
   Raises:
-    InputError: an empty axis, unequal lengths, an invalid value, or a repeated point.
+    InputError: an empty axis, unequal lengths, invalid values, or repeated points.
   """
   if combine == 'list':
     rows = _listed(points, axes)
   else:
-    for name in Point._fields:
-      if not axes[name]:
-        raise errors.InputError(f'lanes.{name} is empty; give at least one value')
-    columns = [axes[name] for name in Point._fields]
-    rows = list(itertools.product(*columns)) if combine == 'product' else _zipped(columns)
-  result = [_checked(row) for row in rows]
+    columns = errors.each(lambda name: _column(name, axes[name]), Point._fields)
+    rows = _product(columns) if combine == 'product' else _zipped(columns)
+  result = errors.each(_agreeing, rows)
   seen = set()
   for point in result:
     # The program computes in float32: numbers that are the same there are the same lane.
@@ -90,11 +88,12 @@ def from_axes(
   return result
 
 
-def _listed(points: Sequence[Sequence], axes: Mapping[str, Sequence]) -> list[Sequence]:
+def _listed(points: Sequence[Sequence], axes: Mapping[str, Sequence]) -> list[Point]:
   fields = ', '.join(Point._fields)
   if not points:
     raise errors.InputError(f"lanes.points is empty; with lanes.combine='list' give ({fields})")
-  return [_whole_point(point, axes, fields) for point in points]
+  rows = errors.each(lambda point: _whole_point(point, axes, fields), points)
+  return errors.each(_checked, rows)
 
 
 def _whole_point(point: Any, axes: Mapping[str, Sequence], fields: str) -> Sequence:
@@ -102,43 +101,59 @@ def _whole_point(point: Any, axes: Mapping[str, Sequence], fields: str) -> Seque
   required = len(Point._fields) - len(Point._field_defaults)
   if not isinstance(point, (tuple, list)) or not required <= len(point) <= len(Point._fields):
     raise errors.InputError(
-      f'lanes.points: {point!r} is not a tuple of ({fields}), the first {required} at least'
+      f'lanes.points: {errors.shown(point)} is not a tuple of ({fields}), the first {required} at '
+      'least'
     )
   left_out = Point._fields[len(point) :]
   for name in left_out:
     if len(axes[name]) != 1:
       raise errors.InputError(
-        f'lanes.{name}={tuple(axes[name])} has {len(axes[name])} values, and {point!r} of '
-        'lanes.points leaves it out; give one value, or name it in every point'
+        f'lanes.{name}={errors.shown(tuple(axes[name]))} has {len(axes[name])} values, and '
+        f'{errors.shown(point)} of lanes.points leaves it out; give one value, or name it in every '
+        'point'
       )
   return [*point, *(axes[name][0] for name in left_out)]
 
 
-def _zipped(columns: Sequence[Sequence]) -> list[Sequence]:
+def _checked(row: Sequence) -> Point:
+  """Returns a point whose values are valid, each by itself."""
+  fields = zip(Point._fields, row, strict=True)
+  return Point(*errors.each(lambda field: _CHECKS[field[0]](*field), fields))
+
+
+def _column(name: str, values: Sequence) -> list:
+  """Returns the valid values of one axis."""
+  if not values:
+    raise errors.InputError(f'lanes.{name} is empty; give at least one value')
+  return errors.each(lambda value: _CHECKS[name](name, value), values)
+
+
+def _product(columns: Sequence[Sequence]) -> list[Point]:
+  size = math.prod(map(len, columns))
+  if size > MAX_LANES:
+    raise errors.InputError(
+      f"lanes: lanes.combine='product' makes {size} lanes of these axes; give at most {MAX_LANES}"
+    )
+  return [Point(*row) for row in itertools.product(*columns)]
+
+
+def _zipped(columns: Sequence[Sequence]) -> list[Point]:
   size = max(map(len, columns))
-  for name, column in zip(Point._fields, columns, strict=True):
+
+  def repeated(field: tuple[str, Sequence]) -> Sequence:
+    name, column = field
     if len(column) not in (1, size):
       raise errors.InputError(
         f"lanes.{name} has {len(column)} values; lanes.combine='zip' needs {size} (or 1)"
       )
-  repeated = [column if len(column) == size else tuple(column) * size for column in columns]
-  return list(zip(*repeated, strict=True))
+    return column if len(column) == size else list(column) * size
+
+  columns = errors.each(repeated, zip(Point._fields, columns, strict=True))
+  return [Point(*row) for row in zip(*columns, strict=True)]
 
 
-def _checked(row: Sequence) -> Point:
-  given = Point(*row)
-  point = Point(
-    beta=_real('beta', given.beta, low=0.0),
-    latent_size=_whole('latent_size', given.latent_size, low=1, high=1_000_000),
-    seed=_whole('seed', given.seed, low=0, high=MAX_SEED),
-    learning_rate=_real('learning_rate', given.learning_rate, low=1e-30),
-    warmup=_warmup(given.warmup),
-    warmup_steps=_whole('warmup_steps', given.warmup_steps, low=0, high=MAX_STEPS),
-    free_bits=_real('free_bits', given.free_bits, low=0.0),
-    capacity=_real('capacity', given.capacity, low=0.0),
-    capacity_steps=_whole('capacity_steps', given.capacity_steps, low=0, high=MAX_STEPS),
-    covariance_weight=_real('covariance_weight', given.covariance_weight, low=0.0),
-  )
+def _agreeing(point: Point) -> Point:
+  """Returns a point whose values go together."""
   if (point.warmup == 'constant') != (point.warmup_steps == 0):
     raise errors.InputError(
       f'lanes.warmup={point.warmup!r} does not go with lanes.warmup_steps={point.warmup_steps}; '
@@ -151,37 +166,67 @@ def _checked(row: Sequence) -> Point:
   return point
 
 
-def _warmup(value: Any) -> str:
-  if value not in WARMUPS:
-    near = difflib.get_close_matches(str(value), WARMUPS, n=1, cutoff=0.0)[0]
+def _warmup(name: str, value: Any) -> str:
+  if not isinstance(value, str) or value not in WARMUPS:
+    near = difflib.get_close_matches(errors.shown(value), WARMUPS, n=1)
+    hint = f'; did you mean {near[0]!r}?' if near else ''
     raise errors.InputError(
-      f'lanes.warmup={value!r} is none of {", ".join(WARMUPS)}; did you mean {near!r}?'
+      f'lanes.{name}={errors.shown(value)} is none of {", ".join(WARMUPS)}{hint}'
     )
   return value
 
 
-def _real(name: str, value: Any, low: float) -> float:
-  if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-    raise errors.InputError(f'lanes.{name}={value!r} is not a finite number')
-  if value < low or value > 1e30:
-    nearest = min(max(value, low), 1e30)
-    raise errors.InputError(
-      f'lanes.{name}={value!r} is outside [{low:g}, 1e+30]; the nearest valid value is {nearest:g}'
-    )
-  return float(value)
+def _real(low: float) -> Callable[[str, Any], float]:
+  """A finite number of at least `low`, as a float."""
+
+  def check(name: str, value: Any) -> float:
+    if not _is_number(value):
+      raise errors.InputError(f'lanes.{name}={errors.shown(value)} is not a finite number')
+    if value < low or value > 1e30:
+      nearest = min(max(value, low), 1e30)
+      raise errors.InputError(
+        f'lanes.{name}={errors.shown(value)} is outside [{low:g}, 1e+30]; the nearest valid value '
+        f'is {nearest:g}'
+      )
+    return float(value)
+
+  return check
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-  if not is_number or not math.isfinite(value):
-    raise errors.InputError(f'lanes.{name}={value!r} is not a whole number')
-  if value != int(value) or not low <= value <= high:
-    nearest = min(max(round(value), low), high)
-    raise errors.InputError(
-      f'lanes.{name}={value!r} is not a whole number of at least {low}; '
-      f'the nearest valid value is {nearest}'
-    )
-  return int(value)
+def _whole(low: int, high: int) -> Callable[[str, Any], int]:
+  """A whole number between `low` and `high`, as an int."""
+
+  def check(name: str, value: Any) -> int:
+    if not _is_number(value):
+      raise errors.InputError(f'lanes.{name}={errors.shown(value)} is not a whole number')
+    if value != int(value) or not low <= value <= high:
+      nearest = min(max(round(value), low), high)
+      raise errors.InputError(
+        f'lanes.{name}={errors.shown(value)} is not a whole number of at least {low}; '
+        f'the nearest valid value is {nearest}'
+      )
+    return int(value)
+
+  return check
+
+
+def _is_number(value: Any) -> bool:
+  # An integer is finite, and one of 400 digits is no float to ask.
+  return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+  'beta': _real(0.0),
+  'latent_size': _whole(1, 1_000_000),
+  'seed': _whole(0, MAX_SEED),
+  'learning_rate': _real(1e-30),
+  'warmup': _warmup,
+  'warmup_steps': _whole(0, MAX_STEPS),
+  'free_bits': _real(0.0),
+  'capacity': _real(0.0),
+  'capacity_steps': _whole(0, MAX_STEPS),
+  'covariance_weight': _real(0.0),
+}
 
 
 def names(points: Sequence[Point]) -> list[str]:

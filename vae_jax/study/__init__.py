@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax import data, flops, lanes, networks, placement, programs, validation
-from vae_jax.study.model import likelihood_of, lower_size_of, model_of
+from vae_jax import data, densities, flops, lanes, networks, placement, programs, validation
+from vae_jax.config import complete
+from vae_jax.study.model import check_network, likelihood_of, lower_size_of, model_of
 from vae_jax.study.objective import learner_of
-from vae_jax.study.points import points_of
+from vae_jax.study.points import check_fit, grid_of
+from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
 
 # The split whose images each of these settings of the evaluation counts.
 _COUNTED = {
@@ -89,17 +91,15 @@ def from_config(config: Mapping[str, Any]) -> Study:
   """Checks a config and builds its study; creates no file but the cache of the data.
 
   Args:
-    config: nested mappings of plain values, every key of `validation.CHECKS`.
+    config: every key of `validation.CHECKS`: a ConfigDict, or nested mappings.
 
   Raises:
-    InputError: the first thing that is wrong with the config.
+    InputError: all that is wrong with the config.
     DamagedError: the data set's file cannot be read.
   """
-  validation.check(config)
-  points = points_of(config)
-  dataset = data.load(**config['data'])
+  config = complete(config)
+  points, dataset, likelihood = _checked(config)
   _note_sizes(config, dataset)
-  likelihood = likelihood_of(config, dataset)
   model = model_of(config, dataset, likelihood)
   largest = max(point.latent_size for point in points)
   settings, asked = config['train'], config['program']
@@ -129,6 +129,32 @@ def from_config(config: Mapping[str, Any]) -> Study:
     is_density=likelihood.is_density,
     max_resident_bytes=int(asked['resident_gib'] * 2**30),
   )
+
+
+def _checked(
+  config: Mapping[str, Any],
+) -> tuple[list[lanes.Point], data.Dataset, densities.Likelihood]:
+  """Returns lanes, data set and likelihood of a config once nothing is wrong with any of it.
+
+  What depends on a wrong key is not looked at: its problems would be no news.
+
+  Raises:
+    InputError: all that is wrong with the config.
+  """
+  problems = validation.problems(config)
+  attempt = problems.attempt
+  points = attempt(grid_of, config, needs=('lanes',))
+  if points is not None:
+    fit = ('bound.name', 'bound.free_bits_per', 'posterior.name', 'prior.name')
+    attempt(check_fit, points, config, needs=fit)
+  dataset = attempt(lambda: data.load(**config['data']), needs=('data',))
+  likelihood = None
+  if dataset is not None:
+    likelihood = attempt(likelihood_of, config, dataset, needs=('likelihood',))
+    for part in ('encoder', 'decoder'):
+      attempt(check_network, part, config, dataset, likelihood, needs=(part, 'likelihood.name'))
+  problems.refuse()
+  return points, dataset, likelihood
 
 
 def _operations(

@@ -60,21 +60,36 @@ def likelihood_of(config: Mapping, dataset: data.Dataset) -> densities.Likelihoo
   return likelihood
 
 
-def model_of(
-  config: Mapping, dataset: data.Dataset, likelihood: densities.Likelihood
-) -> networks.Model:
-  """Returns encoder, latents, decoder and likelihood of a config as one model.
+def check_network(
+  part: str, config: Mapping, dataset: data.Dataset, likelihood: densities.Likelihood | None
+) -> None:
+  """Checks whether a network goes with the data and, where there is one, the likelihood.
+
+  Args:
+    part: 'encoder' or 'decoder'.
 
   Raises:
     InputError: the data set has no images to convolve, or no mean to begin at.
   """
+  event, settings = dataset.train.shape[1:], config[part]
+  if settings['name'] == 'conv' and len(event) != 3:
+    raise errors.InputError(
+      f"{part}.name='conv' needs images [H, W, C]; data.name={dataset.name!r} has examples of "
+      f"shape {event}; set {part}.name='mlp'"
+    )
+  from_mean = part == 'decoder' and settings['output_bias'] == 'train_mean'
+  if from_mean and likelihood is not None and likelihood.output_of_mean is None:
+    raise errors.InputError(
+      "decoder.output_bias='train_mean': no bias gives likelihood.name="
+      f"{config['likelihood']['name']!r} a mean; set decoder.output_bias='zeros'"
+    )
+
+
+def model_of(
+  config: Mapping, dataset: data.Dataset, likelihood: densities.Likelihood
+) -> networks.Model:
+  """Returns encoder, latents, decoder and likelihood of a config as one model."""
   event = dataset.train.shape[1:]
-  for part in ('encoder', 'decoder'):
-    if config[part]['name'] == 'conv' and len(event) != 3:
-      raise errors.InputError(
-        f"{part}.name='conv' needs images [H, W, C]; data.name={dataset.name!r} has examples of "
-        f"shape {event}; set {part}.name='mlp'"
-      )
   bias = _output_bias(config, dataset, likelihood)
   extra = {'event': event, 'num_heads': likelihood.num_heads, 'output_bias': bias}
   return networks.make_model(
@@ -141,11 +156,6 @@ def _output_bias(
   decoder = config['decoder']
   if decoder['output_bias'] == 'zeros':
     return ()
-  if likelihood.output_of_mean is None:
-    raise errors.InputError(
-      "decoder.output_bias='train_mean': no bias gives likelihood.name="
-      f"{config['likelihood']['name']!r} a mean; set decoder.output_bias='zeros'"
-    )
   mean = dataset.train.mean(axis=0, dtype=np.float64) / dataset.scale
   if decoder['name'] == 'conv':
     mean = mean.mean(axis=(0, 1))  # a convolution has one bias per channel

@@ -1,6 +1,6 @@
 """The lanes of a config, and what their bound leaves them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from vae_jax import errors, lanes
 
@@ -9,29 +9,44 @@ def points_of(config: Mapping) -> list[lanes.Point]:
   """Returns the points of a config's lanes.
 
   Raises:
-    InputError: a value is invalid, or its bound or its latents have no such thing.
+    InputError: values are invalid, or their bound or latents have no such thing.
   """
-  axes, bound = config['lanes'], config['bound']['name']
-  points = lanes.from_axes(axes['combine'], axes, axes['points'])
+  points = grid_of(config)
+  check_fit(points, config)
+  return points
+
+
+def grid_of(config: Mapping) -> list[lanes.Point]:
+  """Returns the points of a config's lanes; raises InputError where values are invalid."""
+  axes = config['lanes']
+  return lanes.from_axes(axes['combine'], axes, axes['points'])
+
+
+def check_fit(points: Sequence[lanes.Point], config: Mapping) -> None:
+  """Raises InputError where the bound or the latents of a config have no such lanes."""
+  if problems := [*_misfits(config, points)]:
+    raise errors.InputError(*problems)
+
+
+def _misfits(config: Mapping, points: Sequence[lanes.Point]) -> Iterator[str]:
+  """Yields what of the lanes their bound and their latents do not have."""
+  bound = config['bound']['name']
   for field in _absent_fields(bound):
     default = lanes.Point._field_defaults.get(field, 1)
     if any(getattr(point, field) != default for point in points):
-      raise errors.InputError(
-        f'lanes.{field}: bound.name={bound!r} has none; set lanes.{field}=({default!r},)'
-      )
+      yield f'lanes.{field}: bound.name={bound!r} has none; set lanes.{field}=({default!r},)'
   if bound.startswith('dip_vae') and any(not point.covariance_weight for point in points):
-    raise errors.InputError(
+    yield (
       f'lanes.covariance_weight=0.0: bound.name={bound!r} is the ELBO then; set it above 0, or '
       "bound.name='elbo'"
     )
   per_latent = config['bound']['free_bits_per'] == 'latent'
   if any(point.free_bits for point in points) and per_latent and not _splits_by_latent(config):
-    raise errors.InputError(
+    yield (
       "bound.free_bits_per='latent': the rate does not split by latent with posterior.name="
       f'{config["posterior"]["name"]!r} and prior.name={config["prior"]["name"]!r}; set '
       "bound.free_bits_per='layer'"
     )
-  return points
 
 
 def _absent_fields(bound: str) -> tuple[str, ...]:

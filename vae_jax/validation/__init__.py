@@ -1,51 +1,80 @@
 """Checks a whole config before anything is created: every key, its type, its range.
 
 `CHECKS` lists every key that a config has. A key that is missing, unknown, of the wrong type or out
-of range is an InputError of one line with the key, the value and the nearest valid one.
+of range is a problem of one line with the key, the value and the nearest valid one; all that is
+wrong is said at once.
 """
 
-import difflib
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from vae_jax import errors
 from vae_jax.validation import keys
+from vae_jax.validation.hints import hint, nearest_key, sections
 from vae_jax.validation.keys import CHECKS
-from vae_jax.validation.together import check_together
+from vae_jax.validation.together import RULES
 
-__all__ = ['CHECKS', 'check', 'keys', 'nearest_key']
-
-
-def _flatten(tree: Mapping, prefix: str = '') -> dict[str, Any]:
-  result = {}
-  for name, value in tree.items():
-    key = f'{prefix}{name}'
-    is_section = any(check.startswith(f'{key}.') for check in CHECKS)
-    if isinstance(value, Mapping) and is_section:
-      result |= _flatten(value, f'{key}.')
-    else:
-      result[key] = value
-  return result
-
-
-def nearest_key(key: str) -> str:
-  """Returns the key of a config that looks most like `key`."""
-  near = difflib.get_close_matches(key, CHECKS, n=1, cutoff=0.0)
-  return near[0]
+__all__ = ['CHECKS', 'check', 'hint', 'keys', 'nearest_key', 'problems']
 
 
 def check(config: Mapping) -> None:
   """Checks a config, as nested mappings of plain values.
 
   Raises:
-    InputError: the first thing that is wrong with it.
+    InputError: all that is wrong with it.
   """
+  problems(config).refuse()
+
+
+def problems(config: Mapping) -> errors.Problems:
+  """Returns what is wrong with a config by itself, before its lanes and its data are looked at."""
+  found = errors.Problems()
   values = _flatten(config)
   for key in values:
     if key not in CHECKS:
-      raise errors.InputError(f'unknown key {key}; did you mean {nearest_key(key)}?')
+      found.keys.add(key)
+      found.add([_unknown(key, values[key])])
   for key, check_value in CHECKS.items():
-    if key not in values:
-      raise errors.InputError(f'the config lacks {key}; vae_jax.config.base has every setting')
-    check_value(key, values[key])
-  check_together(values)
+    if key in values:
+      found.attempt(check_value, key, values[key], key=key)
+    else:
+      found.keys.add(key)
+      if key.partition('.')[0] not in values:  # which is said above
+        found.add([f'the config lacks {key}; vae_jax.config.base has every setting'])
+  sound = _Sound({key: value for key, value in values.items() if key not in found.keys})
+  for rule in RULES:
+    with contextlib.suppress(_UnsoundError):
+      # A rule may end in the middle, so each of its lines is added as it comes.
+      for line in rule(sound):
+        found.add([line])
+  return found
+
+
+class _UnsoundError(Exception):
+  """A rule has asked for a value that is wrong by itself."""
+
+
+class _Sound(dict):
+  """The values that are valid, each by itself."""
+
+  def __missing__(self, key: str):
+    raise _UnsoundError(key)
+
+
+def _flatten(tree: Mapping, prefix: str = '') -> dict[str, Any]:
+  result = {}
+  for name, value in tree.items():
+    # A name with a dot would pass for a key of a section.
+    key = f'{prefix}{name}' if isinstance(name, str) and '.' not in name else errors.shown(name)
+    if isinstance(value, Mapping) and not prefix and key in sections():
+      result |= _flatten(value, f'{key}.')
+    else:
+      result[key] = value
+  return result
+
+
+def _unknown(key: str, value: Any) -> str:
+  if key in sections():
+    return f'{key}={errors.shown(value)} is not valid: it is a section; {hint(f"{key}.")}'
+  return f'unknown key {errors.shown(key)[1:-1]}; {hint(key)}'

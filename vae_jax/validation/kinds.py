@@ -10,21 +10,30 @@ from vae_jax import errors
 Check = Callable[[str, Any], None]
 
 
+def problem(key: str, value: Any, expected: str) -> str:
+  """Returns the line that names a key, its value, and what it should be."""
+  return f'{key}={errors.shown(value)} is not valid: {expected}'
+
+
 def refuse(key: str, value: Any, expected: str) -> None:
   """Raises InputError of one line."""
-  raise errors.InputError(f'{key}={value!r} is not valid: {expected}')
+  raise errors.InputError(problem(key, value, expected))
 
 
 def choice(*names: str) -> Check:
   """One of these names."""
 
   def check(key: str, value: Any) -> None:
-    if value not in names:
-      near = difflib.get_close_matches(str(value), names, n=1)
+    if not isinstance(value, str) or value not in names:
+      near = difflib.get_close_matches(value, names, n=1) if _is_short(value) else []
       hint = f'did you mean {near[0]!r}? ' if near else ''
       refuse(key, value, f'{hint}it is one of {", ".join(names)}')
 
   return check
+
+
+def _is_short(value: Any) -> bool:
+  return isinstance(value, str) and len(value) < 100  # difflib takes the square of the length
 
 
 def text(empty: bool) -> Check:
@@ -59,7 +68,9 @@ def real(low: float, high: float) -> Check:
   """A finite number."""
 
   def check(key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    is_float = isinstance(value, float) and math.isfinite(value)
+    is_int = isinstance(value, int) and not isinstance(value, bool)  # of any number of digits
+    if not (is_float or is_int):
       refuse(key, value, 'it is a finite number')
     if not low <= value <= high:
       refuse(key, value, f'the nearest valid value is {min(max(value, low), high):g}')
@@ -75,8 +86,7 @@ def tuple_of(item: Check, sizes: Sequence[int] | None = None) -> Check:
       refuse(key, value, 'it is a tuple, such as (1, 2)')
     if sizes is not None and len(value) not in sizes:
       refuse(key, value, f'it has {" or ".join(map(str, sizes))} values')
-    for i, element in enumerate(value):
-      item(f'{key}[{i}]', element)
+    errors.each(lambda element: item(f'{key}[{element[0]}]', element[1]), enumerate(value))
 
   return check
 
@@ -84,4 +94,4 @@ def tuple_of(item: Check, sizes: Sequence[int] | None = None) -> Check:
 def axis(key: str, value: Any) -> None:
   """Its elements are checked by lanes.from_axes, which knows what they mean."""
   if not isinstance(value, (tuple, list)):
-    refuse(key, value, f'it is a tuple of values; write ({value!r},)')
+    refuse(key, value, f'it is a tuple of values; write ({errors.shown(value)},)')
