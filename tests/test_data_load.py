@@ -228,7 +228,7 @@ def test_sha256_is_that_of_the_decoded_arrays(npz):
   ('changes', 'parts'),
   [
     ({'train_split': 'image'}, ["data.train_split='image'", "did you mean 'images'?"]),
-    ({'test_split': 'zzz'}, ["data.test_split='zzz'", 'only images']),
+    ({'test_split': 'zzz'}, ["data.test_split='zzz'", "only 'images'"]),
     ({'train_split': 'images[80%'}, ["data.train_split='images[80%'", "'train[80%:]'"]),
     ({'train_split': ''}, ["data.train_split=''", "'train+test'"]),
     ({'train_split': 'images[5:5]'}, ["data.train_split='images[5:5]'", 'empty']),
@@ -281,12 +281,13 @@ def test_files_that_are_not_npz_are_refused(tmp_path, refused):
   np.save(tmp_path / 'a.npy', GREY)
   (tmp_path / 'b.npz').write_text('not an archive')
   (tmp_path / 'c.npz').touch()
-  for name in ('a.npy', 'b.npz', 'c.npz'):
+  for name, words in {'a.npy': 'is one .npy array', 'b.npz': 'not an', 'c.npz': 'not an'}.items():
     message = refused(path=tmp_path / name)
     assert 'data.path=' in message
     assert name in message
-    assert 'not an .npz' in message
-  assert 'no file' in refused(path=tmp_path)
+    assert words in message
+    assert 'np.savez' in message
+  assert 'is a directory' in refused(path=tmp_path)
 
 
 def truncate(path):

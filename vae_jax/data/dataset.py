@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_jax import errors
-from vae_jax.data import cache, prepared, sources, splits, transforms
+from vae_jax.data import cache, npz, prepared, sources, splits, transforms
 
 DATASETS = ('digits', 'shapes', 'npz')  # any other name is a data set of TFDS
 BINARIZE = ('none', 'dynamic', 'static', 'threshold')
@@ -102,8 +102,7 @@ def load(
   """
   _check_choices(name, path, binarize, seed)
   source = _open(name, path)
-  train_part = splits.parse(train_split, 'data.train_split', source)
-  test_part = splits.parse(test_split, 'data.test_split', source)
+  train_part, test_part = splits.parse(train_split, test_split, source)
   images, factors = _read(source, train_part.names | test_part.names)
   support = transforms.declared_support(images.values())
   _check_support(support, source.where, scale_to_unit, binarize)
@@ -149,7 +148,7 @@ def _open(name: str, path: str) -> sources.Source:
     return _cached(sources.open_digits(), '1.0.0', importlib.metadata.version('scikit-learn'))
   if name == 'shapes':
     return sources.open_shapes()
-  return sources.open_npz(path) if name == 'npz' else prepared.open_prepared(name, DATASETS)
+  return npz.open_npz(path) if name == 'npz' else prepared.open_prepared(name, DATASETS)
 
 
 def _cached(source: sources.Source, version: str, origin: str) -> sources.Source:

@@ -1,15 +1,11 @@
 """Where arrays come from: a source names its splits and reads each of them whole."""
 
 import difflib
-import pathlib
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax import errors
 from vae_jax.data import shapes
 
 
@@ -75,53 +71,6 @@ def open_shapes() -> Source:
   return Source('shapes', shapes.VERSION, "data.name='shapes'", ('train', 'test'), read)
 
 
-def open_npz(path: str) -> Source:
-  """Returns the user's own .npz file; its named arrays are the splits.
-
-  Raises:
-    InputError: there is no such file, or it is not an .npz file.
-    DamagedError: it begins like one and cannot be read.
-  """
-  where = f'data.path={path!r}'
-  if not path:
-    raise errors.InputError(f"{where}: data.name='npz' needs the path of an .npz file")
-  file = pathlib.Path(path).expanduser()
-  if not file.is_file():
-    raise errors.InputError(f'{where}: there is no file {file.absolute()}')
-  try:
-    handle = open(file, 'rb')  # noqa: SIM115 (closed by the block below)
-  except OSError as error:
-    raise errors.InputError(f'{where} cannot be read: {error.strerror}') from error
-  with handle:
-    if handle.read(2) != b'PK':  # every zip file, and so every .npz, begins with it
-      raise errors.InputError(f'{where} is not an .npz file; write one with np.savez')
-  try:
-    with np.load(file, allow_pickle=False) as archive:
-      splits = tuple(archive.files)
-  except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-    raise errors.DamagedError(f'{file} is damaged: {_one_line(error)}') from error
-
-  def read(split: str) -> Examples:
-    return Examples(_read_npz(file, split, where))
-
-  return Source('npz', file.name, where, splits, read)
-
-
-def _read_npz(file: pathlib.Path, split: str, where: str) -> np.ndarray:
-  """Returns one array of an .npz file."""
-  try:
-    with np.load(file, allow_pickle=False) as archive:
-      array = archive[split]
-  except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-    if 'allow_pickle' in str(error):
-      raise errors.InputError(
-        f'{where}: array {split!r} holds Python objects; store numbers of one shape'
-      ) from error
-    raise errors.DamagedError(f'{file}, array {split!r} is damaged: {_one_line(error)}') from error
-  if not isinstance(array, np.ndarray):
-    raise errors.InputError(f'{where}: {split!r} is not an array; write the file with np.savez')
-  return array
-
-
-def _one_line(error: Exception) -> str:
-  return ' '.join(str(error).split()) or type(error).__name__
+def short(text: str, most: int = 60) -> str:
+  """Returns a text in quotes, the middle of a long one left out."""
+  return repr(text if len(text) <= most else f'{text[: most // 2]}...{text[-most // 2 :]}')

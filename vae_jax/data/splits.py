@@ -1,7 +1,7 @@
 """Split expressions, one syntax for all sources: 'train', 'images[:80%]', 'train+test[100:]'."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from vae_jax import errors
 from vae_jax.data import sources
 
+_SHOWN = 6  # names of splits in a message
 _TERM = re.compile(r'\s*([^\[\]+]+?)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*')
 
 
@@ -33,31 +34,58 @@ class Expression(NamedTuple):
     return {term.split for term in self.terms}
 
 
-def parse(text: str, key: str, source: sources.Source) -> Expression:
-  """Returns a split expression that fits a source.
+def parse(train: str, test: str, source: sources.Source) -> tuple[Expression, Expression]:
+  """Returns the split expressions of data.train_split and data.test_split, which fit a source.
 
   Args:
-    text: for instance 'train[:90%]+extra'.
-    key: the config key that holds it.
+    train, test: for instance 'train[:90%]+extra'.
     source: the data set.
 
   Raises:
-    InputError: the syntax is wrong, or the source has no such split.
+    InputError: a syntax is wrong, or the source has no such split; both in one line.
   """
-  where = f'{key}={text!r}'
+  expressions = [_parsed(train, 'data.train_split'), _parsed(test, 'data.test_split')]
+  problems = [problem for e in expressions for problem in _absent(e, source)]
+  if problems:
+    have = ', '.join(sources.short(name) for name in source.splits[:_SHOWN]) or 'none'
+    more = f' and {len(source.splits) - _SHOWN} more' if len(source.splits) > _SHOWN else ''
+    raise errors.InputError(
+      f'{", ".join(problems)}: {source.where} has only {have}{more}'
+      + _advice(expressions, source.splits)
+    )
+  return expressions[0], expressions[1]
+
+
+def _parsed(text: str, key: str) -> Expression:
   matches = [_TERM.fullmatch(term) for term in text.split('+')]
   if None in matches:
     raise errors.InputError(
-      f"{where} is not a split; valid are 'train', 'train[:1600]', 'train[80%:]', 'train+test'"
+      f'{key}={sources.short(text)} is not a split; '
+      "valid are 'train', 'train[:1600]', 'train[80%:]', 'train+test'"
     )
-  terms = tuple(Term(*match.groups()) for match in matches)
-  for term in terms:
+  return Expression(key, text, tuple(Term(*match.groups()) for match in matches))
+
+
+def _absent(expression: Expression, source: sources.Source) -> Iterator[str]:
+  """Says which splits of an expression a source does not have."""
+  for term in expression.terms:
     if term.split not in source.splits:
-      raise errors.InputError(
-        f'{where}: {source.where} has no split {term.split!r}, only '
-        f'{", ".join(source.splits) or "none"}{sources.nearest(term.split, source.splits)}'
-      )
-  return Expression(key, text, terms)
+      name = '' if term.split == expression.text else f' (split {sources.short(term.split)})'
+      yield f'{expression.key}={sources.short(expression.text)}{name}'
+
+
+def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
+  """Returns the end of a message: the names that are near, or what two splits may be."""
+  absent = [t.split for e in expressions for t in e.terms if t.split not in names]
+  hints = {sources.nearest(name, names) for name in absent} - {''}
+  if hints:
+    return ''.join(sorted(hints))
+  # Nothing near: what stands in the file, in its order, or both parts of the one array.
+  pairs = [names[:2], [f'{names[0]}[:80%]', f'{names[0]}[80%:]']] if names else []
+  if not pairs or len(absent) < len(expressions):
+    return ''
+  train, test = pairs[0] if len(names) > 1 else pairs[1]
+  return f'; set data.train_split={train!r} and data.test_split={test!r}'
 
 
 def take(expression: Expression, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

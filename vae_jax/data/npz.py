@@ -1,0 +1,212 @@
+"""The user's own .npz file: looked at before it is read, and read without running anything.
+
+A file can be anything: what its headers declare is held against its size and the memory first.
+"""
+
+import contextlib
+import errno
+import math
+import pathlib
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+import psutil
+
+from vae_jax import errors
+from vae_jax.data import sources
+from vae_jax.data.sources import short
+
+_MOST_DEFLATED = 1032  # zlib unpacks a byte to so many at most
+# What NumPy, zipfile and their decompressors raise for bad bytes, beside ValueError and OSError.
+_BAD_BYTES = (
+  zipfile.BadZipFile,
+  zlib.error,
+  EOFError,
+  ValueError,
+  KeyError,
+  IndexError,
+  OverflowError,
+  RecursionError,
+  SyntaxError,
+  tokenize.TokenError,
+  struct.error,
+)
+_OTHER_FILES = (
+  (b'\x93NUMPY', 'is one .npy array; np.savez(path, images=np.load(...)) makes an .npz of it'),
+  (b'\x89HDF', 'is an HDF5 file, no .npz; write its arrays with np.savez'),
+  (b'\x1f\x8b', 'is a .gz file, no .npz; unpack it, and write its arrays with np.savez'),
+  (b'PK', 'begins like an .npz file and is none; write one with np.savez'),
+)
+
+
+def open_npz(path: str) -> sources.Source:
+  """Returns the user's own .npz file; its named arrays are the splits.
+
+  Raises:
+    InputError: there is no such file, or it is not an .npz file.
+    DamagedError: it begins like one and cannot be read.
+    StorageError: the disk does not answer.
+  """
+  where = f'data.path={short(path, 200)}'
+  if not path:
+    raise errors.InputError(f"{where}: data.name='npz' needs the path of an .npz file")
+  file = _existing(path, where)
+  _check_beginning(file, where)
+  with _damaged(f'{file}'), zipfile.ZipFile(file) as archive:
+    members = [info.filename for info in archive.infolist()]
+  splits = tuple(name.removesuffix('.npy') for name in members)
+  for name in splits:
+    if splits.count(name) > 1:
+      raise errors.InputError(f'{where} holds two arrays named {short(name)}; give each its own')
+
+  def read(split: str) -> sources.Examples:
+    return sources.Examples(_read_array(file, members[splits.index(split)], split, where))
+
+  return sources.Source('npz', file.name, where, splits, read)
+
+
+def _existing(path: str, where: str) -> pathlib.Path:
+  """Returns the path of a file that is there.
+
+  Raises:
+    InputError: it is not.
+  """
+  if '://' in path:
+    scheme = path.partition('://')[0]
+    raise errors.InputError(f'{where}: {short(scheme)}:// is not read from; copy it to a disk')
+  if '\0' in path:
+    raise errors.InputError(f'{where} is no path: it has a zero byte')
+  try:
+    file = pathlib.Path(path).expanduser()
+    if file.is_dir():
+      raise errors.InputError(f'{where} is a directory; name the .npz file in it')
+    if file.exists() and not file.is_file():
+      raise errors.InputError(f'{where} is no regular file; name an .npz file')
+    found = file.is_file()
+  except errors.InputError:  # a ValueError, too
+    raise
+  except RuntimeError as error:  # ~somebody
+    raise errors.InputError(f'{where}: there is no such user; write the path out') from error
+  except OSError as error:  # a name too long
+    raise errors.InputError(f'{where} is no path: {error.strerror}') from error
+  if not found:
+    near = sources.nearest(file.name, [p.name for p in file.parent.glob('*.npz')])
+    absolute = file.absolute()
+    raise errors.InputError(f'{where}: there is no file {absolute}{near}')
+  return file
+
+
+def _check_beginning(file: pathlib.Path, where: str) -> None:
+  """Refuses what is no zip file, and so no .npz, by its first bytes."""
+  try:
+    with open(file, 'rb') as handle:
+      beginning = handle.read(8)
+  except OSError as error:
+    raise errors.InputError(f'{where} cannot be read: {error.strerror}') from error
+  if beginning[:4] in (b'PK\x03\x04', b'PK\x05\x06'):
+    return
+  for magic, what in _OTHER_FILES:
+    if beginning.startswith(magic):
+      raise errors.InputError(f'{where} {what}')
+  raise errors.InputError(
+    f'{where} is not an .npz file; write one with np.savez(path, train=..., test=...), of a text '
+    'table with np.loadtxt(..., delimiter=",")'
+  )
+
+
+@contextlib.contextmanager
+def _damaged(what: str) -> Iterator[None]:
+  """Turns what libraries raise for bad bytes into DamagedError, and what the disk says, too."""
+  try:
+    yield
+  except errors.InputError:  # a ValueError, too
+    raise
+  except NotImplementedError as error:  # of zipfile: a method or a version that it does not know
+    raise errors.InputError(
+      f'{what}: {_one_line(error)}; write the file with np.savez or np.savez_compressed'
+    ) from error
+  except MemoryError as error:
+    raise errors.InputError(f'{what} does not fit into memory') from error
+  except OSError as error:
+    if error.errno in (None, errno.EINVAL):  # NumPy's own, or a seek to where no file is
+      raise errors.DamagedError(f'{what} is damaged: {_one_line(error)}') from error
+    raise errors.StorageError(f'{what} cannot be read: {error.strerror}') from error
+  except _BAD_BYTES as error:
+    raise errors.DamagedError(f'{what} is damaged: {_one_line(error)}') from error
+
+
+def _read_array(file: pathlib.Path, member: str, split: str, where: str) -> np.ndarray:
+  """Returns one array of an .npz file, once what it declares is plausible."""
+  name = f'array {short(split)}'
+  if member == split:
+    raise errors.InputError(f'{where}: {short(split)} is not an array; write it with np.savez')
+  with _damaged(f'{file}, {name}'), zipfile.ZipFile(file) as archive:
+    info = archive.getinfo(member)
+    if info.flag_bits & 1:
+      raise errors.InputError(f'{where}: {name} is encrypted; write the file with np.savez')
+    with archive.open(info) as stream:
+      _check_declared(stream, info, file, f'{where}: {name}')
+    with archive.open(info) as stream:
+      array = np.lib.format.read_array(stream, allow_pickle=False)
+      if stream.read(1):  # to the end, where zipfile compares its checksum
+        raise ValueError('more bytes than its header declares')
+  return array
+
+
+def _check_declared(
+  stream: IO[bytes], info: zipfile.ZipInfo, file: pathlib.Path, what: str
+) -> None:
+  """Holds the header of an array against the size of its file and the memory.
+
+  Raises:
+    InputError: it holds no plain numbers, or needs more memory than there is.
+    ValueError: header and sizes contradict each other.
+  """
+  shape, dtype = _header(stream)
+  if dtype.hasobject:
+    raise errors.InputError(f'{what} holds Python objects; store numbers of one shape')
+  if dtype.fields or dtype.kind == 'V':
+    raise errors.InputError(f'{what} has fields, {short(str(dtype))}; store one array of numbers')
+  size = math.prod(shape) * dtype.itemsize
+  header = stream.tell()
+  if min(shape, default=0) < 0 or header + size != info.file_size:
+    raise ValueError(
+      f'its header declares {size:,} bytes of values, and it has {info.file_size - header:,}'
+    )
+  on_disk = file.stat().st_size
+  if info.compress_size > on_disk or (
+    info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    and info.file_size > _MOST_DEFLATED * on_disk
+  ):
+    raise ValueError(f'{info.file_size:,} bytes cannot come out of a file of {on_disk:,}')
+  free = psutil.virtual_memory().available
+  if size > free:
+    raise errors.InputError(
+      f'{what} unpacks to {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free; '
+      'store fewer examples, or a smaller type such as uint8'
+    )
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+  """Returns the shape and the type that an .npy header declares."""
+  version = np.lib.format.read_magic(stream)
+  readers = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }
+  if version not in readers:  # 3.0 is for the names of fields alone
+    raise ValueError(f'an .npy header of version {version[0]}.{version[1]}')
+  try:
+    shape, _, dtype = readers[version](stream)
+  except ValueError as error:  # NumPy's own words are a page, and advise to run what is in it
+    raise ValueError('its header cannot be read') from error
+  return shape, dtype
+
+
+def _one_line(error: BaseException) -> str:
+  return ' '.join(str(error).split())[:200] or type(error).__name__
