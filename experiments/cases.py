@@ -132,12 +132,13 @@ def importance_sampling(
     model, images, built.dataset.fixed_scale, num_samples, settings['batch_size'], built.place
   )
   began = time.perf_counter()
-  compiled = program.lower(params, lanes, batches).compile()
+  compiled = program.lower(params, lanes, batches.part(0), np.int32(0)).compile()
   seconds = time.perf_counter() - began
 
   def run(count: int) -> None:
     for _ in range(count):
-      jax.block_until_ready(compiled(params, lanes, batches))
+      for i in range(len(batches.weights)):
+        jax.block_until_ready(compiled(params, lanes, batches.part(i), np.int32(i)))
 
   def decode(params, lane, z):
     return model.decode(params, z, lane.mask).mean()

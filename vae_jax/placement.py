@@ -133,6 +133,11 @@ class Turns:
     self.num_lanes = num_lanes
 
 
+def num_lanes(lanes: Any) -> int:
+  """Returns G, of a tree [G] or of `Turns`."""
+  return lanes.num_lanes if isinstance(lanes, Turns) else len(jax.tree.leaves(lanes)[0])
+
+
 def select(function: Callable[[Any], Any], lanes: Any) -> Any:
   """Returns function(tree) of a tree [G], or the `Turns` of it of each turn."""
   if not isinstance(lanes, Turns):

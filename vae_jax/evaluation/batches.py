@@ -16,6 +16,10 @@ class Batches(NamedTuple):
   images: np.ndarray | Array  # [B, N, *event] as stored
   weights: np.ndarray | Array  # [B, N] 1 for an image, 0 for the filling
 
+  def part(self, index: int) -> 'Batches':
+    """Returns one of the batches, as batches."""
+    return Batches(*(leaf[index : index + 1] for leaf in self))
+
 
 def cut(images: np.ndarray, batch_size: int) -> Batches:
   """Cuts images [n, *event] into batches of `batch_size`, each image with weight 1 exactly once."""

@@ -42,6 +42,7 @@ def evidence(
   scale: float,
   num_samples: int,
   chunk: int,
+  first: Array | int = 0,
 ) -> Evidence:
   """Returns the importance-sampled log p(x) of every image, in nats.
 
@@ -50,6 +51,7 @@ def evidence(
   Burda et al. 2016, eq. 8, arxiv.org/abs/1509.00519: below log p(x) in the mean, and consistent as
   K = num_samples grows. The encoder runs once per image; decodings stream in chunks, and exactly K
   samples count whatever the chunk. L_k is the mean over disjoint groups of k of the K samples.
+  The noise of a batch depends on its index, which is `first` for the first one.
   """
   num_chunks = math.ceil(num_samples / chunk)
   nll_key = learner.lane_keys(lane).nll
@@ -73,7 +75,7 @@ def evidence(
     log_w = jnp.moveaxis(log_w, 0, 1).reshape(len(x), -1)[:, :num_samples]  # [N, K]
     return index + 1, jax.vmap(_summary)(log_w)
 
-  return jax.lax.scan(of_batch, 0, batches.images)[1]
+  return jax.lax.scan(of_batch, jnp.asarray(first, jnp.int32), batches.images)[1]
 
 
 def _summary(log_w: Array) -> Evidence:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vae_jax import evaluation, programs, tracking, workdir
 from vae_jax.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.outcome.images import lane_grids, save_images
+from vae_jax.outcome.kept import Kept, open_kept
 from vae_jax.outcome.progress import Progress, collapsed
 from vae_jax.outcome.tables import (
   DISENTANGLEMENT_COLUMNS,
@@ -20,6 +21,7 @@ from vae_jax.study import Study
 __all__ = [
   'DISENTANGLEMENT_COLUMNS',
   'Estimates',
+  'Kept',
   'Outcome',
   'Progress',
   'collapsed',
@@ -28,6 +30,7 @@ __all__ = [
   'lane_grids',
   'make_evaluate',
   'metrics_of',
+  'open_kept',
   'read',
   'review',
   'save_images',

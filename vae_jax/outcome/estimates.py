@@ -56,7 +56,12 @@ class Estimates(NamedTuple):
   curve: list[dict[str, Any]]  # rows of nll_curve.csv
 
 
-def estimate(study: Study, settings: Mapping[str, Any], state: programs.States) -> Estimates:
+def estimate(
+  study: Study,
+  settings: Mapping[str, Any],
+  state: programs.States,
+  pieces: programs.Pieces = programs.computed,
+) -> Estimates:
   """Returns the test NLL with its error and diagnostics, and the parts of the rate."""
   parts = programs.aggregate(
     study.model,
@@ -66,17 +71,18 @@ def estimate(study: Study, settings: Mapping[str, Any], state: programs.States) 
     study.dataset.fixed_scale,
     settings['batch_size'],
     study.place,
+    pieces,
   )
   metrics = {f'test/{name}': values for name, values in parts.items()}
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  nll, curve = _nll(study, settings, state)
+  nll, curve = _nll(study, settings, state, pieces)
   return Estimates(metrics | nll, curve)
 
 
 def _nll(
-  study: Study, settings: Mapping[str, Any], state: programs.States
+  study: Study, settings: Mapping[str, Any], state: programs.States, pieces: programs.Pieces
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
   images = study.dataset.test[study.sample('test', settings['nll_images'])]
   num_samples = settings['nll_samples']
@@ -95,6 +101,7 @@ def _nll(
     num_samples,
     settings['batch_size'],
     study.place,
+    pieces,
   )
   for name, lonely in zip(study.names, result.lonely, strict=True):
     if lonely > _MAX_LONELY:

@@ -1,5 +1,6 @@
 """The tables that a run leaves: results.csv, latents.csv, nll_curve.csv, disentanglement.csv."""
 
+import functools
 import logging
 import math
 import pathlib
@@ -70,7 +71,11 @@ def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evalua
 
 
 def write_disentanglement(
-  study: Study, directory: pathlib.Path, settings: Mapping[str, Any], state: programs.States
+  study: Study,
+  directory: pathlib.Path,
+  settings: Mapping[str, Any],
+  state: programs.States,
+  pieces: programs.Pieces = programs.computed,
 ) -> None:
   """Writes disentanglement.csv, the scores of every lane's codes, where factors are known."""
   dataset = study.dataset
@@ -87,9 +92,13 @@ def write_disentanglement(
     study.place,
   )
   factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
+
+  def scores(i: int) -> dict[str, float]:
+    return disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
+
   rows = [
     dict(lane=i, name=name, images=len(chosen))
-    | disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
+    | pieces(f'the scores of {name}', functools.partial(scores, i))
     for i, name in enumerate(study.names)
   ]
   tracking.write_table(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)

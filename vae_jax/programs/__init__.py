@@ -16,24 +16,22 @@ from vae_jax.programs.chunks import (
   state_shapes,
   take_chunk,
 )
-from vae_jax.programs.reviews import (
-  Pictures,
-  aggregate,
-  encode,
-  make_evaluate,
-  make_nll,
-  nll,
-  pictures,
-)
+from vae_jax.programs.importance import make_nll, nll
+from vae_jax.programs.pieces import Arrays, Pieces, computed, in_pieces
+from vae_jax.programs.reviews import Pictures, aggregate, encode, make_evaluate, pictures
 
 __all__ = [
+  'Arrays',
   'Pictures',
+  'Pieces',
   'States',
   'Training',
   'aggregate',
   'bytes_of',
   'compile_chunk',
+  'computed',
   'encode',
+  'in_pieces',
   'init',
   'make_evaluate',
   'make_nll',

@@ -1,7 +1,6 @@
 """The programs that say what trained lanes are worth."""
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from vae_jax import data, evaluation, networks, placement
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner
 from vae_jax.placement import Placement
-from vae_jax.programs import mapping
+from vae_jax.programs import mapping, pieces
 
 
 def make_evaluate(
@@ -36,8 +35,12 @@ def aggregate(
   scale: float,
   batch_size: int,
   place: Placement,
-) -> dict[str, Array]:
-  """Returns the parts of the rate [G] over `images` [n, *event]; see `evaluation.aggregate`."""
+  each: pieces.Pieces = pieces.computed,
+) -> dict[str, np.ndarray]:
+  """Returns the parts of the rate [G] over `images` [n, *event]; see `evaluation.aggregate`.
+
+  `each` computes the pieces, one for each turn of lanes.
+  """
   # A batch of codes meets all n posteriors at once.
   batches = evaluation.cut(images, max(1, min(len(images), batch_size // len(images))))
 
@@ -48,7 +51,8 @@ def aggregate(
 
     return mapping.over_lanes(one_lane, place, (0, 0, None))(params, lanes, batches)
 
-  return placement.in_turn(place, program, (params, lanes), batches)
+  title, per_lane = 'the parts of the rate', (params, lanes)
+  return pieces.in_pieces(each, title, place, program, per_lane, [(batches,)])[0]
 
 
 def encode(
@@ -71,56 +75,6 @@ def encode(
 
   x = np.asarray(data.to_values(images, scale))
   return jax.device_get(placement.in_turn(place, program, (params, lanes), x))
-
-
-def make_nll(
-  model: networks.Model,
-  images: np.ndarray,
-  scale: float,
-  num_samples: int,
-  batch_size: int,
-  place: Placement,
-) -> tuple[Callable[..., evaluation.Evidence], evaluation.Batches]:
-  """Returns `evaluation.evidence` of all lanes, jitted, and the batches that it is for.
-
-  The program is (params [G], lanes [G], batches) -> [G]. What a lane decodes at a time is as many
-  images as samples, if it can be; see `nll` for the arguments.
-  """
-  chunk = min(num_samples, math.isqrt(batch_size))
-  batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)))
-
-  def one_lane(params, lane, batches):
-    return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk)
-
-  mapped = mapping.over_lanes(one_lane, place, (0, 0, None))
-  options = place.compiler_options(num_rows=batches.weights.shape[1] * chunk)
-  return jax.jit(mapped, compiler_options=options), batches
-
-
-def nll(
-  model: networks.Model,
-  params: Any,
-  lanes: Lane,
-  images: np.ndarray,
-  scale: float,
-  num_samples: int,
-  batch_size: int,
-  place: Placement,
-) -> evaluation.Nll:
-  """Returns the importance-sampled NLL [G] of every lane over `images` [n, *event].
-
-  Args:
-    model: of one example.
-    params, lanes: with a leading axis [G].
-    images: as stored.
-    scale: the model sees stored / scale.
-    num_samples: K, exactly.
-    batch_size: how many decodings a lane holds at a time.
-    place: of the lanes.
-  """
-  program, batches = make_nll(model, images, scale, num_samples, batch_size, place)
-  values = jax.device_get(placement.in_turn(place, program, (params, lanes), batches))
-  return evaluation.nll_of(values, batches.weights, math.prod(images.shape[1:]))
 
 
 class Pictures(NamedTuple):

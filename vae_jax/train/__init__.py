@@ -139,13 +139,14 @@ def evaluate(
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
+    Stopped: by SIGTERM or Ctrl-C, keeping what is done.
   """
   directory = pathlib.Path(directory)
   config = workdir.read_config(directory)
   asked = {'nll_samples': num_samples, 'nll_images': num_images}
   asked = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
   built = study.from_config(config | {'evaluation': asked})
-  with _claim(built, config, directory):
+  with _claim(built, config, directory), stopping.deferred() as signal_number:
     built = _at_recorded_width(built, directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       progress = states.restored(built, manager)
@@ -153,9 +154,12 @@ def evaluate(
       raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
     evaluations = outcome.make_evaluate(built, asked)(progress.state, progress.step)
     final = progress.step == config['train']['steps']
-    estimates = outcome.estimate(built, asked, progress.state)
-    outcome.write_disentanglement(built, directory, asked, progress.state)
-    return outcome.review(built, directory, progress, evaluations, estimates, final)[0]
+    kept = outcome.open_kept(built, directory, asked, progress.state, signal_number)
+    estimates = outcome.estimate(built, asked, progress.state, kept)
+    outcome.write_disentanglement(built, directory, asked, progress.state, kept)
+    result, _ = outcome.review(built, directory, progress, evaluations, estimates, final)
+    kept.discard()
+    return result
 
 
 def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):

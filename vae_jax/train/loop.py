@@ -118,11 +118,14 @@ def _finish(attempt: Attempt, progress: Progress) -> Outcome:
   if signal_number := attempt.signal_number():
     raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
   built, directory, settings = attempt.study, attempt.workdir, attempt.config['evaluation']
-  evaluations = attempt.evaluate(progress.state, progress.step)
-  estimates = outcome.estimate(built, settings, progress.state)
-  outcome.write_disentanglement(built, directory, settings, progress.state)
+  state, signals = progress.state, attempt.signal_number
+  evaluations = attempt.evaluate(state, progress.step)
+  kept = outcome.open_kept(built, directory, settings, state, signals)
+  estimates = outcome.estimate(built, settings, state, kept)
+  outcome.write_disentanglement(built, directory, settings, state, kept)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
+  kept.discard()
   if images is not None:
     attempt.tracker.write_images(progress.step, outcome.lane_grids(images))
   attempt.tracker.summarise(result.rows, {path.stem: path for path in result.pictures})

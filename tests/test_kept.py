@@ -1,0 +1,156 @@
+"""An evaluation that is stopped keeps what it has done, and goes on to the same bits."""
+
+import contextlib
+import re
+import signal
+
+import jax
+import numpy as np
+import pytest
+from run_files import results_without_times
+
+from vae_jax import (
+  errors,
+  evaluation,
+  figures,
+  outcome,
+  placement,
+  programs,
+  stopping,
+  study,
+  train,
+)
+
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
+
+@pytest.fixture
+def trained(config, tmp_path):
+  """The small study in two turns of lanes: its settings and a state to evaluate."""
+  config['program'] |= dict(width=2)
+  built = study.from_config(config)
+  state = programs.init(built.training.learner, built.lanes, built.place)
+  return built, config['evaluation'] | dict(batch_size=100), state, tmp_path
+
+
+def signals_after(calls):
+  """Returns a function that is 0 so many times, and then SIGTERM."""
+  count = iter(range(10**6))
+  return lambda: signal.SIGTERM if next(count) >= calls else 0
+
+
+def interrupted(trained, calls, settings=None):
+  """Evaluates until a signal comes before piece `calls`; returns what estimate returns."""
+  built, own, state, directory = trained
+  settings = own | (settings or {})
+  kept = outcome.open_kept(built, directory, settings, state, signals_after(calls))
+  return outcome.estimate(built, settings, state, kept), kept
+
+
+def flat(estimates):
+  values = [np.ravel(np.asarray(v, np.float64)) for v in estimates.metrics.values()]
+  bounds = [row['bound'] for row in estimates.curve]
+  return np.concatenate([*values, bounds])
+
+
+def test_an_evaluation_ends_though_every_attempt_is_stopped_after_one_piece(trained):
+  """Two turns of the rate's parts and 2 x 3 of the NLL's batches: eight stops, then an answer."""
+  built, settings, state, directory = trained
+  stops = 0
+  while True:
+    try:
+      result, kept = interrupted(trained, calls=1)
+      break
+    except errors.Stopped as stopped:
+      assert stopped.exit_code == 143
+      stops += 1
+  assert stops == 7  # the last piece comes with the answer
+  np.testing.assert_array_equal(flat(result), flat(outcome.estimate(built, settings, state)))
+  assert (directory / 'evaluation.partial').exists()
+  kept.discard()
+  assert not (directory / 'evaluation.partial').exists()
+
+
+def test_the_pieces_are_the_nll_of_all_batches_at_once(trained):
+  """Batch by batch and in two turns: what one program makes that scans the batches of all lanes."""
+  built, _, _, _ = trained
+  images, scale = built.dataset.test[:30], built.dataset.fixed_scale
+  lane_params = jax.vmap(built.training.learner.init)(built.lanes).params
+  arguments = (images, scale, 20, 100, built.at_width(4).place)
+  program, batches = programs.make_nll(built.model, *arguments)
+  assert len(batches.weights) == 3
+  found = program(lane_params, built.lanes, batches, 0)
+  expected = evaluation.nll_of(found, batches.weights, 64)
+  nll = programs.nll(built.model, lane_params, built.lanes, *arguments[:-1], built.place)
+  np.testing.assert_allclose(nll.mean, expected.mean, rtol=1e-5)
+  np.testing.assert_allclose(nll.curve, expected.curve, rtol=1e-5)
+  np.testing.assert_allclose(nll.effective, expected.effective, rtol=1e-3)
+
+
+def first_missing(trained):
+  """Returns the name of the first piece that is not kept."""
+  with pytest.raises(errors.Stopped) as stopped:
+    interrupted(trained, calls=0)
+  return re.search('before (.*);', str(stopped.value)).group(1)
+
+
+@pytest.mark.parametrize(
+  'change', ['nothing', 'samples', 'images', 'parameters', 'test set', 'width', 'bytes', 'cut']
+)
+def test_what_is_kept_of_another_evaluation_is_not_taken(trained, change):
+  built, settings, state, directory = trained
+  with pytest.raises(errors.Stopped):
+    interrupted(trained, calls=4)
+  path = directory / 'evaluation.partial'
+  content = path.read_bytes()
+  if change == 'samples':
+    settings = settings | dict(nll_samples=21)
+  elif change == 'images':
+    settings = settings | dict(nll_images=29)
+  elif change == 'parameters':
+    state = jax.tree.map(lambda leaf: leaf + 1, placement.joined(state))
+  elif change == 'test set':
+    built = built._replace(dataset=built.dataset._replace(test=1 - built.dataset.test))
+  elif change == 'width':
+    built = built.at_width(4)
+  elif change == 'bytes':
+    path.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
+  elif change == 'cut':
+    path.write_bytes(content[:-1])
+  begins = 'NLL, part 3 of 6' if change == 'nothing' else 'the parts of the rate, part 1'
+  assert first_missing((built, settings, state, directory)).startswith(begins)
+
+
+def stop_in(monkeypatch, calls):
+  @contextlib.contextmanager
+  def deferred():
+    yield signals_after(calls)
+
+  monkeypatch.setattr(stopping, 'deferred', deferred)
+
+
+def test_a_study_and_launch_evaluate_are_stopped_in_the_evaluation_and_end(
+  config, tmp_path, monkeypatch
+):
+  """The rows of a run that was stopped twice in its NLL are those of one that was not."""
+  config['train'] |= dict(steps=10)
+  config['evaluation'] |= dict(batch_size=100)
+  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
+  train.run(config, tmp_path / 'whole')
+  # One signal is looked for after the chunk, one before the evaluation, then one a piece.
+  for calls in (4, 2):
+    stop_in(monkeypatch, calls)
+    with pytest.raises(errors.Stopped, match='what is done is kept'):
+      train.run(config, tmp_path / 'run')
+  stop_in(monkeypatch, 99)
+  train.run(config, tmp_path / 'run')
+  assert results_without_times(tmp_path / 'run') == results_without_times(tmp_path / 'whole')
+  assert not (tmp_path / 'run' / 'evaluation.partial').exists()
+  stop_in(monkeypatch, 2)
+  with pytest.raises(errors.Stopped, match='before NLL, part 2 of 3'):
+    train.evaluate(tmp_path / 'run', 40, None)
+  assert (tmp_path / 'run' / 'evaluation.partial').exists()
+  stop_in(monkeypatch, 2)
+  train.evaluate(tmp_path / 'run', 40, None)
+  assert not (tmp_path / 'run' / 'evaluation.partial').exists()
+  assert ',40,30,' in (tmp_path / 'run' / 'results.csv').read_text()

@@ -1,0 +1,53 @@
+"""Long computations in pieces, between which they can be stopped and from which they go on."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from vae_jax import placement
+from vae_jax.placement import Placement
+
+Arrays = Mapping[str, np.ndarray]
+# (name of the piece, how it is computed) -> its arrays: computed now, or kept from before. It may
+# raise instead, where somebody asks to stop.
+Pieces = Callable[[str, Callable[[], Arrays]], Arrays]
+
+
+def computed(name: str, compute: Callable[[], Arrays]) -> Arrays:
+  """Returns the piece, computed: nothing is kept, and nobody stops it."""
+  del name
+  return jax.device_get(compute())
+
+
+def in_pieces(
+  pieces: Pieces,
+  title: str,
+  place: Placement,
+  program: Callable[..., Arrays],
+  per_lane: tuple,
+  shared: list[tuple],
+) -> list[Arrays]:
+  """Returns program(*per_lane, *each) [G] for each of `shared`, every call of it a piece.
+
+  Args:
+    pieces: computes them, or has kept them.
+    title: of the whole; a piece is called `title, part 3 of 40`.
+    place: of the program: lanes take turns, and each turn meets all of `shared`.
+    program: (trees [width], ..., each of shared) -> arrays [width, ...] by name.
+    per_lane: trees with a leading axis [G], or `placement.Turns` of them.
+    shared: what all lanes see, one call after the other.
+  """
+  num_lanes = placement.num_lanes(per_lane[0])
+  numbers, total = itertools.count(1), math.ceil(num_lanes / place.width) * len(shared)
+
+  def turn(*lanes: Any) -> list[Arrays]:
+    return [
+      pieces(f'{title}, part {next(numbers)} of {total}', lambda each=each: program(*lanes, *each))
+      for each in shared
+    ]
+
+  return placement.in_turn(place, turn, per_lane)
