@@ -132,3 +132,91 @@ def test_the_config_chooses_the_form_of_the_rate(config, kl):
   rate = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}[kl]
   expected = jax.vmap(rate)(terms_by_hand(built, params, lane, x)).mean(0)
   np.testing.assert_allclose(averages['rates'], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures('quick_compiler')
+@pytest.mark.parametrize(
+  ('binarize', 'conv'),
+  [('threshold', False), ('dynamic', False), ('none', False), ('dynamic', True)],
+)
+def test_the_decoder_starts_at_the_train_mean_in_the_units_that_the_model_sees(
+  config, tmp_path, binarize, conv
+):
+  """Bytes of 0 to 255 have a mean of 0 to 1, by pixel or by channel: the biases alone, z = 0."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (60, 4, 4, 2)) // np.array([1, 3])  # channels that differ
+  images[:, 0] = 255 * (np.arange(60) % 5 == 0)[:, None, None]
+  np.savez(tmp_path / 'bytes.npz', train=images.astype(np.uint8), test=images[:40].astype(np.uint8))
+  config['data'] |= dict(name='npz', path=str(tmp_path / 'bytes.npz'), train_split='train')
+  config['data'] |= dict(test_split='test', binarize=binarize, scale_to_unit=True)
+  config['likelihood'] |= dict(name='cross_entropy' if binarize == 'none' else 'bernoulli')
+  config['decoder'] |= dict(output_bias='train_mean', hidden=())
+  if conv:
+    config['decoder'] |= dict(name='conv', channels=(3,), kernels=(3,), strides=(2,), hidden=())
+  built = study.from_config(config)
+  seen = images / 255 if binarize != 'threshold' else images > 127
+  mean = seen.mean(axis=(0, 1, 2)) if conv else seen.mean(axis=0)
+  mask, key = built.lanes.mask[0], jax.random.key(0)
+  params = jax.jit(built.model.init)(key, mask)
+  found = built.model.decode(params, 0 * mask, mask).mean()
+  expected = np.broadcast_to(np.clip(mean, 1e-3, 1 - 1e-3), (4, 4, 2))
+  np.testing.assert_allclose(found, expected, rtol=2e-4)
+
+
+@pytest.mark.usefixtures('quick_compiler')
+@pytest.mark.parametrize(
+  ('support', 'settings', 'scale'),
+  [
+    ('bytes', dict(name='discretized_logistic', initial_scale=0.1), 1),
+    ('unit', dict(name='gaussian', mean='sigmoid'), 255),
+    ('unit', dict(name='gaussian', mean='identity'), 255),
+    ('unit', dict(name='continuous_bernoulli'), 255),
+  ],
+  ids=['bytes', 'sigmoid', 'identity', 'continuous'],
+)
+def test_every_likelihood_starts_at_the_train_mean(config, tmp_path, support, settings, scale):
+  images = np.random.default_rng(1).integers(20, 200, (60, 6)).astype(np.uint8)
+  images[:, 0] //= 4
+  np.savez(tmp_path / 'bytes.npz', train=images, test=images[::-1])
+  config['data'] |= dict(name='npz', path=str(tmp_path / 'bytes.npz'), train_split='train')
+  config['data'] |= dict(test_split='test', binarize='none', scale_to_unit=support == 'unit')
+  config['likelihood'] |= settings
+  config['decoder'] |= dict(output_bias='train_mean', hidden=())
+  built = study.from_config(config)
+  mask = built.lanes.mask[0]
+  params = jax.jit(built.model.init)(jax.random.key(0), mask)
+  found = built.model.decode(params, 0 * mask, mask).mean()
+  np.testing.assert_allclose(found, images.mean(axis=0) / scale, rtol=1e-4)
+
+
+@pytest.mark.usefixtures('quick_compiler')
+@pytest.mark.parametrize(
+  ('per', 'posterior', 'floors'),
+  [
+    ('latent', 'diagonal', [[0], [1], [2], [3], [4]]),
+    ('layer', 'diagonal', [[0, 1, 2, 3, 4]]),
+    ('layer', 'two_layer', [[0, 1, 2], [3, 4, 5, 6, 7]]),
+    ('latent', 'two_layer', [[i] for i in range(8)]),
+  ],
+)
+def test_the_config_chooses_whose_bits_are_free(config, per, posterior, floors):
+  """Each latent, or each layer: the floor of a group is once that of the lane."""
+  config['bound'] |= dict(free_bits_per=per)
+  if posterior == 'two_layer':
+    config['bound'] |= dict(kl='sampled')
+    config['posterior'] |= dict(name='two_layer', lower_size=3)
+    config['prior'] |= dict(name='two_layer')
+  config['lanes'] |= dict(beta=(2.0,), latent_size=(5,), free_bits=(0.5,))
+  built = study.from_config(config)
+  one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  rates = jnp.linspace(0.05, 0.9, lane.mask.size)
+  found = one.estimator.objective.combine({'distortion': jnp.float32(7), 'rates': rates}, lane, 0)
+  rate = sum(max(0.5, sum(float(rates[i]) for i in group)) for group in floors)
+  assert found == pytest.approx(-7 - 2 * rate, rel=1e-5)
+
+
+def test_only_the_optimal_scale_is_refitted(config):
+  config['data'] |= dict(binarize='none')
+  for scale in ('fixed', 'shared', 'optimal', 'per_pixel'):
+    config['likelihood'] |= dict(name='gaussian', scale=scale)
+    assert (study.from_config(config).model.refit is not None) == (scale == 'optimal')

@@ -1,0 +1,202 @@
+"""Which images, at which scale, step, seed and lane, stand behind every figure of a run.
+
+The encoder notes each image that it is given, as the program runs. The images of all splits differ,
+and so do their scales, so that what was seen tells the split, the number of images and the scale.
+"""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import small_config
+
+from vae_jax import data, disentanglement, evaluation, learner, outcome, programs, study, tracking
+
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
+TRAIN, TEST, EVENT = 40, 30, (5, 5, 1)
+COUNTS = dict(train_images=6, test_images=7, nll_images=9, aggregate_images=4, factor_images=11)
+PICTURES = 8
+
+
+class Dataset(data.Dataset):
+  """With a scale of what is fixed that is neither that of training nor 1."""
+
+  fixed_scale = 300.0
+
+
+class Watched:
+  """A study whose encoder notes the images that it sees."""
+
+  def __init__(self, config):
+    built = study.from_config(config)
+    self.seen, self.settings, self.encode = set(), config['evaluation'], built.model.encode
+
+    def encode(params, x, mask):
+      jax.debug.callback(lambda x: self.seen.add(np.round(np.asarray(x), 4).tobytes()), x)
+      return self.encode(params, x, mask)
+
+    one, model = built.training.learner, built.model._replace(encode=encode)
+    one = learner.make_learner(one.estimator._replace(model=model), one.num_samples, None)
+    dataset = Dataset(*built.dataset)._replace(train_fixed=255 - built.dataset.train)
+    self.study = built._replace(
+      model=model, training=built.training._replace(learner=one), dataset=dataset
+    )
+    # Far enough from the start that every image is its own.
+    self.state = jax.tree.map(
+      lambda leaf: 4 * leaf, programs.init(built.training.learner, built.lanes, built.place)
+    )
+
+  def counts(self):
+    """How many images of each split were seen since the last call; of others, 'not known'."""
+    jax.effects_barrier()
+    dataset, found, result = self.study.dataset, set(self.seen), {}
+    self.seen.clear()
+    for split in ('test', 'train_fixed'):
+      values = np.float32(getattr(dataset, split)) / np.float32(dataset.fixed_scale)
+      own = {image.tobytes() for image in np.round(values, 4)}
+      assert len(own) == len(values)
+      result |= {split: len(found & own)} if found & own else {}
+      found -= own
+    return result | ({'not known': len(found)} if found else {})
+
+
+@pytest.fixture(scope='module')
+def watched(tmp_path_factory):
+  config, path = small_config(), tmp_path_factory.mktemp('data') / 'images.npz'
+  grey = np.random.default_rng(0).integers(40, 215, (TRAIN + TEST, *EVENT), dtype=np.uint8)
+  np.savez(path, train=grey[:TRAIN], test=grey[TRAIN:])
+  config['data'] |= dict(name='npz', path=str(path), train_split='train', test_split='test')
+  config['data'] |= dict(scale_to_unit=True, binarize='none')
+  config['likelihood'] |= dict(name='gaussian', mean='sigmoid')
+  config['encoder'] |= dict(hidden=(4,))
+  config['decoder'] |= dict(hidden=(4,))
+  config['lanes'] |= dict(beta=(3.0,), latent_size=(2, 3), seed=(0, 7))
+  config['lanes'] |= dict(warmup=('linear',), warmup_steps=(10,))
+  config['evaluation'] |= COUNTS | dict(batch_size=5, nll_samples=4)
+  jax.config.update('jax_disable_most_optimizations', True)  # `quick_compiler` comes after
+  result = Watched(config)
+  jax.config.update('jax_disable_most_optimizations', False)
+  return result
+
+
+def test_metrics_are_of_the_fixed_images_of_their_split_weighed_as_at_their_step(watched):
+  """Each split has its own images and their number; the objective is that of the step."""
+  found = outcome.make_evaluate(watched.study, watched.settings)(watched.state, 4)
+  assert watched.counts() == {'train_fixed': 6, 'test': 7}
+  metrics = outcome.metrics_of(found)
+  assert {name.split('/')[0] for name in metrics} == {'train', 'test'}
+  for split in ('train', 'test'):
+    rate, distortion = metrics[f'{split}/rate'], metrics[f'{split}/distortion']
+    objective = -distortion - 3.0 * 4 / 10 * rate
+    np.testing.assert_allclose(metrics[f'{split}/objective'], objective, rtol=1e-5)
+    np.testing.assert_allclose(metrics[f'{split}/elbo'], -distortion - rate, rtol=1e-5)
+
+
+def test_the_aggregate_posterior_is_of_its_test_images(watched):
+  without_nll = watched.study._replace(is_density=False)
+  found = outcome.estimate(without_nll, watched.settings, watched.state)
+  assert watched.counts() == {'test': 4}
+  assert 'test/nll' not in found.metrics
+  assert not found.curve
+
+
+def test_the_nll_is_of_its_test_images(watched, monkeypatch):
+  monkeypatch.setattr(programs, 'aggregate', lambda *arguments, **keywords: {})
+  found = outcome.estimate(watched.study, watched.settings, watched.state)
+  assert watched.counts() == {'test': 9}
+  assert list(found.metrics['test/nll_images']) == [9] * 4
+  assert list(found.metrics['test/nll_samples']) == [4] * 4
+  assert {(row['images'], row['samples']) for row in found.curve} == {(9, 1), (9, 4)}
+
+
+def test_codes_and_factors_are_of_the_same_test_images_without_padding(
+  watched, monkeypatch, tmp_path
+):
+  """Scored with the seed of their lane; the factors name the image that they are of."""
+  built, asked = watched.study, []
+
+  def named(count, first):
+    return np.stack([np.arange(first, first + count), np.zeros(count, int)], axis=1)
+
+  factors = types.SimpleNamespace(train=named(TRAIN, 1000), test=named(TEST, 0))
+  built = built._replace(dataset=built.dataset._replace(factors=factors))
+
+  def scores(codes, factors, seed):
+    asked.append((codes, factors, seed))
+    return dict.fromkeys(disentanglement.NAMES, 0.5)
+
+  monkeypatch.setattr(disentanglement, 'scores', scores)
+  outcome.write_disentanglement(built, tmp_path, watched.settings, watched.state)
+  assert watched.counts() == {'test': 11}
+  params = programs.params_of(watched.state)
+  assert [seed for _, _, seed in asked] == [point.seed for point in built.points] == [0, 7, 0, 7]
+  for i, (codes, named_images, _) in enumerate(asked):
+    lane, own = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, params))
+    images = built.dataset.test[named_images[:, 0]]
+    x = jnp.asarray(images, jnp.float32) / built.dataset.fixed_scale
+    loc = jax.vmap(lambda x, own=own, lane=lane: watched.encode(own, x, lane.mask).loc)(x)
+    assert codes.shape == (11, built.points[i].latent_size)
+    np.testing.assert_allclose(codes, loc[:, : codes.shape[1]], rtol=1e-5, atol=1e-6)
+  table = tracking.read_table(tmp_path / 'disentanglement.csv', outcome.DISENTANGLEMENT_COLUMNS)
+  assert [row['images'] for row in table] == [11] * 4
+
+
+def test_pictures_are_of_test_images_by_the_usage_that_is_given(watched, tmp_path, monkeypatch):
+  asked = []
+  traverse = evaluation.traverse
+
+  def noted(model, params, lane, usage, size):
+    jax.debug.callback(lambda usage: asked.append(np.asarray(usage)), usage)
+    return traverse(model, params, lane, usage, size)
+
+  monkeypatch.setattr(evaluation, 'traverse', noted)
+  usage = jnp.arange(12.0).reshape(4, 3)
+  pictures = outcome.save_images(watched.study, tmp_path, watched.state, usage)
+  assert watched.counts() == {'test': PICTURES}
+  np.testing.assert_array_equal(sorted(asked, key=sum), usage)
+  values = np.float32(watched.study.dataset.test) / 300
+  shown = {np.round(255 * x).astype(np.uint8).tobytes(): x for x in values}
+  lane, params = jax.tree.map(
+    lambda leaf: leaf[-1], (watched.study.lanes, programs.params_of(watched.state))
+  )
+  for original, found in zip(pictures.originals, pictures.reconstructions[-1], strict=True):
+    centre = watched.encode(params, shown[original.tobytes()], lane.mask).loc
+    mean = watched.study.model.decode(params, centre, lane.mask).mean()
+    np.testing.assert_allclose(found, 255 * mean, atol=1)
+  assert len({image.tobytes() for image in pictures.originals}) == PICTURES
+
+
+def evaluation_of(split, variances):
+  """An evaluation of one lane of three latents, whose numbers tell the split."""
+  rates = jnp.array([[1.0, 2.0, 0.0]]) + (10 if split == 'train' else 0)
+  return evaluation.Evaluation({'elbo': rates.sum(1)}, rates, jnp.array([variances]))
+
+
+def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkeypatch):
+  """A latent is active above a variance of 0.01, not at it; the traversal goes by the same."""
+  given = []
+  monkeypatch.setattr(
+    outcome, 'save_images', lambda study, directory, state, usage: given.append(usage)
+  )
+  monkeypatch.setattr(outcome, 'write_results', lambda *arguments: None)
+  monkeypatch.setattr(outcome, 'write_curve', lambda *arguments: None)
+  monkeypatch.setattr(outcome, 'read', lambda directory: None)
+  monkeypatch.setattr('vae_jax.figures.draw_all', lambda directory: None)
+  point = watched.study.points[0]._replace(latent_size=2)
+  built = watched.study._replace(
+    points=[point], names=['only'], lanes=jax.tree.map(lambda leaf: leaf[:1], watched.study.lanes)
+  )
+  evaluations = {
+    'train': evaluation_of('train', [5.0, 5.0, 5.0]),
+    'test': evaluation_of('test', [0.0101, evaluation.ACTIVE_VARIANCE, 5.0]),
+  }
+  progress = outcome.Progress(3, watched.state, {}, [None], 1.0, 1.0)
+  outcome.review(built, tmp_path, progress, evaluations, outcome.Estimates({}, []), final=True)
+  np.testing.assert_array_equal(given[0], evaluations['test'].variances)
+  table = tracking.read_table(tmp_path / 'latents.csv', tracking.LATENT_COLUMNS)
+  found = [(row['latent'], row['rate'], row['active'], row['layer']) for row in table]
+  assert found == [(0, 1.0, 1, 1), (1, 2.0, 0, 1)]
+  assert evaluation.ACTIVE_VARIANCE == 0.01

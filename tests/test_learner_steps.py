@@ -1,0 +1,139 @@
+"""One step of one lane on a toy model: what freezes it, and what is fitted rather than trained."""
+
+import types
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae_jax import bounds, densities, lanes, learner, networks, objectives
+
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
+LARGEST = np.sqrt(np.float64(np.finfo(np.float32).max))  # 1.8447e19: its square is the largest
+
+
+@pytest.fixture
+def lane():
+  stacked = lanes.stack([lanes.Point(1.0, 1, 0, 0.5)], 1)
+  return jax.tree.map(lambda leaf: leaf[0], stacked)
+
+
+def model_of(log_prob, params, **parts):
+  """One parameter `w`, and a likelihood of it alone; q(z | x) = p(z) = N(0, 1)."""
+  return networks.Model(
+    **dict.fromkeys(networks.Model._fields)
+    | dict(
+      init=lambda key, mask: params,
+      encode=lambda params, x, mask: densities.DiagonalGaussian(0 * mask, jnp.ones(1), mask),
+      prior=lambda params, mask: densities.StandardNormal(mask),
+      outputs=lambda params, z, mask: z,
+      likelihood=lambda params, z: types.SimpleNamespace(log_prob=lambda x: log_prob(params, x)),
+    )
+    | parts
+  )
+
+
+def step_of(model, lane, params, objective=None, count=3):
+  objective = objective or objectives.beta_elbo(True, 0)
+  estimator = learner.Estimator(model, objective, bounds.analytic_kl, bounds.reparameterized)
+  one = learner.make_learner(estimator, 1, lambda rate: optax.sgd(1.0))
+  state = one.init(lane)._replace(params=params)
+  return one.step(state, lane, jnp.ones((2, 1)), one.draw(lane, 2, count), jnp.int32(count))
+
+
+@jax.custom_jvp
+def with_slope(w, slope):
+  """0, with this derivative by w."""
+  return 0 * w
+
+
+@with_slope.defjvp
+def _(primals, tangents):
+  return 0 * primals[0], primals[1] * tangents[0]
+
+
+@pytest.mark.parametrize(
+  ('slope', 'fine'),
+  [
+    (1.0, True),
+    (-0.999 * LARGEST, True),
+    (1.001 * LARGEST, False),
+    (np.inf, False),
+    (np.nan, False),
+  ],
+)
+def test_a_lane_diverges_where_the_square_of_a_gradient_overflows(lane, slope, fine):
+  """Its objective is 0 all the while."""
+  params = {'w': jnp.float32(0), 'v': jnp.zeros((2, 3))}
+  model = model_of(lambda params, x: with_slope(params['w'], slope) + params['v'][0, 1], params)
+  state, metrics = step_of(model, lane, params)
+  assert metrics['objective'] == 0
+  assert state.diverged_at == (learner.NOT_DIVERGED if fine else 3)
+  assert state.params['w'] == (pytest.approx(slope, rel=1e-6) if fine else 0)
+  assert state.params['v'][0, 1] == (1 if fine else 0)
+
+
+@pytest.mark.parametrize('value', [np.inf, -np.inf, np.nan])
+def test_a_lane_diverges_where_its_objective_is_not_finite(lane, value):
+  """Though all gradients are."""
+  params = {'w': jnp.float32(0)}
+  model = model_of(lambda params, x: params['w'] + jnp.float32(value), params)
+  state, metrics = step_of(model, lane, params)
+  assert not np.isfinite(metrics['objective'])
+  assert state.diverged_at == 3
+  assert state.params['w'] == 0
+
+
+def test_a_bound_that_is_not_finite_does_not_freeze_what_trains_on_something_else(lane):
+  """The objective decides: a rate that nothing weighs may be infinite."""
+  plain = objectives.beta_elbo(True, 0)
+  objective = plain._replace(combine=lambda means, lane, step: -means['distortion'])
+  params = {'w': jnp.float32(0)}
+
+  def encode(params, x, mask):
+    return densities.DiagonalGaussian(jnp.array([jnp.inf]), jnp.ones(1), mask)
+
+  model = model_of(lambda params, x: params['w'], params, encode=encode)
+  state, metrics = step_of(model, lane, params, objective)
+  assert not np.isfinite(metrics['rate'])
+  assert state.diverged_at == learner.NOT_DIVERGED
+  assert state.params['w'] == 1
+
+
+def test_a_step_refits_the_optimal_scale_to_its_batch(lane):
+  """To the mean square error of the parameters that saw the batch, not of those after the step."""
+  gaussian = densities.gaussian('optimal', 0.7, 1e-3, 'identity')
+  params = {'w': jnp.float32(0.25), 'likelihood': (jnp.zeros(()),)}
+
+  def likelihood(params, z):
+    loc = jnp.broadcast_to(params['w'], (1,))
+    return gaussian.make((loc, *params['likelihood']))
+
+  model = model_of(
+    None,
+    params,
+    likelihood=likelihood,
+    refit=lambda params, mean: gaussian.refit(mean, 1, params['likelihood']),
+  )
+  state, _ = step_of(model, lane, params)
+  assert state.params['w'] == pytest.approx(0.25 + 0.75 / 0.7**2, rel=1e-5)  # sgd of rate 1
+  normal = distrax.Normal(0.0, 1.0)
+  mode = likelihood(state.params, None).log_prob(state.params['w'][None])
+  scale = float(jnp.exp(normal.log_prob(0.0) - mode))
+  assert scale == pytest.approx(0.75, rel=1e-4)  # x = 1 in both images
+
+
+def test_a_diverged_lane_keeps_its_scale_as_well(lane):
+  params = {'w': jnp.float32(0), 'likelihood': (jnp.float32(0.5),)}
+  model = model_of(
+    lambda params, x: params['w'] * jnp.float32(1.1 * LARGEST),
+    params,
+    refit=lambda params, mean: (jnp.float32(9.0),),
+  )
+  state, _ = step_of(model, lane, params)
+  assert state.diverged_at == 3
+  assert state.params['likelihood'][0] == 0.5
