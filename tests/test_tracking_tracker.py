@@ -15,7 +15,7 @@ from vae_jax.tracking import wandb_runs
 def open_tracker(workdir, mode='disabled', restored_step=0):
   settings = tracking.Settings(mode, '', '', '', ())
   fields = [{'beta': 1.0}, {'beta': 4.0}]
-  return tracking.open_tracker(workdir, ['b1', 'b4'], fields, {}, settings, restored_step, '0')
+  return tracking.open_tracker(workdir, ['b1', 'b4'], fields, {}, settings, restored_step)
 
 
 def pictures(lanes=2, dtype=np.uint8):
@@ -80,6 +80,7 @@ def test_wandb_is_left_alone_after_its_first_failure(tmp_path, monkeypatch, capl
     raise ConnectionError('first line\nsecond line')
 
   monkeypatch.setattr(wandb_runs.WandbRuns, 'open_lanes', lambda *_: None)
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'held_step', lambda _: 0)
   monkeypatch.setattr(wandb_runs.WandbRuns, 'log', fail)
   monkeypatch.setattr(wandb_runs.WandbRuns, 'finish', fail)
   tracker = open_tracker(tmp_path, mode='offline')

@@ -23,9 +23,11 @@ import numpy as np
 import pytest
 import wandb_server
 from PIL import Image
+from wandb.util import get_core_path
 
 from vae_jax import tracking
-from vae_jax.tracking import wandb_runs
+from vae_jax.tracking import descriptors, fragments, wandb_runs
+from vae_jax.tracking import tracker as tracker_module
 
 NAMES = ('b1-z2-s0', 'b4-z2-s0', 'b4-z10-s1')
 FIELDS = (
@@ -58,7 +60,8 @@ def isolated(tmp_path, monkeypatch):
 @pytest.fixture
 def workdir(tmp_path):
   directory = tmp_path / 'run'
-  directory.mkdir()
+  (directory / 'wandb').mkdir(parents=True)
+  fragments.write(directory / 'wandb', fragments.Fragments(HASH, {}))
   return directory
 
 
@@ -73,8 +76,15 @@ def server(monkeypatch):
 def open_tracker(workdir, mode, restored_step=0, lanes=3):
   settings = tracking.Settings(mode, '', 'vae', 'digits-study', ('test',))
   return tracking.open_tracker(
-    workdir, NAMES[:lanes], FIELDS[:lanes], CONFIG, settings, restored_step, HASH
+    workdir, NAMES[:lanes], FIELDS[:lanes], CONFIG, settings, restored_step
   )
+
+
+def settle(tracker):
+  """Waits until everything that was handed in so far has come back from W&B."""
+  done = threading.Event()
+  tracker._submit(done.set)
+  assert done.wait(30)
 
 
 def metrics(step, lanes=3):
@@ -177,6 +187,7 @@ import test_tracking_wandb as t
 tracker = t.open_tracker({str(workdir)!r}, 'offline')
 for step in (10, 20, 30, 40):
   tracker.write(step, t.metrics(step))
+t.settle(tracker)
 print('written', flush=True)
 time.sleep(60)
 """
@@ -259,6 +270,129 @@ def test_online_restart_resumes_the_runs(workdir, server):
     assert (steps(run.rows), run.sessions, run.exit_code) == ([10, 20, 30, 40, 40], 3, 0)
 
 
+def test_what_the_server_has_lost_is_logged_again_from_the_journal(workdir, server):
+  """The steps that the server holds count, not those that were written here."""
+  tracker = open_tracker(workdir, 'online')
+  for step in (10, 20, 30, 40):
+    tracker.write(step, metrics(step))
+  tracker.close(exit_code=1)
+  for lane, name in enumerate(NAMES):  # a kill -9 before the last upload
+    run = server.runs[f'{name}-{HASH}']
+    del run.rows[1 + lane :]
+    run.summary |= {'train/step': 10, '_step': 10}  # which may be older than the rows
+  tracker = open_tracker(workdir, 'online', restored_step=40)
+  tracker.write(50, metrics(50))
+  tracker.close(exit_code=0)
+  for lane, name in enumerate(NAMES):
+    run = server.runs[f'{name}-{HASH}']
+    elbos = [(row['train/step'], row['batch/elbo']) for row in run.rows]
+    assert elbos == [(step, lane - step) for step in (10, 20, 30, 40, 50)]
+
+
+def test_what_was_tracked_nowhere_comes_to_wandb_once_it_is_switched_on(workdir, server):
+  tracker = open_tracker(workdir, 'disabled')
+  for step in (10, 20, 30):
+    tracker.write(step, metrics(step))
+  tracker.close(exit_code=143)
+  tracker = open_tracker(workdir, 'offline', restored_step=20)
+  tracker.write(30, metrics(30))
+  tracker.close(exit_code=143)
+  # Rows in an offline fragment go up by `wandb sync`: not a second time here.
+  tracker = open_tracker(workdir, 'online', restored_step=30)
+  tracker.write(40, metrics(40))
+  tracker.close(exit_code=0)
+  assert [steps(run.rows) for run in server.runs.values()] == [[40]] * 3
+  sync(workdir)
+  assert [sorted(steps(run.rows)) for run in server.runs.values()] == [[10, 20, 30, 40]] * 3
+
+
+def test_a_torn_fragment_is_completed_and_an_empty_one_does_not_keep_the_others(workdir, server):
+  tracker = open_tracker(workdir, 'offline', lanes=1)
+  for step in (10, 20, 30):
+    tracker.write(step, metrics(step, lanes=1))
+  tracker.close(exit_code=1)
+  (path,) = (workdir / 'wandb').glob('offline-run-*/*.wandb')
+  content = path.read_bytes()
+  # As a kill leaves it: without the record of step 30. One that came before W&B wrote has nothing.
+  path.write_bytes(content[: content.rindex(b'train/step')])
+  empty = workdir / 'wandb' / f'offline-run-20200101_000000-{NAMES[0]}-{HASH}'
+  empty.mkdir()
+  (empty / f'run-{NAMES[0]}-{HASH}.wandb').touch()
+  fragments.write(workdir / 'wandb', fragments.Fragments(HASH, {}))
+  tracker = open_tracker(workdir, 'offline', restored_step=30, lanes=1)
+  tracker.write(40, metrics(40, lanes=1))
+  tracker.close(exit_code=0)
+  assert not empty.exists()
+  sync(workdir)
+  (run,) = server.runs.values()
+  assert steps(run.rows) == [10, 20, 30, 40]
+
+
+def test_a_torn_file_is_cut_where_a_record_ends(workdir):
+  """W&B's own parser is the oracle: it finds the first of the records, and nothing incomplete."""
+  tracker = open_tracker(workdir, 'offline', lanes=1)
+  for step in range(1, 301):
+    tracker.write(step, metrics(step, lanes=1))
+  tracker.close(exit_code=1)
+  (path,) = (workdir / 'wandb').glob('offline-run-*/*.wandb')
+  content = path.read_bytes()
+  assert fragments._whole_bytes(content) == len(content) > 2**16
+
+  def inspect(data):
+    path.write_bytes(data)
+    command = [get_core_path(), 'leet', 'inspect', '--no-observability', '--json', '--run-file']
+    found = subprocess.run([*command, str(path)], capture_output=True, timeout=60, check=True)
+    return found.stdout.splitlines(), found.stderr
+
+  whole, _ = inspect(content)
+  for cut in (len(content) - 1, 2**16 + 3, 2**16 - 3, 2**15 + 100, 2**15, 2000):
+    healed, complaint = inspect(content[: fragments._whole_bytes(content[:cut])])
+    torn, _ = inspect(content[:cut])
+    assert healed == torn == whole[: len(healed)] and b'incomplete' not in complaint
+
+
+def test_a_moved_directory_goes_on_in_the_same_runs(tmp_path, server):
+  """The ids belong to the directory, and come from nothing but what lies in it."""
+  here, there = tmp_path / 'here', tmp_path / 'elsewhere' / 'there'
+  here.mkdir()
+  there.parent.mkdir()
+  tracker = open_tracker(here, 'online')
+  tracker.write(10, metrics(10))
+  tracker.close(exit_code=143)
+  first = set(server.runs)
+  here.rename(there)
+  tracker = open_tracker(there, 'online', restored_step=10)
+  tracker.write(20, metrics(20))
+  tracker.close(exit_code=0)
+  assert set(server.runs) == first
+  assert [steps(run.rows) for run in server.runs.values()] == [[10, 20]] * 3
+  here.mkdir()
+  open_tracker(here, 'online').close(exit_code=0)
+  assert len(set(server.runs) - first) == 3  # another directory, other runs
+
+
+def test_a_run_of_an_earlier_version_keeps_its_ids_and_its_steps(tmp_path, server):
+  """It kept no record, and its steps at W&B counted the calls."""
+  workdir = tmp_path / 'run'
+  workdir.mkdir()
+  tracker = open_tracker(workdir, 'online')
+  for step in (10, 20, 30):
+    tracker.write(step, metrics(step))
+  tracker.close(exit_code=143)
+  (workdir / 'wandb' / fragments.RECORD).unlink()
+  (workdir / 'wandb' / 'step_already_logged').write_text('30\n')
+  names = set(server.runs)
+  for run in server.runs.values():
+    for calls, row in enumerate(run.rows):
+      row['_step'] = calls
+  tracker = open_tracker(workdir, 'online', restored_step=20)
+  for step in (30, 40):
+    tracker.write(step, metrics(step))
+  tracker.close(exit_code=0)
+  assert set(server.runs) == names
+  assert [steps(run.rows) for run in server.runs.values()] == [[10, 20, 30, 40]] * 3
+
+
 def test_an_unreachable_server_costs_one_warning_and_nothing_else(
   workdir, monkeypatch, caplog, capfd
 ):
@@ -268,10 +402,11 @@ def test_an_unreachable_server_costs_one_warning_and_nothing_else(
   monkeypatch.setenv('WANDB_API_KEY', KEY)
   began = time.monotonic()
   tracker = open_tracker(workdir, 'online')
-  opened = time.monotonic() - began
   tracker.write(10, metrics(10))
+  wrote = time.monotonic() - began
+  settle(tracker)
   tracker.close(exit_code=0)
-  assert opened < 20
+  assert wrote < 1
   assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 3
   (warning,) = warnings(caplog)
   assert warning.startswith('W&B cannot be used online') and '\n' not in warning
@@ -324,6 +459,7 @@ def test_a_server_that_goes_away_ends_the_wait_not_the_training(workdir, monkeyp
   with wandb_server.serve() as server:
     monkeypatch.setenv('WANDB_BASE_URL', server.url)
     tracker = open_tracker(workdir, 'online')
+    settle(tracker)
   began = time.monotonic()
   tracker.write(10, metrics(10))
   wrote = time.monotonic() - began
@@ -339,6 +475,7 @@ def test_a_server_that_goes_away_ends_the_wait_not_the_training(workdir, monkeyp
 def test_when_wandb_dies_the_journal_goes_on(workdir, caplog, capfd):
   tracker = open_tracker(workdir, 'offline')
   tracker.write(10, metrics(10))
+  settle(tracker)
   (core,) = wandb_processes()
   os.kill(core, signal.SIGKILL)
   time.sleep(0.3)
@@ -357,7 +494,7 @@ def test_the_limit_of_open_files_is_raised_or_named(workdir, monkeypatch, caplog
   soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
   resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
   try:
-    wandb_runs._raise_descriptor_limit(71)
+    descriptors.raise_limit(71)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (71 * 5 + 100, hard)
   finally:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -375,7 +512,7 @@ def test_forty_lanes_open_quickly_and_write_in_milliseconds(workdir):
   names = [f'b{lane}' for lane in range(40)]
   began = time.monotonic()
   tracker = tracking.open_tracker(
-    workdir, names, [{'beta': lane} for lane in range(40)], {}, settings, 0, HASH
+    workdir, names, [{'beta': lane} for lane in range(40)], {}, settings, 0
   )
   opened = time.monotonic() - began
   seconds = []
@@ -400,3 +537,58 @@ def test_under_an_agent_the_first_lane_is_the_trial(workdir, server, monkeypatch
   assert trials == {'trial': 'sweep', **{f'{name}-{HASH}': None for name in NAMES[1:]}}
   for run in server.runs.values():
     assert (run.about['project'], steps(run.rows)) == ('sweep-project', [10])
+
+
+@pytest.mark.parametrize('name', ['init', 'log', 'finish'])
+@pytest.mark.parametrize('fault', ['hangs', 'exits'])
+def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplog, name, fault):
+  import wandb
+
+  ended = threading.Event()
+
+  def act(*_, **__):
+    if fault == 'exits':
+      sys.exit(1)
+    ended.wait()
+
+  monkeypatch.setattr(tracker_module, '_CLOSE_SECONDS', 2.0)
+  monkeypatch.setattr(wandb if name == 'init' else wandb.Run, name, act)
+  began = time.monotonic()
+  tracker = open_tracker(workdir, 'offline')
+  for step in range(10, 60, 10):
+    tracker.write(step, metrics(step))
+  wrote = time.monotonic() - began
+  tracker.close(exit_code=0)
+  closed = time.monotonic() - began
+  ended.set()
+  assert wrote < 1 and closed < wrote + 5
+  (warning,) = warnings(caplog)
+  expected = {'hangs': 'TimeoutError: not everything was taken', 'exits': 'SystemExit: 1'}[fault]
+  assert warning.startswith('W&B tracking stopped') and expected in warning
+  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 15
+  assert wandb_processes() == []
+
+
+def test_a_process_ends_though_wandb_core_stands_still(workdir):
+  code = f"""
+import os, signal, sys
+sys.path[:0] = [{os.path.dirname(__file__)!r}, {os.getcwd()!r}]
+import test_tracking_wandb as t
+t.tracker_module._CLOSE_SECONDS = 1.0
+tracker = t.open_tracker({str(workdir)!r}, 'offline')
+tracker.write(10, t.metrics(10))
+t.settle(tracker)
+os.kill(t.wandb_processes()[0], signal.SIGSTOP)
+tracker.write(20, t.metrics(20))
+tracker.close(exit_code=0)
+print('closed', flush=True)
+"""
+  with subprocess.Popen(
+    [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  ) as process:
+    assert process.stdout.readline() == 'closed\n'
+    _, stderr = process.communicate(timeout=5)
+  assert process.returncode == 0
+  (line,) = stderr.splitlines()
+  assert line.startswith('W&B tracking stopped')
+  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 6

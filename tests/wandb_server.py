@@ -135,7 +135,8 @@ def _bucket_to_resume(server: Server, name: str) -> dict[str, Any] | None:
     'wandbConfig': '{"t": 1}',
     'summaryMetrics': json.dumps(run.summary),
     **dict.fromkeys(('logLineCount', 'eventsLineCount'), 0),
-    **dict.fromkeys(('historyTail', 'eventsTail'), '[]'),
+    'eventsTail': '[]',
+    'historyTail': json.dumps([json.dumps(row) for row in run.rows[-1:]]),
     'historyLineCount': len(run.rows),
   }
 

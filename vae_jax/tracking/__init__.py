@@ -1,10 +1,11 @@
 """Records what a program of G lanes reports: metrics.jsonl, CSV tables and one W&B run a lane.
 
 metrics.jsonl is the record: always written, one line per lane and log point. W&B holds a copy of
-it; whatever goes wrong there is one warning, never the end of a training run. After a restart no
-point stands twice, in either of them; W&B may miss those of the last second before a kill -9.
+it, made by a thread that nothing waits for; whatever goes wrong there, or hangs, is one warning,
+never the end of a training run. After a restart no point stands twice, in either of them, and W&B
+gets from metrics.jsonl what it has not got before.
 
-  tracker = open_tracker(workdir, names, lane_fields, config, settings, restored_step, sweep_hash)
+  tracker = open_tracker(workdir, names, lane_fields, config, settings, restored_step)
   tracker.write(step, metrics)                 # metrics: name -> [G]
   tracker.write_images(step, images)           # images: name -> G pictures
   write_results(workdir / 'results.csv', rows, field_names)

@@ -1,39 +1,35 @@
 """The one place where a training loop reports: journal first, then the copy in W&B."""
 
+import itertools
 import logging
+import operator
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from vae_jax.tracking import journal, wandb_runs
+from vae_jax.tracking import journal, wandb_runs, worker
 
 _MODES = ('online', 'offline', 'disabled')
+_CALL_SECONDS = 60.0  # to open all runs, or to log a row of each
+_CLOSE_SECONDS = 16.0  # for what is left, and the uploads
+_ABANDON_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
 
 class Tracker:
-  """What `open_tracker` returns: open handles, and which steps W&B has already."""
+  """What `open_tracker` returns: the open journal, and a thread that copies it to W&B."""
 
-  def __init__(
-    self,
-    record: journal.Journal,
-    runs: wandb_runs.WandbRuns | None,
-    field_names: Sequence[str],
-    lanes: int,
-    logged_step: int,
-  ):
+  def __init__(self, record: journal.Journal, runs: wandb_runs.WandbRuns | None, lanes: int):
     self._journal = record
     self._runs = runs
-    self._field_names = field_names
     self._lanes = lanes
     self._done = set()
-    self._logged_step = logged_step
-    self._wandb_works = runs is not None
+    self._worker = worker.Worker(_CALL_SECONDS, _warn) if runs is not None else None
 
   @property
   def last_step(self) -> int:
@@ -49,8 +45,7 @@ class Tracker:
     """
     rows = journal.rows_of(step, jax.device_get(dict(metrics)), self._lanes)
     self._journal.append(step, rows)
-    if step > self._logged_step:
-      self._try_wandb(lambda: self._runs.log(step, rows))
+    self._submit(lambda: self._runs.log(step, rows))
 
   def write_images(self, step: int, images: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Logs, for every name, one uint8 picture [H, W] or [H, W, 3] per lane; W&B only.
@@ -62,9 +57,7 @@ class Tracker:
     for name, image in pictures.items():
       if len(image) != self._lanes or any(picture.dtype != np.uint8 for picture in image):
         raise ValueError(f'images {name!r}: expected {self._lanes} pictures of uint8')
-    # Not at a later step only: a run that was stopped after its last step still owes its pictures.
-    if step >= self._logged_step:
-      self._try_wandb(lambda: self._runs.log_images(step, pictures))
+    self._submit(lambda: self._runs.log_images(step, pictures))
 
   def summarise(
     self,
@@ -76,27 +69,40 @@ class Tracker:
     A lane whose row says `done` will be closed as finished, whatever the program's exit code.
     """
     self._done = {row['lane'] for row in rows if row['status'] == 'done'}
-    self._try_wandb(lambda: self._runs.summarise(rows, self._field_names, pictures or {}))
+    self._submit(lambda: self._runs.summarise(rows, pictures or {}))
 
   def close(self, exit_code: int) -> None:
-    """Flushes and ends everything; W&B gets a minute for its uploads. May be called again."""
+    """Flushes and ends everything, W&B whether it answers or not. May be called again."""
     self._journal.close()
+    if self._worker is None:
+      return
     codes = [0 if lane in self._done else exit_code for lane in range(self._lanes)]
-    if self._runs is not None:
-      self._attempt(lambda: self._runs.finish(codes))  # also after a failure: data lies on the disk
+    if not self._worker.close(lambda: self._runs.finish(codes), _CLOSE_SECONDS):
+      nothing_to_say = worker.Worker(_ABANDON_SECONDS, lambda _: None)
+      nothing_to_say.close(self._runs.abandon, _ABANDON_SECONDS)
+    self._worker = None
 
-  def _try_wandb(self, act: Callable[[], None]) -> None:
-    if self._wandb_works:
-      self._attempt(act)
+  def _open_wandb(
+    self,
+    names: Sequence[str],
+    lane_fields: Sequence[Mapping[str, Any]],
+    config: Mapping[str, Any],
+    path: pathlib.Path,
+    restored_step: int,
+  ) -> None:
+    """Opens the runs, and logs from metrics.jsonl what earlier starts have not brought to W&B."""
+    self._runs.open_lanes(names, lane_fields, config)
+    held = self._runs.held_step()
+    if held >= restored_step:
+      return
+    rows = [row for row in journal.read_metrics(path) if held < row['step'] <= restored_step]
+    for step, rows_of_step in itertools.groupby(rows, operator.itemgetter('step')):
+      self._runs.log(step, list(rows_of_step))
+      self._worker.advance()
 
-  def _attempt(self, act: Callable[[], None]) -> None:
-    """Acts on W&B; the first exception is a warning and the end of tracking there."""
-    try:
-      act()
-    except Exception as error:  # W&B is a copy: nothing of it may end a training run
-      if self._wandb_works:
-        _warn(error)
-      self._wandb_works = False
+  def _submit(self, act: worker.Act) -> None:
+    if self._worker is not None:
+      self._worker.submit(act)
 
 
 def open_tracker(
@@ -106,19 +112,17 @@ def open_tracker(
   config: Mapping[str, Any],
   settings: wandb_runs.Settings,
   restored_step: int,
-  sweep_hash: str,
 ) -> Tracker:
   """Opens metrics.jsonl in `workdir`, and one W&B run per lane unless W&B is disabled.
 
   Args:
     workdir: the directory of the training run; it exists.
-    names: names of the lanes (b4-z10-s0), all different; W&B run ids are `<name>-<sweep_hash>`.
+    names: names of the lanes (b4-z10-s0), all different; W&B run ids begin with them.
     lane_fields: the hyperparameters of each lane; they stand in its W&B config under `lane`.
     config: the whole config, a plain nested dict.
     settings: see `Settings`.
     restored_step: the step of the checkpoint that the run continues from, 0 for a new run.
       Later rows of metrics.jsonl are removed: the run writes them again.
-    sweep_hash: tells this run's W&B ids from those of other runs with the same lanes.
 
   Raises:
     ValueError: an unknown mode.
@@ -128,29 +132,15 @@ def open_tracker(
   if settings.mode not in _MODES:
     raise ValueError(f'mode {settings.mode!r} is none of {", ".join(_MODES)}')
   path = pathlib.Path(workdir) / 'metrics.jsonl'
-  runs, logged_step = _prepare_wandb(path.parent / 'wandb', settings, sweep_hash, path)
   record = journal.open_journal(path, restored_step)
-  tracker = Tracker(record, runs, tuple(lane_fields[0]), len(names), logged_step)
-  tracker._try_wandb(lambda: runs.open_lanes(names, lane_fields, config))
+  disabled = settings.mode == 'disabled'
+  runs = None if disabled else wandb_runs.WandbRuns(path.parent / 'wandb', settings)
+  tracker = Tracker(record, runs, len(names))
+  tracker._submit(lambda: tracker._open_wandb(names, lane_fields, config, path, restored_step))
   return tracker
 
 
-def _prepare_wandb(
-  directory: pathlib.Path, settings: wandb_runs.Settings, sweep_hash: str, path: pathlib.Path
-) -> tuple[wandb_runs.WandbRuns | None, int]:
-  """Returns the runs, not opened yet and None if there are none, and the step that W&B has."""
-  last_step = journal.last_step(path)
-  if settings.mode == 'disabled':
-    return None, last_step
-  runs = wandb_runs.WandbRuns(directory, settings, sweep_hash)
-  try:
-    return runs, runs.prepare(last_step)
-  except Exception as error:  # W&B is a copy: nothing of it may end a training run
-    _warn(error)
-    return None, last_step
-
-
-def _warn(error: Exception) -> None:
+def _warn(error: BaseException) -> None:
   _log.warning(
     'W&B tracking stopped (metrics.jsonl has everything): %s: %s',
     type(error).__name__,

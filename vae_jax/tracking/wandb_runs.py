@@ -1,30 +1,27 @@
 """One W&B run per lane, all held by one process, and one run that sums up the study.
 
-Everything here may raise whatever wandb raises; the tracker catches it. wandb is imported on use:
-it costs half a second, and a run without W&B needs none of it. In W&B's pages, the stop button of
-any lane stops the whole program, as Ctrl-C does: its lanes are trained together.
+Everything here may raise whatever wandb raises, and hang as long as wandb hangs: the tracker calls
+it in a thread, catches it, and goes on without it. wandb is imported on use: it costs half a
+second, and a run without W&B needs none of it. In W&B's pages, the stop button of any lane stops
+the whole program, as Ctrl-C does: its lanes are trained together.
 """
 
-import concurrent.futures
 import contextlib
+import functools
 import logging
 import os
 import pathlib
-import resource
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import files
-from vae_jax.tracking import scalars
+from vae_jax.tracking import descriptors, fragments, scalars, worker
 
 _INIT_SECONDS = 8.0
-_FINISH_SECONDS = 60.0
+_FINISH_SECONDS = 12.0
 _OPENING_THREADS = 8
-# Of wandb-core, the larger user: 3 for a run and 1 for its connection, and those of its own.
-_DESCRIPTORS_PER_RUN = 5
-_DESCRIPTORS_BESIDES = 100
 
 # One run records the machine, the code and the packages for all.
 _LIGHT = {
@@ -60,32 +57,20 @@ class Settings(NamedTuple):
 class WandbRuns:
   """The open W&B runs of one program."""
 
-  def __init__(self, directory: pathlib.Path, settings: Settings, sweep_hash: str):
+  def __init__(self, directory: pathlib.Path, settings: Settings):
     """Opens nothing yet; `directory` is WORKDIR/wandb."""
     self._directory = directory
     self._settings = settings
-    self._hash = sweep_hash
     self._mode = settings.mode
+    self._field_names = ()
+    self._fragments = None
     self._lanes = {}
+    self._held = {}  # lane -> the last step that W&B has
     self._others = []
+    self._service = None  # wandb's connection to its process, wandb-core
     # `wandb agent` names its trial where it would name every run; the first lane stands for it.
     self._sweep_id = os.environ.pop('WANDB_SWEEP_ID', None)
     self._trial_id = os.environ.pop('WANDB_RUN_ID', None) if self._sweep_id else None
-
-  def prepare(self, last_step: int) -> int:
-    """Makes the directory, and returns the step up to which W&B may hold rows already.
-
-    The runs of W&B cannot be cut back as metrics.jsonl is, so what a restarted run writes again
-    must not be logged again. `last_step` is the last one of metrics.jsonl before it is cut (-1 if
-    it is empty). The step is kept in a file: at a second restart metrics.jsonl may be shorter.
-    """
-    self._directory.mkdir(exist_ok=True)
-    self._directory.chmod(0o700)  # W&B makes its files readable by all
-    path = self._directory / 'step_already_logged'
-    known = int(path.read_text()) if path.exists() else -1
-    if last_step > known:
-      files.write_text(path, f'{last_step}\n')
-    return max(known, last_step)
 
   def open_lanes(
     self, names: Sequence[str], lane_fields: Sequence[Mapping], config: Mapping
@@ -95,41 +80,53 @@ class WandbRuns:
     Raises:
       RuntimeError: the process may not open as many files as the runs need.
     """
-    _raise_descriptor_limit(len(names) + 1)
+    self._directory.mkdir(exist_ok=True)
+    self._directory.chmod(0o700)  # W&B makes its files readable by all
+    self._fragments = fragments.look(self._directory)
+    descriptors.raise_limit(len(names) + 1)
+    self._field_names = tuple(lane_fields[0])
     configs = [{**config, 'lane': scalars.python_values(fields)} for fields in lane_fields]
     if self._mode == 'online':
       try:
         self._open_lanes(names, configs)
         return
-      except Exception as error:
+      except (Exception, SystemExit) as error:  # wandb may exit, too
         self._go_offline(error, len(names))
     self._open_lanes(names, configs)
 
   def log(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Logs one row per lane at an optimiser step."""
+    """Logs one row per lane at an optimiser step, where W&B has not got it from an earlier start.
+
+    W&B's own step, which its server knows, is ours: so it can tell what it has.
+    """
     for row in rows:
-      values = {name: value for name, value in row.items() if name not in ('lane', 'step')}
-      self._lanes[row['lane']].log({**values, 'train/step': step})
+      if step > self._held[row['lane']]:
+        values = {name: value for name, value in row.items() if name not in ('lane', 'step')}
+        self._lanes[row['lane']].log({**values, 'train/step': step}, step=step, commit=True)
+        self._held[row['lane']] = step
+
+  def held_step(self) -> int:
+    """Returns the last step that W&B has of every lane, -1 for none."""
+    return min(self._held.values())
 
   def log_images(self, step: int, images: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Logs, for every name, one uint8 picture [H, W] or [H, W, 3] per lane."""
     import wandb
 
     for lane, run in self._lanes.items():
-      pictures = {name: wandb.Image(image[lane]) for name, image in images.items()}
-      run.log({**pictures, 'train/step': step})
+      # Its row may be there already: a run that was stopped after its last step owes its pictures.
+      if step >= self._held[lane]:
+        pictures = {name: wandb.Image(image[lane]) for name, image in images.items()}
+        run.log({**pictures, 'train/step': step})
 
   def summarise(
-    self,
-    rows: Sequence[Mapping[str, Any]],
-    field_names: Sequence[str],
-    pictures: Mapping[str, os.PathLike | str],
+    self, rows: Sequence[Mapping[str, Any]], pictures: Mapping[str, os.PathLike | str]
   ) -> None:
     """Sets the summary of each lane's run; a further run gets all rows as a table."""
     import wandb
 
     rows = [scalars.python_values(row) for row in rows]
-    in_config = {'lane', 'name', *field_names}
+    in_config = {'lane', 'name', *self._field_names}
     for row in rows:
       results = {k: v for k, v in row.items() if k not in in_config and v is not None}
       self._lanes[row['lane']].summary.update(results)
@@ -142,22 +139,39 @@ class WandbRuns:
     )
 
   def finish(self, exit_codes: Sequence[int]) -> None:
-    """Ends all runs, lane i with exit_codes[i]; waits at most a minute for the uploads.
+    """Ends all runs, lane i with exit_codes[i], and waits for their uploads.
 
     Raises:
-      TimeoutError: not everything was uploaded in that time.
+      TimeoutError: not everything was uploaded in time.
     """
     import wandb
 
     runs = [(run, exit_codes[lane]) for lane, run in self._lanes.items()]
     runs += [(run, 0) for run in self._others]
-    try:
-      # One by one, 64 runs need 10 s.
-      with concurrent.futures.ThreadPoolExecutor(len(runs) or 1) as pool:
-        for future in [pool.submit(run.finish, exit_code=code) for run, code in runs]:
-          future.result()
-    finally:
-      wandb.teardown()  # else wandb does it at exit, with a traceback if its process has died
+    # One by one, 64 runs need 10 s.
+    worker.side_by_side(
+      [functools.partial(run.finish, exit_code=code) for run, code in runs], len(runs)
+    )
+    self._record_fragments()
+    wandb.teardown()
+
+  def abandon(self) -> None:
+    """Ends wandb-core, without which no call of wandb waits, and what wandb would do at exit.
+
+    What wandb-core was given a second ago is in the files of WORKDIR/wandb.
+    """
+    if self._service is not None:  # there are no public names for these two
+      self._service._cleanup()
+      self._service._proc._process.kill()
+    if 'wandb' in sys.modules:
+      sys.modules['wandb'].teardown()
+
+  def _record_fragments(self) -> None:
+    """Records which steps the files of this start hold: they may be removed before the next."""
+    for lane, run in self._lanes.items():
+      fragment = pathlib.Path(run.dir).parent / f'run-{run.id}.wandb'
+      self._fragments.steps[fragments.name_of(fragment)] = self._held[lane]
+    fragments.write(self._directory, self._fragments)
 
   def _go_offline(self, reason: Exception, lanes: int) -> None:
     _log.warning(
@@ -165,27 +179,38 @@ class WandbRuns:
       self._directory,
       first_line(reason),
     )
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, SystemExit):
       self.finish([1] * lanes)  # until then the ids of the runs are in use
     self._mode = 'offline'
 
   def _open_lanes(self, names: Sequence[str], configs: Sequence[Mapping]) -> None:
     import wandb
 
-    wandb.setup(wandb.Settings(silent=True))
+    service = wandb.setup(wandb.Settings(silent=True)).ensure_service()
+    self._service = service if service.owns_service else None
     if self._mode == 'online' and not wandb.login(prompt=False, verify=False):
       raise RuntimeError('not logged in (run `wandb login`, or set WANDB_API_KEY)')
 
     def open_lane(lane: int) -> None:
       run = self._open(names[lane], 'train', configs[lane], first=lane == 0)
       self._lanes[lane] = run
+      self._held[lane] = self._held_by(run)
       # W&B's own step counts log calls, and starts again at 0 after a restart.
       run.define_metric('*', step_metric='train/step')
 
     # The first run alone finds out whether there is a server; the others then wait side by side.
     open_lane(0)
-    with concurrent.futures.ThreadPoolExecutor(_OPENING_THREADS) as pool:
-      list(pool.map(open_lane, range(1, len(names))))  # raises what a thread has raised
+    others = [functools.partial(open_lane, lane) for lane in range(1, len(names))]
+    worker.side_by_side(others, _OPENING_THREADS)
+
+  def _held_by(self, run: Any) -> int:
+    """Returns the last step that W&B has of a run that was opened just now.
+
+    A server answers with the last step of its history, and with the summary, which alone is in our
+    steps where an earlier version of this program began the run, but may be older.
+    """
+    of_server = max(run.starting_step - 1, int(run.summary.get('train/step', -1)))
+    return max(of_server, self._fragments.held(run.id, self._mode == 'online'))
 
   def _open(self, name: str, job_type: str, config: Mapping, first: bool) -> Any:
     import wandb
@@ -195,7 +220,7 @@ class WandbRuns:
       # Also offline: a restart writes a fragment, and `wandb sync` joins only what is resumed.
       resume='allow',
       reinit='create_new',
-      id=(first and self._trial_id) or f'{name}-{self._hash}',
+      id=(first and self._trial_id) or f'{name}-{self._fragments.suffix}',
       name=name,
       job_type=job_type,
       config=config,
@@ -226,14 +251,3 @@ def _run_settings(**settings: Any) -> Any:
     x_transaction_log_flush_interval=1.0,  # kill -9 loses what was not flushed; default: 15 s
     **settings,
   )
-
-
-def _raise_descriptor_limit(runs: int) -> None:
-  """Lets this process, and wandb-core as its child, open enough files for the runs."""
-  needed = runs * _DESCRIPTORS_PER_RUN + _DESCRIPTORS_BESIDES
-  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-  if soft == resource.RLIM_INFINITY or soft >= needed:
-    return
-  if hard != resource.RLIM_INFINITY and hard < needed:
-    raise RuntimeError(f'{runs} runs need {needed} open files, the limit is {hard} (ulimit -n)')
-  resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,8 +1,6 @@
 """Trains and evaluates a study: build, restore, loop, log."""
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
 import pathlib
@@ -172,7 +170,6 @@ def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
 def _open_tracker(
   built: study.Study, config: Mapping, directory: pathlib.Path, step: int
 ) -> tracking.Tracker:
-  identity = json.dumps([config, str(directory.resolve())], sort_keys=True)
   return tracking.open_tracker(
     directory,
     built.names,
@@ -180,5 +177,4 @@ def _open_tracker(
     config,
     tracking.Settings(group=built.name, **config['wandb']),
     restored_step=step,
-    sweep_hash=hashlib.sha256(identity.encode()).hexdigest()[:8],
   )
