@@ -1,11 +1,20 @@
 """Checkpoints come back bit for bit, or not at all."""
 
 import contextlib
+import errno
+import math
+import os
 import pathlib
+import resource
+import stat
+import tarfile
+import tracemalloc
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from vae_jax import checkpoint, errors
 
@@ -86,16 +95,242 @@ def test_all_damaged_is_an_error(manager):
 
 
 @pytest.mark.parametrize(
-  'like',
+  ('like', 'reason'),
   [
-    {'kernel': jnp.zeros((4, 3)), 'more': (jnp.zeros(2, jnp.int32), ())},
-    {'kernel': jnp.zeros((3, 4), jnp.int32), 'more': (jnp.zeros(2, jnp.int32), ())},
-    {'kernel': jnp.zeros((3, 4)), 'more': (jnp.zeros(2, jnp.int32), jnp.zeros(1))},
-    {'kernel': jnp.zeros((3, 4))},
+    ({'kernel': jnp.zeros((4, 3))}, r"\['kernel'\] is \[3, 4\] there and \[4, 3\] here"),
+    ({'kernel': jnp.zeros((3, 4), jnp.int32)}, 'is float32 there and int32 here$'),
+    ({'more': (jnp.zeros(2, jnp.int32), jnp.zeros(1))}, r"\['more'\]\[1\] is not there"),
+    ({'more': ((), ())}, r"\['more'\]\[0\] is not part of the model here"),
   ],
   ids=['shape', 'dtype', 'one leaf more', 'one leaf less'],
 )
-def test_another_structure_is_refused(manager, like):
+def test_whole_bytes_of_another_model_are_refused_as_that(manager, caplog, like, reason):
+  """They are no damage: no older step is taken for them, and what differs is said."""
+  for step in (10, 20):
+    checkpoint.save(manager, step, state_of(step), RECORD)
+  with pytest.raises(errors.InputError, match=rf'20 is whole, but .*{reason}'):
+    checkpoint.restore_newest(manager, state_of(0) | like)
+  assert not caplog.records
+  assert sorted(manager.all_steps()) == [10, 20]
+
+
+def test_a_switch_of_the_number_type_is_named(manager):
+  """The process wants float64 as JAX_ENABLE_X64 is set, and the stored bytes are right."""
+  checkpoint.save(manager, 10, {'x': np.float32([1, 2])}, RECORD)
+  with pytest.raises(errors.InputError, match='float32 there and float64 here, as JAX_ENABLE_X64'):
+    checkpoint.restore_newest(manager, {'x': np.zeros(2, np.float64)})
+  checkpoint.save(manager, 20, {'x': np.float64([1, 2])}, RECORD)
+  with pytest.raises(errors.InputError, match='JAX_ENABLE_X64 was set then and is not now; set it'):
+    checkpoint.restore_newest(manager, {'x': np.zeros(2, np.float32)})
+  restored = checkpoint.restore_newest(manager, {'x': np.zeros(2, np.float64)})
+  assert restored.state['x'].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+  ('value', 'sha256'),
+  [
+    (
+      np.arange(6, dtype=np.float32).reshape(2, 3),
+      'b438c5d786e1b613aa64ec714cb7157d230f98c8d68854da82b4f471d73c9acf',
+    ),
+    (
+      np.arange(6, dtype=np.float32).reshape(3, 2).T,
+      'c901f4c4f27f725841eae7aa4a19b2e168231dbfafb2a0de4cb7292f6fdc2079',
+    ),
+    (
+      np.asarray([1.5, -2], jnp.bfloat16),
+      'c7baa959d18843d461d917272f49053688b0c4932420c04cce5b29b48f290ad6',
+    ),
+    (np.int32(7), 'bb4123d415744711909aef5e90285894f191fa25f4e6f814e91a920b14771325'),
+    (np.asarray([True, False]), '2bc7c059a6a64c6ecc2880a5276bd042146a26fcb32c015f06b5a9a2b74098a5'),
+    (
+      np.zeros((0, 3), np.float32),
+      '24711c218fa8af86c06a20f43edd23452dd723dcad783598bba0b5960fa98d02',
+    ),
+  ],
+)
+def test_digests_are_those_that_lie_in_stored_checkpoints(value, sha256):
+  assert checkpoint._digest(value) == sha256
+
+
+def test_a_digest_copies_nothing():
+  value = np.ones(1 << 22, np.float32)  # 16 MiB
+  tracemalloc.start()
+  try:
+    checkpoint._digest(value)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 16
+  finally:
+    tracemalloc.stop()
+
+
+def test_a_checkpoint_of_version_0_1_0_is_restored(tmp_path):
+  """Written before a step was synced and made private by us; the format is the same."""
+  with tarfile.open(ROOT / 'tests' / 'fixtures' / 'checkpoint-0.1.0.tar.xz') as archive:
+    archive.extractall(tmp_path, filter='data')
+  with contextlib.closing(checkpoint.open_manager(tmp_path / 'checkpoints')) as manager:
+    restored = checkpoint.restore_newest(manager, state_of(0))
+  assert (restored.step, restored.record) == (20, RECORD)
+  np.testing.assert_array_equal(restored.state['kernel'], state_of(20)['kernel'])
+
+
+class Disk:
+  """Records what is synced, renamed and removed below a directory, in this order."""
+
+  def __init__(self, monkeypatch, root: pathlib.Path):
+    self.events = []
+    for name, position in (('fsync', 0), ('rename', 1), ('unlink', 0)):
+      self._record(monkeypatch, root, name, position)
+
+  def _record(self, monkeypatch, root, name, position):
+    act = getattr(os, name)
+
+    def recorded(*arguments, dir_fd=None, **keywords):
+      path = arguments[position]
+      path = os.readlink(f'/proc/self/fd/{path}') if name == 'fsync' else os.fspath(path)
+      if dir_fd is not None:
+        path = os.path.join(os.readlink(f'/proc/self/fd/{dir_fd}'), path)
+        keywords['dir_fd'] = dir_fd
+      if path.startswith(str(root)):
+        self.events.append((name, str(pathlib.Path(path).relative_to(root))))
+      return act(*arguments, **keywords)
+
+    monkeypatch.setattr(os, name, recorded)
+
+  def index(self, name: str, path: str) -> int:
+    assert (name, path) in self.events, f'no {name} of {path}'
+    return self.events.index((name, path))
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_a_step_is_on_the_disk_before_an_older_one_goes(manager, monkeypatch, processes):
+  """Every file before its name, every name before the removal of another step."""
+  monkeypatch.setattr(jax, 'process_count', lambda: processes)
+  for step in (0, 10):
+    checkpoint.save(manager, step, state_of(step), RECORD)
+  root = pathlib.Path(manager.directory)
+  disk = Disk(monkeypatch, root)
+  checkpoint.save(manager, 20, state_of(20), RECORD)
+  named = disk.index('rename', '20')
+  removed = min(i for i, (_, path) in enumerate(disk.events) if path.startswith('0/'))
+  paths = [path.relative_to(root) for path in (root / '20').rglob('*')]
+  assert len(paths) > 5
+  for path in paths:
+    assert disk.index('fsync', str(path)) < removed
+    # Orbax writes its own notes last; a step is read without them.
+    if path.name not in ('_CHECKPOINT_METADATA', 'commit_success.txt') or len(path.parts) > 2:
+      before = str(path).replace('20', '20.orbax-checkpoint-tmp', 1)
+      assert disk.index('fsync', before) < named
+  assert named < disk.index('fsync', '.') < removed
+
+
+def test_what_orbax_writes_last_a_step_is_read_without(manager):
   checkpoint.save(manager, 10, state_of(10), RECORD)
-  with pytest.raises(errors.DamagedError):
-    checkpoint.restore_newest(manager, like)
+  for name in ('_CHECKPOINT_METADATA', 'commit_success.txt'):
+    (pathlib.Path(manager.directory) / '10' / name).write_bytes(b'')
+  with contextlib.closing(checkpoint.open_manager(manager.directory)) as again:
+    assert checkpoint.restore_newest(again, state_of(0)).step == 10
+
+
+def test_a_step_is_its_owners_alone(manager):
+  checkpoint.save(manager, 10, state_of(10), RECORD)
+  root = pathlib.Path(manager.directory)
+  for path in (root, *root.rglob('*')):
+    assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_what_a_killed_save_left_goes(manager):
+  checkpoint.save(manager, 10, state_of(10), RECORD)
+  left = pathlib.Path(manager.directory) / '17.orbax-checkpoint-tmp'
+  (left / 'state').mkdir(parents=True)
+  with contextlib.closing(checkpoint.open_manager(manager.directory)) as again:
+    checkpoint.save(again, 20, state_of(20), RECORD)
+    assert not left.exists()
+    assert sorted(again.all_steps()) == [10, 20]
+
+
+# As tensorstore hands it on.
+IN_WORDS = (
+  'UNKNOWN: Error opening "zarr" driver: Error reading local file "/runs/20/state/d/ab": '
+  "Failed to open: \"/runs/20/state/d/ab\": {} [os_error_code='{}'] [tensorstore_spec='{{}}']"
+)
+
+
+def fault(code: int, in_words: bool) -> Exception:
+  words = os.strerror(code)
+  return ValueError(IN_WORDS.format(words, code)) if in_words else OSError(code, words)
+
+
+def failing(monkeypatch, manager, name: str, error: Exception, times: float):
+  """Makes a method of the manager fail so many times, of the newest step."""
+  act = getattr(manager, name)
+  calls = []
+
+  def act_or_fail(step, **keywords):
+    calls.append(step)
+    if step == 20 and calls.count(step) <= times:
+      raise error
+    return act(step, **keywords)
+
+  monkeypatch.setattr(manager, name, act_or_fail)
+  monkeypatch.setattr(checkpoint.time, 'sleep', lambda _: None)
+
+
+@pytest.mark.parametrize(('code', 'in_words'), [(errno.EIO, False), (errno.ESTALE, True)])
+def test_a_step_that_was_not_read_is_not_damaged(manager, monkeypatch, caplog, code, in_words):
+  """A passing fault is waited for; one that stays ends the run, and every step is still there."""
+  for step in (10, 20):
+    checkpoint.save(manager, step, state_of(step), RECORD)
+  failing(monkeypatch, manager, 'restore', fault(code, in_words), times=2)
+  assert checkpoint.restore_newest(manager, state_of(0)).step == 20
+  assert caplog.text.count('trying again') == 2
+  monkeypatch.undo()
+  failing(monkeypatch, manager, 'restore', fault(code, in_words), times=math.inf)
+  reason = rf'cannot read .*/20: {os.strerror(code)}; nothing was removed'
+  with pytest.raises(errors.StorageError, match=reason):
+    checkpoint.restore_newest(manager, state_of(0))
+  assert sorted(manager.all_steps()) == [10, 20]
+
+
+@pytest.mark.parametrize(('code', 'in_words'), [(errno.ENOENT, False), (errno.EISDIR, True)])
+def test_a_file_that_is_gone_or_none_is_damage(manager, monkeypatch, code, in_words):
+  for step in (10, 20):
+    checkpoint.save(manager, step, state_of(step), RECORD)
+  failing(monkeypatch, manager, 'restore', fault(code, in_words), times=math.inf)
+  assert checkpoint.restore_newest(manager, state_of(0)).step == 10
+
+
+@pytest.mark.parametrize('in_words', [False, True])
+@pytest.mark.parametrize('code', [errno.EIO, errno.EROFS, errno.EDQUOT, errno.EMFILE])
+def test_a_step_that_cannot_be_written_is_a_storage_error(manager, monkeypatch, code, in_words):
+  failing(monkeypatch, manager, 'save', fault(code, in_words), times=math.inf)
+  reason = rf'^cannot write .*checkpoints: {os.strerror(code)}$'
+  with pytest.raises(errors.StorageError, match=reason):
+    checkpoint.save(manager, 20, state_of(20), RECORD)
+
+
+@pytest.mark.filterwarnings('ignore:coroutine .* was never awaited')
+def test_too_many_open_files_end_a_read_in_words_of_tensorstore(manager, monkeypatch, capfd):
+  """The system's own limit, and nothing on stderr of the reads that were under way."""
+  checkpoint.save(manager, 10, state_of(10), RECORD)
+  monkeypatch.setattr(checkpoint.time, 'sleep', lambda _: None)
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  capfd.readouterr()
+  seen = set()
+  for more in range(8):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + more, hard))
+    try:
+      seen.add(checkpoint.restore_newest(manager, state_of(0)).step)
+    except errors.StorageError as error:
+      seen.add(str(error).partition(': ')[2])
+    finally:
+      resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+  assert seen == {10, f'{os.strerror(errno.EMFILE)}; nothing was removed'}
+  assert 'Event loop is closed' not in capfd.readouterr().err
+
+
+def test_a_step_that_cannot_be_looked_at_is_not_taken_for_none(manager, monkeypatch):
+  checkpoint.save(manager, 10, state_of(10), RECORD)
+  isdir = os.path.isdir
+  monkeypatch.setattr(os.path, 'isdir', lambda path: not str(path).endswith('10') and isdir(path))
+  with pytest.raises(errors.StorageError, match=r'cannot read .*/10'):
+    checkpoint.open_manager(manager.directory)

@@ -1,13 +1,27 @@
-"""Files are whole or absent, and a directory has one holder."""
+"""Files are whole or absent, on the disk, and private; what a place refuses is one line."""
 
 import errno
 import os
+import pathlib
+import signal
+import stat
 import subprocess
 import sys
 
 import pytest
 
 from vae_jax import errors, files
+from vae_jax.files import locks
+
+FAULTS = [
+  errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO,
+  errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EREMOTEIO,
+]  # fmt: skip
+OTHERS = [errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG]
+
+
+def mode(path: pathlib.Path) -> int:
+  return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
@@ -31,27 +45,127 @@ def test_a_write_replaces_the_whole_file(tmp_path):
   assert path.read_text() == 'new'
 
 
-@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_full_or_read_only_disk_is_a_storage_error(tmp_path, code):
-  with pytest.raises(errors.StorageError, match=r'x\.csv'), files.storage_errors('x.csv'):
-    raise OSError(code, os.strerror(code))
+@pytest.mark.parametrize('code', FAULTS)
+def test_what_the_place_refuses_is_a_storage_error(code):
+  words = os.strerror(code)
+  for action in ('write', 'read'):
+    reason = rf'^cannot {action} x\.csv: {words}$'
+    with pytest.raises(errors.StorageError, match=reason), files.storage_errors('x.csv', action):
+      raise OSError(code, words)
+  assert files.fault_of(ValueError(f'UNKNOWN: Failed to open "d/ab": {words}')) == words
+  assert files.fault_of(ValueError(f"Failed to open: [os_error_code='{code}']")) == words
 
 
-def test_other_system_errors_pass(tmp_path):
-  with pytest.raises(FileNotFoundError), files.storage_errors('x'):
-    raise FileNotFoundError(errno.ENOENT, 'gone')
+@pytest.mark.parametrize('code', OTHERS)
+def test_other_system_errors_pass(code):
+  words = os.strerror(code)
+  with pytest.raises(OSError, match=words) as raised, files.storage_errors('x'):
+    raise OSError(code, words)
+  assert raised.value.errno == code
+  assert files.fault_of(ValueError(f"Failed to open: {words} [os_error_code='{code}']")) == ''
 
 
-def test_the_lock_keeps_others_out_and_dies_with_its_holder(tmp_path):
-  code = (
-    'import sys, time; from vae_jax import files\n'
-    f'with files.directory_lock({str(tmp_path)!r}):\n'
-    '  print("held", flush=True); time.sleep(60)'
+def test_a_directory_that_is_gone_is_a_storage_error(tmp_path):
+  reason = 'cannot write .*x.json: No such file or directory'
+  with pytest.raises(errors.StorageError, match=reason):
+    files.write_text(tmp_path / 'gone' / 'x.json', '{}')
+
+
+def test_what_is_made_is_its_owners_alone(tmp_path):
+  files.make_directory(tmp_path / 'new' / 'run')
+  assert mode(tmp_path / 'new' / 'run') == 0o700
+  path = tmp_path / 'new' / 'run' / 'config.json'
+  with files.atomic_path(path) as temporary:
+    assert mode(temporary) == 0o600
+    temporary.write_text('{}')
+  assert mode(path) == 0o600
+  with open(tmp_path / 'journal', 'ab', opener=files.private):
+    assert mode(tmp_path / 'journal') == 0o600
+
+
+def test_a_directory_that_the_user_made_stays_as_open_as_it_is(tmp_path):
+  shared = tmp_path / 'shared'
+  shared.mkdir()
+  shared.chmod(0o775)
+  files.make_directory(shared)
+  assert mode(shared) == 0o775
+
+
+def test_a_tree_is_synced_file_by_file_and_each_directory_after_what_is_in_it(
+  tmp_path, monkeypatch
+):
+  (tmp_path / 'state' / 'd').mkdir(parents=True)
+  for name in ('top', 'state/a', 'state/d/b'):
+    (tmp_path / name).write_text(name)
+  synced = []
+  fsync = os.fsync
+
+  def record(descriptor):
+    synced.append(os.path.relpath(os.readlink(f'/proc/self/fd/{descriptor}'), tmp_path))
+    fsync(descriptor)
+
+  monkeypatch.setattr(os, 'fsync', record)
+  files.sync_tree(tmp_path)
+  assert synced == ['state/d/b', 'state/d', 'state/a', 'state', 'top', '.']
+
+
+def test_a_file_system_that_cannot_sync_a_directory_is_written_to(tmp_path, monkeypatch):
+  fsync = os.fsync
+
+  def refuse_directories(descriptor):
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+      raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    fsync(descriptor)
+
+  monkeypatch.setattr(os, 'fsync', refuse_directories)
+  files.write_text(tmp_path / 'x', 'text')
+  assert (tmp_path / 'x').read_text() == 'text'
+
+
+def test_of_the_files_half_written_those_of_dead_writers_go(tmp_path):
+  program = (
+    'import time\nfrom vae_jax import files\n'
+    f'with files.atomic_path({str(tmp_path / "dead.npy")!r}) as path:\n'
+    '  print("writing", flush=True); time.sleep(60)'
   )
-  with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True) as holder:
-    assert holder.stdout.readline() == 'held\n'
-    with pytest.raises(errors.InUseError, match=str(holder.pid)), files.directory_lock(tmp_path):
-      pass
-    holder.kill()
-  with files.directory_lock(tmp_path):
-    assert (tmp_path / '.lock').read_text() == str(os.getpid())
+  writer = subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE)
+  try:
+    assert writer.stdout.readline() == b'writing\n'
+    with files.atomic_path(tmp_path / 'mine.npy') as mine:
+      files.remove_abandoned(tmp_path)
+      assert len(list(tmp_path.iterdir())) == 2
+      writer.send_signal(signal.SIGKILL)
+      writer.wait()
+      files.remove_abandoned(tmp_path)
+      assert list(tmp_path.iterdir()) == [mine]
+  finally:
+    writer.kill()
+    writer.communicate()
+  assert [path.name for path in tmp_path.iterdir()] == ['mine.npy']
+
+
+def test_where_nobody_can_tell_who_lives_half_written_files_stay(tmp_path, monkeypatch):
+  left = tmp_path / '.dead.tmp-0123456789abcdef.npy'
+  left.write_bytes(b'half')
+  monkeypatch.setattr(locks.fcntl, 'flock', lambda *_: None)  # locks that keep nobody out
+  files.remove_abandoned(tmp_path)
+  assert left.exists()
+  monkeypatch.undo()
+  files.remove_abandoned(tmp_path)
+  assert not left.exists()
+
+
+def test_a_writer_whose_new_file_looked_abandoned_takes_another(tmp_path, monkeypatch):
+  """Between making a file and locking it, another process may remove it."""
+  try_lock, attempts = locks.try_lock, []
+
+  def removed_first(descriptor):
+    if not attempts:
+      os.unlink(os.readlink(f'/proc/self/fd/{descriptor}'))
+    attempts.append(descriptor)
+    return try_lock(descriptor)
+
+  monkeypatch.setattr(locks, 'try_lock', removed_first)
+  files.write_text(tmp_path / 'x', 'text')
+  assert (tmp_path / 'x').read_text() == 'text'
+  assert len(attempts) == 2

@@ -51,7 +51,7 @@ def claim(
 def _make(workdir: pathlib.Path) -> None:
   try:
     with files.storage_errors(workdir):
-      workdir.mkdir(parents=True, exist_ok=True)
+      files.make_directory(workdir)
   except errors.StorageError:
     raise
   except OSError as error:  # a file is in the way, or the name is too long
@@ -61,13 +61,16 @@ def _make(workdir: pathlib.Path) -> None:
 
 
 def _check_owner(workdir: pathlib.Path, config: Mapping, may_hold: Collection[str]) -> None:
+  # Listed before the config is looked for: a run that another process starts now has its config
+  # before anything else.
+  others = [path for path in workdir.glob('[!.]*') if path.name not in may_hold]
   if (workdir / 'config.json').exists():
     if found := difference(read_config(workdir), plain(config)):
       raise errors.InputError(
         f'--workdir={workdir} holds a run of another config: {found}; '
         'name another directory, or give the same config to continue'
       )
-  elif any(path.name not in may_hold for path in workdir.glob('[!.]*')):
+  elif others:
     raise errors.InputError(f'--workdir={workdir} holds files that are no run; name a new one')
 
 

@@ -98,7 +98,8 @@ def _store(examples: sources.Examples, name: str, version: str, split: str, sour
   for part in parts:
     digest.update(part)
   folder = directory()
-  folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+  files.make_directory(folder)
+  files.remove_abandoned(folder)
   path = folder / f'{name}-{version}-{split}-{source}-{digest.hexdigest()}.npy'
   with files.atomic_path(path) as temporary, open(temporary, 'wb') as file:
     for part in parts:

@@ -73,7 +73,7 @@ def draw_all(workdir: pathlib.Path | str) -> list[pathlib.Path]:
   drawn = {name: figure for name, figure in _draw(workdir).items() if figure is not None}
   directory = workdir / 'figures'
   with files.storage_errors(directory):
-    directory.mkdir(exist_ok=True)
+    files.make_directory(directory)
   return [save(figure, directory / f'{name}.png') for name, figure in drawn.items()]
 
 

@@ -26,7 +26,7 @@ class Journal:
     self.last_step = last_step
     with files.storage_errors(path):
       # Unbuffered: after a failed write no bytes stay behind to fail again on close.
-      self._file = open(path, 'ab', buffering=0)  # noqa: SIM115 (closed by close)
+      self._file = open(path, 'ab', buffering=0, opener=files.private)  # noqa: SIM115 (see close)
 
   def append(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Appends the rows of one step, all or none of them, and waits until the disk has them.
