@@ -49,7 +49,8 @@ def mounted(image: pathlib.Path, place: pathlib.Path):
   try:
     yield place
   finally:
-    subprocess.run(['umount', place], check=True)
+    # Lazily: threads of orbax may close what they have read a moment later.
+    subprocess.run(['umount', '--lazy', place], check=True)
 
 
 def start(workdir: pathlib.Path, flags: list[str]) -> subprocess.Popen:
