@@ -1,6 +1,9 @@
 """How many files W&B runs need open at once."""
 
-import resource
+try:
+  import resource
+except ImportError:  # Windows, which has no such limit
+  resource = None
 
 # Of wandb-core, the larger user: 3 for a run and 1 for its connection, and those of its own.
 _PER_RUN = 5
@@ -13,6 +16,8 @@ def raise_limit(runs: int) -> None:
   Raises:
     RuntimeError: it may not open as many.
   """
+  if resource is None:
+    return
   needed = runs * _PER_RUN + _BESIDES
   soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
   if soft == resource.RLIM_INFINITY or soft >= needed:
