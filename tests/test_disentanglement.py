@@ -380,3 +380,72 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line(codes, factors, parts):
   assert '\n' not in str(caught.value)
   for part in parts:
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(('variance', 'has_a_vote'), [(0.0099, False), (0.0101, True)])
+def test_a_latent_votes_above_a_variance_of_a_hundredth(variance, has_a_vote):
+  """The threshold of an active unit: the third factor is found by a latent of this variance."""
+  factors = grid()
+  codes = perfect(factors).astype(float)
+  codes[:, 2] *= math.sqrt(variance / codes[:, 2].var())
+  found = disentanglement.factor_vae_score(codes, factors, seed=0)
+  without = disentanglement.factor_vae_score(codes[:, :2], factors, seed=0)
+  assert without < 0.9
+  assert found == (1 if has_a_vote else without)
+
+
+def test_no_vote_is_left_where_all_latents_hardly_vary():
+  factors = grid()
+  codes = perfect(factors) / perfect(factors).std(axis=0) * math.sqrt(0.0099)
+  assert disentanglement.factor_vae_score(codes, factors, seed=0) == 0
+  # The beta-VAE's score has no such threshold.
+  assert disentanglement.beta_vae_score(codes, factors, seed=0) == 1
+
+
+def points_of_the_classifier(codes, factors, seed, monkeypatch):
+  """What the logistic regression of the beta-VAE score learns from, and what it is scored on."""
+  given = {}
+
+  class Classifier:
+    def __init__(self, **keywords):
+      del keywords
+
+    def fit(self, points, labels):
+      given['fit'] = np.asarray(points), np.asarray(labels)
+
+    def score(self, points, labels):
+      given['score'] = np.asarray(points), np.asarray(labels)
+      return 0.25
+
+  monkeypatch.setattr(linear_model, 'LogisticRegression', Classifier)
+  assert disentanglement.beta_vae_score(codes, factors, seed) == 0.25
+  return given['fit'], given['score']
+
+
+def test_a_point_of_the_beta_vae_score_is_the_mean_of_64_absolute_differences(monkeypatch):
+  """Mean and variance over the points, against all pairs that share a factor's value.
+
+  Neither squares nor the largest of the 64 have them, nor the mean over another number of pairs.
+  """
+  factors = grid((3, 4), copies=5)
+  rng = np.random.default_rng(0)
+  codes = np.column_stack([rng.exponential(3.0, len(factors)), factors[:, 1] + 0.0])
+  fit, score = points_of_the_classifier(codes, factors, 0, monkeypatch)
+  assert (len(fit[0]), len(score[0])) == (2000, 1000)
+  assert not set(map(bytes, fit[0])) & set(map(bytes, score[0]))
+  points, labels = (np.concatenate(both) for both in zip(fit, score, strict=True))
+  unit = codes / codes.std(axis=0)
+  for factor in range(2):
+    own = points[labels == factor]
+    assert len(own) == pytest.approx(1500, abs=5 * math.sqrt(750))
+    shared = factors[:, factor][:, None] == factors[:, factor]
+    # The first is any example, the second any that shares its value.
+    weights = shared / shared.sum(axis=1, keepdims=True) / len(codes)
+    for latent in range(2):
+      distance = np.abs(unit[:, latent][:, None] - unit[:, latent])
+      mean = np.sum(weights * distance)
+      variance = np.sum(weights * distance**2) - mean**2
+      stderr = math.sqrt(variance / 64 / len(own))
+      assert own[:, latent].mean() == pytest.approx(mean, abs=5 * stderr + 1e-12)
+      tolerance = 5 * math.sqrt(2 / len(own)) + 0.02  # 64 draws are nearly normal
+      assert own[:, latent].var() == pytest.approx(variance / 64, rel=tolerance, abs=1e-12)

@@ -164,6 +164,34 @@ def test_a_density_sums_to_one_and_has_its_mean(name, seed):
   assert (masses * x).sum() == pytest.approx(float(mean(likelihood, outputs)[0]), rel=2e-5)
 
 
+def mass_between(outputs, name, low, high):
+  """The mass of a Gaussian pixel between two values, by SciPy: of its location and its scale."""
+  loc, *raw = map(float, outputs)
+  scale = 0.3 if name == 'gaussian_sigmoid' else 0.7
+  if raw:
+    # The scale is 0.1 + softplus(r + c), 0.7 where r = 0.
+    scale = 0.1 + np.logaddexp(0, raw[0] + np.log(np.expm1(0.6)))
+  normal = scipy.stats.norm(scipy.special.expit(loc) if name == 'gaussian_sigmoid' else loc, scale)
+  return normal.cdf(high) - normal.cdf(low)
+
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('name', DENSITIES)
+def test_the_mass_on_every_support_is_one_but_for_a_gaussian_on_an_interval(name, seed):
+  """A Gaussian is a density on the line: on [0, 1] it has what the normal law has there."""
+  likelihood = LIKELIHOODS[name]
+  outputs = random_outputs(likelihood, (1,), seed)
+  for support in likelihood.supports:
+    x, weights = nodes(support)
+    mass = weights @ np.exp(log_probs(likelihood, outputs, x))
+    if support == 'unit' and likelihood.name == 'gaussian':
+      expected = mass_between([np.squeeze(output) for output in outputs], name, 0, 1)
+      assert expected < 0.95
+    else:
+      expected = 1.0
+    assert mass == pytest.approx(expected, abs=3e-6), support
+
+
 @every_likelihood
 def test_values_and_gradients_are_finite_at_extreme_outputs(name):
   likelihood = LIKELIHOODS[name]
