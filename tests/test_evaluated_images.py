@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from conftest import small_config
 
 from vae_jax import data, disentanglement, evaluation, learner, outcome, programs, study, tracking
@@ -103,13 +104,27 @@ def test_the_aggregate_posterior_is_of_its_test_images(watched):
   assert not found.curve
 
 
-def test_the_nll_is_of_its_test_images(watched, monkeypatch):
+def test_the_nll_is_of_its_test_images_and_samples(watched, monkeypatch):
+  """Where all weights are 0, q(z | x) = p(z) and x ~ N(1/2, 1) whatever z: K even weights."""
   monkeypatch.setattr(programs, 'aggregate', lambda *arguments, **keywords: {})
-  found = outcome.estimate(watched.study, watched.settings, watched.state)
+  state = jax.tree.map(jnp.zeros_like, watched.state)
+  found = outcome.estimate(watched.study, watched.settings, state)
   assert watched.counts() == {'test': 9}
-  assert list(found.metrics['test/nll_images']) == [9] * 4
-  assert list(found.metrics['test/nll_samples']) == [4] * 4
-  assert {(row['images'], row['samples']) for row in found.curve} == {(9, 1), (9, 4)}
+  metrics, dataset = found.metrics, watched.study.dataset
+  assert list(metrics['test/nll_images']) == [9] * 4
+  assert list(metrics['test/nll_samples']) == [4] * 4
+  np.testing.assert_allclose(metrics['test/effective_samples'], 4, rtol=1e-5)
+  np.testing.assert_allclose(metrics['test/largest_weight'], 1 / 4, rtol=1e-5)
+  x = dataset.test[watched.study.sample('test', 9)].reshape(9, -1) / dataset.fixed_scale
+  nll = -scipy.stats.norm(0.5, 1).logpdf(x).sum(axis=1)
+  np.testing.assert_allclose(metrics['test/nll'], nll.mean(), rtol=1e-5)
+  np.testing.assert_allclose(metrics['test/nll_stderr'], nll.std(ddof=1) / 3, rtol=1e-4)
+  lines = [(row['lane'], row['name'], row['images'], row['samples']) for row in found.curve]
+  names = watched.study.names
+  assert lines == [(i, names[i], 9, k) for i in range(4) for k in (1, 4)]
+  for row in found.curve:
+    assert row['bound'] == pytest.approx(-nll.mean(), rel=1e-5)
+    assert row['stderr'] == pytest.approx(nll.std(ddof=1) / 3, rel=1e-4)
 
 
 def test_codes_and_factors_are_of_the_same_test_images_without_padding(

@@ -137,3 +137,31 @@ def test_a_diverged_lane_keeps_its_scale_as_well(lane):
   state, _ = step_of(model, lane, params)
   assert state.diverged_at == 3
   assert state.params['likelihood'][0] == 0.5
+
+
+def test_what_fills_a_batch_up_has_no_part_in_any_average():
+  """The rates by latent, the distortion and the objective's own terms are those of the others."""
+  points = [lanes.Point(1.0, 2, 0, 0.5, covariance_weight=1.0)]
+  lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack(points, 2))
+  model = model_of(
+    lambda params, x: jnp.sum(x),
+    {},
+    encode=lambda params, x, mask: densities.DiagonalGaussian(x, jnp.ones(2), mask),
+  )
+  objective = objectives.dip_vae('I', 10.0)
+  estimator = learner.Estimator(model, objective, bounds.analytic_kl, bounds.reparameterized)
+  one = learner.make_learner(estimator, 1, None)
+  x = np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.0], [50.0, 70.0], [50.0, -20.0]], np.float32)
+  weights = jnp.array([1.0, 1.0, 1.0, 0.0, 0.0])
+  averages, centres = one.evaluate({}, lane, x, 0, weights)
+  covariance = np.cov(x[:3].T, bias=True)
+  expected = {
+    'rates': np.square(x[:3]).mean(axis=0) / 2,
+    'distortion': -x[:3].sum(axis=1).mean(),
+    'covariance_off_diagonal': 2 * covariance[0, 1] ** 2,
+    'covariance_diagonal': np.sum((np.diag(covariance) - 1) ** 2),
+  }
+  assert averages.keys() == expected.keys()
+  for name, value in expected.items():
+    np.testing.assert_allclose(averages[name], value, rtol=1e-5, err_msg=name)
+  np.testing.assert_array_equal(centres, x)
