@@ -8,44 +8,53 @@ from vae_jax import outcome
 _BEST = 8
 
 _COLUMNS = {
-  'lane': ('name', '{}'),
-  'beta': ('beta', '{:g}'),
-  'latents': ('latent_size', '{}'),
-  'active': ('test/active_units', '{:.0f}'),
-  'ELBO': ('test/elbo', '{:.2f}'),
-  'rate': ('test/rate', '{:.2f}'),
-  'distortion': ('test/distortion', '{:.2f}'),
-  'NLL': ('test/nll', '{:.2f}'),
-  '± s.e.': ('test/nll_stderr', '{:.2f}'),
+  'lane': ('name', str),
+  'beta': ('beta', '{:g}'.format),
+  'latents': ('latent_size', str),
+  'active': ('test/active_units', '{:.0f}'.format),
+  'ELBO': ('test/elbo', outcome.nats),
+  'rate': ('test/rate', outcome.nats),
+  'distortion': ('test/distortion', outcome.nats),
+  'NLL': ('test/nll', outcome.nats),
+  '± s.e.': ('test/nll_stderr', outcome.nats),
 }
 
 
 def show(result: outcome.Outcome) -> None:
-  """Prints the best lanes by test ELBO, what failed, and where the files are."""
+  """Prints the best lanes by test ELBO, what failed and why, and where the files are."""
   rows = result.rows
+  diverged = [row for row in rows if row['status'] == 'diverged']
   ranked = sorted(
-    (row for row in rows if row['test/elbo'] is not None),
+    (row for row in rows if row not in diverged and _is_known(row['test/elbo'])),
     key=lambda row: row['test/elbo'],
     reverse=True,
   )
-  diverged = [row for row in rows if row['status'] == 'diverged']
-  print(f'\nBest of {len(rows)} lanes by test ELBO (nats per image; ELBO higher is better):\n')
-  print('\n'.join(_table(ranked[:_BEST])))
+  left_out = len(rows) - len(ranked)
+  note = f', {left_out} left out' if left_out else ''
+  units = 'nats per image; ELBO higher is better'
+  print(f'\nBest of {len(rows)} lanes by test ELBO{note} ({units}):\n')
+  print('\n'.join(_table(ranked[:_BEST])) if ranked else 'none')
   if result.kl == 'sampled':
     print('\nThe rate is sampled: it carries the noise of z.')
   for row in diverged:
-    print(f'{row["name"]} diverged at step {row["step"]}')
+    why = f': {row["reason"]}' if row.get('reason') else ''  # a table may be older than the column
+    print(f'{row["name"]} diverged at step {row["step"]}{why}')
   print(f'\nall lanes: {result.results}')
   for path in result.pictures:
     print(f'picture:   {path}')
   print(f'seconds:   {rows[0]["seconds"]:.1f}', flush=True)
 
 
+def _is_known(value: Any) -> bool:
+  """Tells whether a cell holds something, and no NaN."""
+  return value is not None and value == value
+
+
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
   cells = [list(_COLUMNS)]
   for row in rows:
-    values = ((row[key], pattern) for key, pattern in _COLUMNS.values())
-    cells.append(['' if value is None else pattern.format(value) for value, pattern in values])
+    values = ((row[key], shown) for key, shown in _COLUMNS.values())
+    cells.append([shown(value) if _is_known(value) else '' for value, shown in values])
   widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
   return [
     '  '.join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

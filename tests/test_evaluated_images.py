@@ -208,7 +208,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
     'train': evaluation_of('train', [5.0, 5.0, 5.0]),
     'test': evaluation_of('test', [0.0101, evaluation.ACTIVE_VARIANCE, 5.0]),
   }
-  progress = outcome.Progress(3, watched.state, {}, [None], 1.0, 1.0)
+  progress = outcome.Progress(3, watched.state, {}, [None], [None], 1.0, 1.0)
   outcome.review(built, tmp_path, progress, evaluations, outcome.Estimates({}, []), final=True)
   np.testing.assert_array_equal(given[0], evaluations['test'].variances)
   table = tracking.read_table(tmp_path / 'latents.csv', tracking.LATENT_COLUMNS)

@@ -345,10 +345,10 @@ def test_gradients_are_in_range_where_their_squares_are_finite(value, fine, shap
   leaf = np.zeros(shape, np.float32)
   leaf.reshape(-1)[-1] = value
   grads = {'a': jnp.asarray(leaf), 'b': jnp.ones((4, 5))}
-  assert learner._are_in_range(grads) == fine
+  assert learner.are_in_range(grads) == fine
   with np.errstate(over='ignore'):
     assert np.isfinite(np.square(leaf)).all() == fine
 
 
 def test_infinities_of_both_signs_are_out_of_range():
-  assert not learner._are_in_range({'a': jnp.array([[np.inf, -np.inf]]), 'b': jnp.array([-np.inf])})
+  assert not learner.are_in_range({'a': jnp.array([[np.inf, -np.inf]]), 'b': jnp.array([-np.inf])})

@@ -36,7 +36,7 @@ COLUMNS = [
   *('test/nll', 'test/nll_stderr', 'test/nll_samples', 'test/nll_images', 'test/bits_per_dim'),
   *('test/effective_samples', 'test/largest_weight', 'test/active_units'),
   *('test/mutual_information', 'test/marginal_kl', 'test/total_correlation'),
-  *('test/dimension_wise_kl', 'collapsed_at', 'seconds', 'steps_per_second'),
+  *('test/dimension_wise_kl', 'collapsed_at', 'reason', 'seconds', 'steps_per_second'),
 ]
 
 

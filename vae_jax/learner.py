@@ -101,7 +101,7 @@ def draw_antithetic(key: Array, batch_size: int, num_samples: int, latent_size: 
   return jnp.concatenate([half, -half], axis=1)
 
 
-def _are_in_range(grads: Any) -> Array:
+def are_in_range(grads: Any) -> Array:
   """Tells [] whether the squares of all gradients are finite, as Adam's second moment needs them.
 
   By sums of g sqrt(max float32), products of a matrix and a vector: of the squares themselves XLA
@@ -203,7 +203,7 @@ def make_learner(
     if model.refit is not None:
       # Of the parameters that the batch was seen with: theirs is the likelihood of the metrics.
       params = params | {'likelihood': model.refit(state.params, -metrics['distortion'])}
-    finite = jnp.isfinite(metrics['objective']) & _are_in_range(grads)
+    finite = jnp.isfinite(metrics['objective']) & are_in_range(grads)
     alive = state.diverged_at == NOT_DIVERGED
     # A select, not a branch: the lanes beside this one must run the very same program. The moments
     # go on unselected, as no step reads them again: selected, XLA computes and copies them twice.

@@ -145,6 +145,14 @@ def select(function: Callable[[Any], Any], lanes: Any) -> Any:
   return Turns([function(part) for part in lanes.parts], lanes.num_lanes)
 
 
+def lane_of(lanes: Any, index: int) -> Any:
+  """Returns one lane of a tree [G], or of `Turns`, as a tree."""
+  if isinstance(lanes, Turns):
+    width = num_lanes(lanes.parts[0])
+    lanes, index = lanes.parts[index // width], index % width
+  return jax.tree.map(lambda leaf: leaf[index], lanes)
+
+
 def joined(lanes: Any) -> Any:
   """Returns a tree [G]: of `Turns` on the host, anything else as it is."""
   if not isinstance(lanes, Turns):

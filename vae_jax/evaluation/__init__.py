@@ -7,6 +7,7 @@ lanes and jits. Matrix products run at the highest precision: a GPU's TF32 moves
 from vae_jax.evaluation.aggregate import aggregate
 from vae_jax.evaluation.averages import ACTIVE_VARIANCE, Evaluation, evaluate
 from vae_jax.evaluation.batches import Batches, cut, highest_precision
+from vae_jax.evaluation.constant import best_scale, constant_distortion
 from vae_jax.evaluation.evidence import Evidence, Nll, curve_samples, evidence, nll_of
 from vae_jax.evaluation.pictures import reconstruct, sample_prior, traverse
 
@@ -17,6 +18,8 @@ __all__ = [
   'Evidence',
   'Nll',
   'aggregate',
+  'best_scale',
+  'constant_distortion',
   'curve_samples',
   'cut',
   'evaluate',

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vae_jax import evaluation, programs, tracking, workdir
+from vae_jax.outcome.divergence import explained, reasons
 from vae_jax.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.outcome.images import lane_grids, save_images
 from vae_jax.outcome.kept import Kept, open_kept
+from vae_jax.outcome.numbers import nats
 from vae_jax.outcome.progress import Progress, collapsed
 from vae_jax.outcome.tables import (
   DISENTANGLEMENT_COLUMNS,
@@ -26,12 +28,15 @@ __all__ = [
   'Progress',
   'collapsed',
   'estimate',
+  'explained',
   'host',
   'lane_grids',
   'make_evaluate',
   'metrics_of',
+  'nats',
   'open_kept',
   'read',
+  'reasons',
   'review',
   'save_images',
   'write_curve',

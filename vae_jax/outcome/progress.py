@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vae_jax import programs
-from vae_jax.study import Study
+from vae_jax.outcome.numbers import nats
+from vae_jax.study import Start
 
 
 class Progress(NamedTuple):
@@ -15,16 +16,56 @@ class Progress(NamedTuple):
   state: programs.States  # [G]
   evaluated: Mapping[str, list[float]]  # the newest evaluation, name -> [G]
   collapsed_at: list[int | None]  # [G] the evaluation since which a lane has no active unit
+  reasons: list[str | None]  # [G] why a lane diverged
   seconds: float  # wall time so far, of all attempts, compilation included
   training_seconds: float  # the part of it inside the training program
 
 
-def collapsed(study: Study, progress: Progress, step: int, active_units: Sequence) -> list:
-  """Returns `Progress.collapsed_at` after an evaluation, and warns of the lanes that are new."""
+def collapsed(
+  names: Sequence[str],
+  start: Start,
+  before: Sequence[int | None],
+  step: int,
+  evaluated: Mapping[str, Sequence],
+  reasons: Sequence[str | None],
+  last: bool,
+) -> list[int | None]:
+  """Returns `Progress.collapsed_at` after an evaluation, and warns of the lanes that are new.
+
+  A lane has collapsed when no unit is active though its decoder has learned what it can without
+  them; see `Start.has_learned`. A number that is not known (None) raises no alarm.
+
+  Args:
+    names: of the lanes.
+    start: where their decoders started.
+    before: what this function returned at the evaluation before.
+    step: of the evaluation.
+    evaluated: its metrics, name -> [G].
+    reasons: why a lane diverged, None where it did not: of one that did nothing is said.
+    last: whether it is the last one, at which it is said which lanes have not begun to learn.
+  """
   result = []
-  for name, active, since in zip(study.names, active_units, progress.collapsed_at, strict=True):
-    gone = active == 0
+  units, distortions = evaluated['test/active_units'], evaluated['test/distortion']
+  lanes = zip(names, units, distortions, reasons, before, strict=True)
+  for name, active, distortion, reason, since in lanes:
+    known = distortion is not None and reason is None
+    learned = known and start.has_learned(distortion)
+    gone = learned and active == 0
     if gone and since is None:
       logging.warning('%s: posterior collapse at step %d, no unit is active', name, step)
+    if last and known and not learned:
+      _warn_of_no_start(name, step, start, distortion)
     result.append((step if since is None else since) if gone else None)
   return result
+
+
+def _warn_of_no_start(name: str, step: int, start: Start, distortion: float) -> None:
+  best = '' if start.best is None else f', a decoder that ignores z can have {nats(start.best)}'
+  logging.warning(
+    '%s: has not started to learn at step %d: its distortion is %s nats, %s at the start%s',
+    name,
+    step,
+    nats(distortion),
+    nats(start.given),
+    best,
+  )

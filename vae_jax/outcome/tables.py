@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import disentanglement, evaluation, learner, placement, programs, tracking
+from vae_jax import disentanglement, evaluation, learner, programs, tracking
+from vae_jax.outcome import divergence
 from vae_jax.outcome.progress import Progress
 from vae_jax.study import Study
 
@@ -28,10 +29,8 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   values = {name: v for name, v in progress.evaluated.items() if name in columns}
   speed = progress.step / progress.training_seconds if progress.training_seconds else None
   rows = []
-  steps = placement.joined(placement.select(lambda state: state.diverged_at, progress.state))
-  for i, (point, diverged_at) in enumerate(
-    zip(study.points, np.asarray(steps).tolist(), strict=True)
-  ):
+  steps = divergence.diverged_at(progress.state)
+  for i, (point, diverged_at) in enumerate(zip(study.points, steps, strict=True)):
     diverged = diverged_at != learner.NOT_DIVERGED
     rows.append(
       {
@@ -43,6 +42,7 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
         'beta_normalised': point.beta * point.latent_size / math.prod(study.event),
         **{name: v[i] for name, v in values.items()},
         'collapsed_at': progress.collapsed_at[i],
+        'reason': progress.reasons[i],
         'seconds': round(progress.seconds, 3),
         'steps_per_second': speed and round(speed, 3),
       }

@@ -16,12 +16,14 @@ from vae_jax.programs.chunks import (
   state_shapes,
   take_chunk,
 )
+from vae_jax.programs.divergence import Findings, make_examine
 from vae_jax.programs.importance import make_nll, nll
 from vae_jax.programs.pieces import Arrays, Pieces, computed, in_pieces
 from vae_jax.programs.reviews import Pictures, aggregate, encode, make_evaluate, pictures
 
 __all__ = [
   'Arrays',
+  'Findings',
   'Pictures',
   'Pieces',
   'States',
@@ -34,6 +36,7 @@ __all__ = [
   'in_pieces',
   'init',
   'make_evaluate',
+  'make_examine',
   'make_nll',
   'nll',
   'params_of',

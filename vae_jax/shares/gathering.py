@@ -75,7 +75,8 @@ def _merge_table(
     return
   rows = []
   for share, first in shares.items():
-    for row in tracking.read_table(share / name, columns):
+    # A share that another version finished may lack the columns behind the first.
+    for row in tracking.read_table(share / name, ('lane', 'name')):
       lane = first + row['lane']
       rows.append({**row, 'lane': lane, 'name': names[lane]})
   tracking.write_table(directory / name, columns, rows)

@@ -15,6 +15,8 @@ from vae_jax.study.model import check_network, likelihood_of, lower_size_of, mod
 from vae_jax.study.objective import learner_of
 from vae_jax.study.points import check_fit, grid_of
 from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
+from vae_jax.study.start import Start as Start  # for who asks where training starts
+from vae_jax.study.start import start_of as start_of
 
 # The split whose images each of these settings of the evaluation counts.
 _COUNTED = {

@@ -29,6 +29,7 @@ _RESULT_COLUMNS = (
   'test/total_correlation',
   'test/dimension_wise_kl',
   'collapsed_at',
+  'reason',
   'seconds',
   'steps_per_second',
 )

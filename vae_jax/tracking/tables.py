@@ -24,7 +24,7 @@ LATENT_COLUMNS = ('lane', 'name', 'layer', 'latent', 'rate', 'mean_variance', 'a
 NLL_CURVE_COLUMNS = ('lane', 'name', 'samples', 'bound', 'stderr', 'images')
 
 # A lane that is named 1e5 keeps its name.
-_TEXT_COLUMNS = ('name', 'status')
+_TEXT_COLUMNS = ('name', 'status', 'reason')
 
 
 def write_table(

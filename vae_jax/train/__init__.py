@@ -6,6 +6,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -73,10 +74,15 @@ def _attempt(
   signal_number: Callable[[], int],
 ) -> Outcome:
   """Trains from the newest checkpoint to the end, at one width."""
-  progress, feed, chunk = states.restored(built, manager), None, None
+  progress, feed, chunk, start = states.restored(built, manager), None, None, None
   if progress is None or progress.step < config['train']['steps']:
     feed = built.feed()
-    chunk = _compile(built, feed, config['program']['memory_gib'])
+    with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
+      coming = pool.submit(_start, built, config)
+      chunk = _compile(built, feed, config['program']['memory_gib'])
+    start = coming.result()
+    if progress is None and start.advice:
+      logging.warning('%s', start.advice)
   progress = states.begin(built, manager, progress)
   attempt = loop.Attempt(
     study=built,
@@ -87,11 +93,19 @@ def _attempt(
     feed=feed,
     chunk=chunk,
     lanes=placement.laid(built.place, built.lanes),
+    start=start,
     evaluate=outcome.make_evaluate(built, config['evaluation']),
+    examine=programs.make_examine(built.training),
     started=started - progress.seconds,
     signal_number=signal_number,
   )
   return loop.train_and_finish(attempt, progress)
+
+
+def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
+  """Returns where the decoders start, on the images at which they are evaluated."""
+  chosen = built.sample('test', config['evaluation']['test_images'])
+  return study.start_of(config, built.dataset, built.dataset.test[chosen])
 
 
 def _compile(built: study.Study, feed: data.Feed, memory_gib: float) -> jax.stages.Compiled:
@@ -152,6 +166,7 @@ def evaluate(
       raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
     evaluations = outcome.make_evaluate(built, asked)(progress.state, progress.step)
     final = progress.step == config['train']['steps']
+    progress = outcome.explained(built, programs.make_examine(built.training), progress)
     kept = outcome.open_kept(built, directory, asked, progress.state, signal_number)
     estimates = outcome.estimate(built, asked, progress.state, kept)
     outcome.write_disentanglement(built, directory, asked, progress.state, kept)

@@ -1,6 +1,5 @@
 """One attempt at a study: from the step it starts with to the review. The loop of the codebase."""
 
-import logging
 import pathlib
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ import tqdm
 from vae_jax import data, errors, evaluation, outcome, programs, study, tracking
 from vae_jax.outcome import Outcome, Progress
 from vae_jax.train import states
+from vae_jax.train.reports import Reports
 
 
 class Attempt(NamedTuple):
@@ -23,11 +23,13 @@ class Attempt(NamedTuple):
   workdir: pathlib.Path
   checkpoints: ocp.CheckpointManager
   tracker: tracking.Tracker
-  # The training program and what it reads; None where no step is left.
+  # The training program, what it reads and where it starts; None where no step is left.
   feed: data.Feed | None
   chunk: jax.stages.Compiled | None
   lanes: Any  # of the study, on the devices
+  start: study.Start | None
   evaluate: Callable[[programs.States, int], Mapping[str, evaluation.Evaluation]]
+  examine: Callable[..., programs.Findings]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
 
@@ -51,17 +53,17 @@ def _loop(attempt: Attempt, progress: Progress) -> Progress:
   total = attempt.config['train']['steps']
   if progress.step == total:
     return progress
+  reports = Reports(attempt.study.names, progress.step, total)
   with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
     while progress.step < total:
       progress, metrics = _advance(attempt, progress)
       signal_number = attempt.signal_number()  # read once: what is raised below was saved here
       _log(attempt, progress, metrics, save=signal_number != 0)
-      elbos = [elbo for elbo in outcome.host(metrics)['batch/elbo'] if elbo is not None]
-      best = max(elbos, default=float('nan'))
-      bar.set_postfix_str(f'best ELBO {best:.2f} nats, {len(attempt.study.points)} lanes')
+      best = reports.best(outcome.host(metrics), progress.reasons)
+      bar.set_postfix_str(f'{best}, {len(attempt.study.points)} lanes')
       bar.update(progress.step - bar.n)
-      if bar.disable and 'test/elbo' in metrics:  # no terminal: a line for the log instead
-        logging.info('step %d of %d, best batch ELBO %.2f nats', progress.step, total, best)
+      if bar.disable:  # no terminal: lines for the log instead
+        reports.write(progress.step, best, evaluated='test/elbo' in metrics)
       if signal_number and progress.step < total:
         raise errors.Stopped(
           signal_number, f'stopped and saved at step {progress.step}; the same command continues'
@@ -80,14 +82,17 @@ def _advance(attempt: Attempt, progress: Progress) -> tuple[Progress, dict[str, 
   )
   jax.block_until_ready(state)
   training_seconds = progress.training_seconds + time.monotonic() - began
+  reasons = outcome.reasons(built, attempt.examine, state, progress.reasons)
   evaluated, collapsed_at = progress.evaluated, progress.collapsed_at
   if stop % settings['evaluate_every'] == 0 or stop == total:
     new = outcome.metrics_of(attempt.evaluate(state, stop))
     metrics = metrics | new
     evaluated = outcome.host(new)
-    collapsed_at = outcome.collapsed(built, progress, stop, evaluated['test/active_units'])
+    collapsed_at = outcome.collapsed(
+      built.names, attempt.start, collapsed_at, stop, evaluated, reasons, last=stop == total
+    )
   seconds = time.monotonic() - attempt.started
-  return Progress(stop, state, evaluated, collapsed_at, seconds, training_seconds), metrics
+  return Progress(stop, state, evaluated, collapsed_at, reasons, seconds, training_seconds), metrics
 
 
 def _next_log_point(step: int, settings: Mapping[str, Any]) -> int:
@@ -123,6 +128,7 @@ def _finish(attempt: Attempt, progress: Progress) -> Outcome:
   kept = outcome.open_kept(built, directory, settings, state, signals)
   estimates = outcome.estimate(built, settings, state, kept)
   outcome.write_disentanglement(built, directory, settings, state, kept)
+  progress = outcome.explained(built, attempt.examine, progress)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()

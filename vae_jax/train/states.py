@@ -12,7 +12,10 @@ def restored(built: study.Study, manager: ocp.CheckpointManager) -> Progress | N
   """Returns how far the newest whole checkpoint is; None where there is none."""
   like = programs.state_shapes(built.training.learner, built.lanes)
   found = checkpoint.restore_newest(manager, like)
-  return found and Progress(found.step, found.state, **found.record)
+  if found is None:
+    return None
+  unknown = {'reasons': [None] * len(built.points)}  # in a record that is older than they are
+  return Progress(step=found.step, state=found.state, **unknown | found.record)
 
 
 def begin(
@@ -21,7 +24,8 @@ def begin(
   """Continues from what was restored, or writes the initial state as step 0."""
   if progress is None:
     state = programs.init(built.training.learner, built.lanes, built.place)
-    progress = Progress(0, state, {}, [None] * len(built.points), 0.0, 0.0)
+    nothing = [None] * len(built.points)
+    progress = Progress(0, state, {}, nothing, nothing, seconds=0.0, training_seconds=0.0)
     save(manager, progress)
   else:
     logging.info('continuing from step %d', progress.step)

@@ -1,0 +1,153 @@
+"""Why a lane diverged: what was not finite first, the inputs of that step, what to try."""
+
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+from vae_jax import data, figures, lanes, outcome, placement, programs, study, train
+from vae_jax.outcome import divergence
+from vae_jax.train import states
+
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
+
+@pytest.fixture(scope='module')
+def built():
+  from conftest import small_config
+
+  config = small_config()
+  config['data'] |= dict(binarize='threshold')
+  return study.from_config(config)
+
+
+@pytest.fixture(scope='module')
+def examine(built):
+  return programs.make_examine(built.training)
+
+
+def lane_of(built, **changes):
+  """The parameters of a lane, each named leaf set to a number, and the lane."""
+  state = jax.vmap(built.training.learner.init)(built.lanes)
+  params, lane = placement.lane_of(state.params, 1), placement.lane_of(built.lanes, 1)
+
+  def changed(path, leaf):
+    name = jax.tree_util.keystr(path)
+    hits = [value for part, value in changes.items() if all(w in name for w in part.split())]
+    return leaf * 0 + hits[0] if hits else leaf
+
+  return jax.tree_util.tree_map_with_path(changed, params), lane
+
+
+def test_a_sound_step_has_nothing_that_is_not_finite(built, examine):
+  params, lane = lane_of(built)
+  assert examine(params, lane, built.dataset.train, 3).first() == ''
+
+
+@pytest.mark.parametrize(
+  ('changes', 'first'),
+  [
+    ({'decoder output bias': np.nan}, 'the parameters'),
+    ({'encoder kernel': 1e38}, 'the mean of the posterior'),
+    ({'decoder output kernel': 3e38}, 'the log-likelihood'),
+    # A mean of 1e25 is a logit of about as much, which a Bernoulli bears, and squares to infinity.
+    ({'posterior loc bias': 1e25}, 'the rate'),
+    # 32 x (4e18)^2 / 2 = 2.6e38 is finite, and so are its derivatives, but not their squares.
+    ({'posterior loc bias': 4e18}, 'the square of the gradient'),
+  ],
+)  # fmt: skip
+def test_what_is_not_finite_first_is_named(built, examine, changes, first):
+  params, lane = lane_of(built, **changes)
+  assert examine(params, lane, built.dataset.train, 0).first() == first
+
+
+def test_an_objective_that_beta_makes_infinite_is_named(built, examine):
+  params, lane = lane_of(built, **{'posterior loc bias': 1e5})
+  found = examine(params, lane._replace(beta=np.float32(1e30)), built.dataset.train, 0)
+  assert found.first() == 'the objective'
+
+
+def test_the_largest_x_is_that_of_the_step(built, examine):
+  """One pixel of one image, which the batch of step 5 holds and that of step 6 does not."""
+  params, lane = lane_of(built)
+  images = np.asarray(built.dataset.train, np.float32)
+  seed, size = built.training.schedule.seed, built.training.schedule.batch_size
+  batch, after = data.batch_indices(seed, 5, 2, size, len(images))
+  (image,) = set(batch[:1]) - set(after)
+  images[image, 3, 3, 0] = -777 * built.dataset.scale
+  assert examine(params, lane, images, 5).largest_x == 777
+  assert examine(params, lane, images, 6).largest_x == 1
+
+
+def findings(first='rate', largest_x=1.0):
+  sound = programs.Findings(*[True] * 4, {}, *[True] * 3, largest_x)
+  return sound._replace(**{first: False})
+
+
+@pytest.mark.parametrize(
+  ('found', 'point', 'step', 'reason'),
+  [
+    (
+      findings('log_likelihood'),
+      lanes.Point(1.0, 2, 0, 1e8),
+      3,
+      'the log-likelihood was not finite first (largest |x| of its batch 1); lower '
+      'lanes.learning_rate=1e+08, or set schedule.warmup_steps',
+    ),
+    (
+      findings('rate', largest_x=4095.0),
+      lanes.Point(1.0, 2, 0, 1e-3),
+      0,
+      'the rate was not finite first (largest |x| of its batch 4095); the data are far from unit '
+      "scale: data.standardize='per_pixel'",
+    ),
+    (
+      findings('objective'),
+      lanes.Point(1e30, 2, 0, 1e-3),
+      0,
+      'the objective was not finite first (largest |x| of its batch 1); lower lanes.beta=1e+30',
+    ),
+  ],
+)
+def test_a_reason_has_the_term_the_largest_x_and_one_hint(found, point, step, reason):
+  assert divergence._reason(found, point, step) == reason
+
+
+def test_a_lane_of_turns_is_that_lane(built):
+  tree = {'a': np.arange(8).reshape(4, 2)}
+  turns = placement.laid(built.at_width(3).place, tree)
+  for i in range(4):
+    np.testing.assert_array_equal(placement.lane_of(turns, i)['a'], tree['a'][i])
+    np.testing.assert_array_equal(placement.lane_of(tree, i)['a'], tree['a'][i])
+
+
+def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
+  config, tmp_path, monkeypatch, caplog
+):
+  """Lane 1 of two in turn diverges; the checkpoints before have no reasons in their record."""
+  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
+  caplog.set_level(logging.WARNING)
+  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
+  config['train'] |= dict(steps=20, checkpoint_every=10)
+  config['program'] |= dict(width=1)
+  result = train.run(config, tmp_path / 'run')
+  good, bad = result.rows
+  assert good['reason'] is None
+  said = [r.getMessage() for r in caplog.records if 'diverged at' in r.getMessage()]
+  assert said == [f'{bad["name"]}: diverged at step {bad["step"]}: {bad["reason"]}']
+  assert (
+    'was not finite first (largest |x| of its batch 1); lower lanes.learning_rate=1e+08'
+    in (bad['reason'])
+  )
+  original = states.checkpoint.restore_newest
+
+  def older(*arguments):
+    found = original(*arguments)
+    del found.record['reasons']
+    return found
+
+  monkeypatch.setattr(states.checkpoint, 'restore_newest', older)
+  again = train.evaluate(tmp_path / 'run', None, None)
+  assert [row['reason'] for row in again.rows] == [None, bad['reason']]
+  assert outcome.read(tmp_path / 'run').exit_code == 3
