@@ -17,6 +17,7 @@ COUNT = 11
 
 def load(name='dsprites', train_split='train[:8]', test_split='train[8:]', **changes):
   settings = {'path': '', 'crop': (), 'pad': (), 'scale_to_unit': False, 'binarize': 'none'}
+  settings |= {'kind': 'auto', 'range': (), 'standardize': 'none'}
   return data.load(
     name, train_split=train_split, test_split=test_split, seed=0, **(settings | changes)
   )

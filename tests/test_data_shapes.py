@@ -21,7 +21,17 @@ def grid():
 
 def load(**changes):
   settings = {'train_split': 'train', 'test_split': 'test', 'binarize': 'none', 'seed': 0}
-  return data.load('shapes', '', crop=(), pad=(), scale_to_unit=False, **(settings | changes))
+  return data.load(
+    'shapes',
+    '',
+    crop=(),
+    pad=(),
+    scale_to_unit=False,
+    kind='auto',
+    range=(),
+    standardize='none',
+    **(settings | changes),
+  )
 
 
 def moments(images):

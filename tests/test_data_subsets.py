@@ -127,5 +127,6 @@ def test_zero_and_too_many_mean_all_with_a_line(config, caplog, count):
     built = study.from_config(config)
   assert len(built.sample('test', count)) == 359
   lines = [r.getMessage() for r in caplog.records if 'nll_images' in r.getMessage()]
-  said = f'evaluation.nll_images={count}: all 359 images of the test split are taken'
+  more = f'evaluation.test_images={count}, evaluation.nll_images={count}'
+  said = f'all 359 images of the test split are taken for {more}'
   assert lines == ([said] if count else [])

@@ -27,7 +27,7 @@ def test_image_grid_equals_a_tiling_by_hand():
   )
 
 
-@pytest.mark.parametrize(('channels', 'shown'), [(1, 1), (2, 1), (3, 3), (4, 1)])
+@pytest.mark.parametrize(('channels', 'shown'), [(1, 1), (2, 1), (3, 3), (4, 3), (5, 1)])
 def test_image_grid_shows_colours_or_the_first_channel(channels, shown):
   images = np.random.default_rng(0).integers(0, 255, (4, 1, 7, channels), np.uint8)
   tiled = figures.image_grid(images, columns=1)
@@ -110,7 +110,7 @@ def test_images_of_any_shape_are_drawn_with_room_for_their_labels(shape):
   figure = figures.reconstructions(*shades(len(rows), 20, shape), rows)
   figure.canvas.draw()
   axes = figure.axes[0]
-  assert axes.images[0].get_array().ndim == (3 if shape[2] == 3 else 2)
+  assert axes.images[0].get_array().ndim == (3 if shape[2] in (3, 4) else 2)
   labels = axes.get_yticklabels()
   assert len(labels) == 7
   assert not any(overlap(a, b) for a, b in itertools.pairwise(labels))

@@ -33,7 +33,8 @@ COLUMNS = [
   'beta_normalised',
   *(f'train/{term}' for term in TERMS),
   *(f'test/{term}' for term in TERMS),
-  *('test/nll', 'test/nll_stderr', 'test/nll_samples', 'test/nll_images', 'test/bits_per_dim'),
+  *('test/nll', 'test/nll_stderr', 'test/nll_samples', 'test/nll_images', 'test/bits_per_dim_8bit'),
+  'test/bits_per_dim_density',
   *('test/effective_samples', 'test/largest_weight', 'test/active_units'),
   *('test/mutual_information', 'test/marginal_kl', 'test/total_correlation'),
   *('test/dimension_wise_kl', 'collapsed_at', 'reason', 'seconds', 'steps_per_second'),
@@ -92,7 +93,9 @@ def test_results_have_the_columns_and_add_up(finished):
       assert row[f'{split}/elbo'] == pytest.approx(-distortion - rate, rel=1e-5)
       assert row[f'{split}/objective'] == pytest.approx(-distortion - row['beta'] * rate, rel=1e-5)
     assert row['beta_normalised'] == pytest.approx(row['beta'] * row['latent_size'] / 64)
-    assert row['test/bits_per_dim'] == pytest.approx(row['test/nll'] / 64 / np.log(2))
+    bits = row['test/nll'] / 64 / np.log(2)
+    assert row['test/bits_per_dim_density'] == pytest.approx(bits)
+    assert row['test/bits_per_dim_8bit'] is None  # binarised
     assert (row['test/nll_samples'], row['test/nll_images']) == (20, 30)
     assert row['seconds'] > 0 < row['steps_per_second']
 

@@ -49,9 +49,12 @@ def base() -> config_dict.ConfigDict:
     test_split='test',
     crop=(),  # () or (height, width) of the centre
     pad=(),  # () or (height, width) to reach with zeros around
+    kind='auto',  # by type, shape and range; or declared: 'image', 'count', 'real', 'binary'
+    range=(),  # or the values (black, white) that the model sees as 0 and 1: (0, 4095), (-1, 1)
     scale_to_unit=True,  # 8-bit pixels are divided by 255
     binarize='none',  # or 'dynamic' (anew at each step), 'static' (once), 'threshold'
-    seed=0,  # of the batches and of the binarisation
+    standardize='none',  # or 'per_pixel', 'all': by mean and spread of the training split
+    seed=0,  # of the batches, of the binarisation and of which images are evaluated
   )
   config.likelihood = dict(
     name='bernoulli',  # 'gaussian', 'continuous_bernoulli', 'discretized_logistic', 'categorical'

@@ -18,21 +18,50 @@ of memory and of cache, whatever the slice.
 """
 
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
-from vae_jax.data.dataset import BINARIZE, DATASETS, Dataset, Factors, load
+from vae_jax.data.dataset import BINARIZE, Dataset, load, prepare, seen
+from vae_jax.data.description import (
+  GREY,
+  Split,
+  are_bytes,
+  describe,
+  greyness,
+  is_colour,
+  line,
+  oddities,
+)
 from vae_jax.data.feeding import Feed, Schedule, resident, streamed
+from vae_jax.data.kinds import KINDS, extremes
+from vae_jax.data.standard import STANDARDIZE, Standard
+from vae_jax.data.stored import DATASETS, Factors, Stored, read
 from vae_jax.data.subsets import subset
 
 __all__ = [
   'BINARIZE',
   'DATASETS',
+  'GREY',
+  'KINDS',
+  'STANDARDIZE',
   'Dataset',
   'Factors',
   'Feed',
   'Schedule',
+  'Split',
+  'Standard',
+  'Stored',
+  'are_bytes',
   'batch_indices',
+  'describe',
   'draw_binary',
+  'extremes',
+  'greyness',
+  'is_colour',
+  'line',
   'load',
+  'oddities',
+  'prepare',
+  'read',
   'resident',
+  'seen',
   'streamed',
   'subset',
   'to_batch',

@@ -33,6 +33,11 @@ class Expression(NamedTuple):
     """The named splits that it takes from."""
     return {term.split for term in self.terms}
 
+  @property
+  def is_sliced(self) -> bool:
+    """Whether it takes a part of a split, so that the order of its examples matters."""
+    return any((term.start, term.stop) != (None, None) for term in self.terms)
+
 
 def parse(train: str, test: str, source: sources.Source) -> tuple[Expression, Expression]:
   """Returns the split expressions of data.train_split and data.test_split, which fit a source.

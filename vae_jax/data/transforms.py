@@ -1,61 +1,11 @@
-"""From decoded arrays to what a study trains on: types, declared support, crop, pad, binarise."""
+"""From canonical arrays to what a study trains on: crop, pad, binarise; and their sha256."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from vae_jax import errors
-
-
-def canonical(array: np.ndarray, where: str) -> np.ndarray:
-  """Returns an array as uint8 or float32, [n, D] or [n, H, W, C].
-
-  Args:
-    array: bool, integers within 0..255, or floats; [n, D], [n, H, W] or [n, H, W, C].
-    where: what it is, for messages.
-
-  Raises:
-    InputError: another type or shape, values out of range, NaN or infinity.
-  """
-  if array.ndim not in (2, 3, 4) or array.size == 0:
-    raise errors.InputError(
-      f'{where} has shape {list(array.shape)}; valid are [n, D], [n, H, W] and [n, H, W, C]'
-    )
-  if array.ndim == 3:
-    array = array[..., None]  # [n, H, W] -> [n, H, W, 1]
-  kind = array.dtype.kind
-  if kind == 'f':
-    return np.ascontiguousarray(_finite_float32(array, where))
-  if kind not in 'bui':
-    raise errors.InputError(f'{where} has type {array.dtype}; valid are bool, integers and floats')
-  if kind != 'b' and (array.min() < 0 or array.max() > 255):
-    raise errors.InputError(
-      f'{where} has integers from {array.min()} to {array.max()}; '
-      'valid are 0 to 255 (store other values as floats)'
-    )
-  return np.ascontiguousarray(array, dtype=np.uint8)
-
-
-def _finite_float32(array: np.ndarray, where: str) -> np.ndarray:
-  with np.errstate(over='ignore'):  # what float32 cannot hold becomes infinite: counted below
-    array = array.astype(np.float32, copy=False)
-  bad = array.size - np.count_nonzero(np.isfinite(array))
-  if bad:
-    raise errors.InputError(
-      f'{where} has {bad:,} values that are NaN or infinite as float32; remove them'
-    )
-  return array
-
-
-def declared_support(arrays: Collection[np.ndarray]) -> str:
-  """Returns the support of canonical arrays: 'binary', 'unit', 'uint8' or 'real'."""
-  low, high = min(array.min() for array in arrays), max(array.max() for array in arrays)
-  if all(array.dtype == np.uint8 for array in arrays):
-    return 'binary' if high <= 1 else 'uint8'
-  if low < 0 or high > 1:
-    return 'real'
-  return 'binary' if all(((a == 0) | (a == 1)).all() for a in arrays) else 'unit'
 
 
 def array_sha256(array: np.ndarray) -> str:
@@ -124,7 +74,7 @@ def binarized(
 
   Args:
     images: stored intensities [n, *event].
-    scale: 255 for uint8, 1 for unit data.
+    scale: the level of uint8 that is white; 1 for unit data.
     generator: of the uniform draws; None thresholds at one half.
   """
   binary = np.empty(images.shape, np.uint8)

@@ -1,6 +1,6 @@
 """Densities of one example, on distrax: likelihoods p(x | z), posteriors q(z | x), priors p(z)."""
 
-from vae_jax.densities.events import Shaped
+from vae_jax.densities.events import Shaped, rescaled
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
   Likelihood,
@@ -43,6 +43,7 @@ __all__ = [
   'gaussian',
   'log_normal',
   'logit_of_mean',
+  'rescaled',
   'scale_of',
   'stopped',
 ]

@@ -31,6 +31,22 @@ def _total(terms: Array) -> Array:
   )
 
 
+def rescaled(
+  distribution: distrax.Distribution, shift: Array, spread: Array
+) -> distrax.Distribution:
+  """Returns the distribution over x = m + s y [D] of one over y [D], in the units of x.
+
+    log p(x) = log p((x - m) / s) - sum_d log s_d
+
+  Args:
+    distribution: over y.
+    shift: m [D].
+    spread: s [D], above 0.
+  """
+  bijector = distrax.ScalarAffine(shift=shift, scale=spread)
+  return distrax.Transformed(distribution, distrax.Block(bijector, 1))
+
+
 class Shaped(distrax.Distribution):
   """A distribution over [D] as one over [*event]: the same numbers in rows and columns.
 

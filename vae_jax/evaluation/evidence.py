@@ -109,8 +109,8 @@ class Nll(NamedTuple):
 def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
   """Averages the evidence [G, B, N] over the images of weight 1, in float64.
 
-  Bits per dimension are those of the density that the model sees: for binary data those of the
-  pixels, for pixels scaled to [0, 1] of the scaled values (add log2(255) for the 8-bit grid).
+  Bits per dimension are those of whatever density or mass the model has of x: for pixels scaled to
+  [0, 1] those of the scaled values (add log2(255) for the 8-bit grid).
   """
   curve, effective, largest = (np.asarray(a, np.float64)[:, weights > 0] for a in found)
   images = curve.shape[1]

@@ -24,7 +24,7 @@ def image_grid(
   """Tiles images [n, H, W, C] into one array [rows·H + gaps, columns·W + gaps, C or 1].
 
   Row by row, with white lines between images and white in the places left over. Of images with
-  neither one nor three channels, the first channel.
+  four channels the first three are drawn, as colours; with two, or more than four, the first.
 
   Args:
     columns: images in a row; as square as it gets if None.
@@ -43,7 +43,7 @@ def image_grid(
   if columns < 1:
     raise errors.InputError(f'columns = {columns}: it must be at least 1')
   gap = max(1, min(height, width) // 16) if separator is None else separator
-  channels = channels if channels in (1, 3) else 1
+  channels = 3 if channels in (3, 4) else 1
   rows = math.ceil(n / columns)
   shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
   tiled = np.full(shape, _WHITE, np.uint8)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import distrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import Array
 
@@ -37,6 +38,7 @@ def make_model(
   likelihood: densities.Likelihood,
   event: Sequence[int],
   input_scale: float = 1.0,
+  standard: tuple[Array, Array] | None = None,
   lower_size: int = 0,
   compute_dtype: jnp.dtype = jnp.float32,
 ) -> Model:
@@ -49,6 +51,8 @@ def make_model(
     likelihood: p(x | z).
     event: the shape of x.
     input_scale: the encoder sees x / input_scale; 255 for 8-bit levels.
+    standard: shift m and spread s [*event]: encoder and likelihood see (x - m) / s, and log p(x) is
+      that of x itself, Jacobian included; None for x itself.
     lower_size: with two layers of latents the decoder sees the first `lower_size` only; 0 for one.
     compute_dtype: of encoder and decoder. Parameters, posterior, likelihood and all sums stay
       float32.
@@ -59,10 +63,15 @@ def make_model(
     return net.apply(*cast).astype(jnp.float32)
 
   def features(params: Any, x: Array) -> Array:
-    return computed(encoder, params['encoder'], x / input_scale)
+    x = x / input_scale if standard is None else (x - standard[0]) / standard[1]
+    return computed(encoder, params['encoder'], x)
 
   def below(latents: Array) -> Array:
     return latents[:lower_size] if lower_size else latents
+
+  def as_stored(x: Array) -> Array:
+    """Returns the x of which the encoder sees this."""
+    return x * input_scale if standard is None else standard[0] + standard[1] * x
 
   def init(key: Array, mask: Array) -> Mapping[str, Any]:
     encoder_key, posterior_key, prior_key, decoder_key = jax.random.split(key, 4)
@@ -79,7 +88,7 @@ def make_model(
     return posterior.make(params['posterior'], features(params, x), mask)
 
   def make_prior(params: Any, mask: Array) -> densities.Prior:
-    return prior.make(params['prior'], mask, lambda x: encode(params, x * input_scale, mask))
+    return prior.make(params['prior'], mask, lambda x: encode(params, as_stored(x), mask))
 
   def outputs_of(params: Any, z: Array, mask: Array) -> Array:
     outputs = computed(decoder, params['decoder'], below(z), below(mask))
@@ -89,16 +98,21 @@ def make_model(
     # As one array where it can be: 256 heads in a tuple would be 256 slices to compile.
     shared = params['likelihood']
     flat = likelihood.make((*outputs, *shared) if shared else outputs)
+    if standard is not None:
+      flat = densities.rescaled(flat, *map(jnp.ravel, standard))
     return densities.Shaped(flat, event)
 
-  return Model(init, encode, make_prior, outputs_of, observed, _refit(likelihood, event))
+  refit = _refit(likelihood, event, standard)
+  return Model(init, encode, make_prior, outputs_of, observed, refit)
 
 
 def _refit(
-  likelihood: densities.Likelihood, event: Sequence[int]
+  likelihood: densities.Likelihood, event: Sequence[int], standard: tuple[Array, Array] | None
 ) -> Callable[[Any, Array], tuple[Array, ...]] | None:
   """Returns how the likelihood's shared numbers are fitted, None where they are trained."""
   if likelihood.refit is None:
     return None
   size = math.prod(event)
-  return lambda params, mean: likelihood.refit(mean, size, params['likelihood'])
+  # The likelihood knows standardised values alone: what their spread adds is taken off again.
+  volume = 0.0 if standard is None else float(np.log(standard[1], dtype=np.float64).sum())
+  return lambda params, mean: likelihood.refit(mean + volume, size, params['likelihood'])

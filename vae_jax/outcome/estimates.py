@@ -115,7 +115,8 @@ def _nll(
   metrics = {
     'test/nll': result.mean,
     'test/nll_stderr': result.stderr,
-    'test/bits_per_dim': result.bits_per_dim,
+    'test/bits_per_dim_8bit': _on_8_bits(result.bits_per_dim, study.dataset.levels),
+    'test/bits_per_dim_density': result.bits_per_dim,
     'test/nll_samples': [num_samples] * len(study.points),
     'test/nll_images': [len(images)] * len(study.points),
     'test/effective_samples': result.effective,
@@ -129,6 +130,14 @@ def _nll(
     )
   ]
   return metrics, curve
+
+
+def _on_8_bits(bits_per_dim: np.ndarray, levels: float | None) -> np.ndarray:
+  """Returns bits per dimension [G] on the grid of 256 levels, NaN where the data have none.
+
+    b + log2(levels to one unit of x): a density's mass on a level is its value times their distance
+  """
+  return bits_per_dim + (math.nan if levels is None else math.log2(levels))
 
 
 def host(metrics: Mapping[str, Any]) -> dict[str, list]:

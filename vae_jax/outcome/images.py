@@ -26,6 +26,7 @@ def save_images(
     study.lanes,
     study.dataset.test[study.sample('test', _NUM_PICTURES)],
     study.dataset.fixed_scale,
+    study.dataset.range,
     _NUM_PICTURES,
     usage,
     _NUM_PICTURES,

@@ -92,6 +92,7 @@ def pictures(
   lanes: Lane,
   images: np.ndarray,
   scale: float,
+  shown: tuple[float, float],
   num_samples: int,
   usage: Array,
   grid_size: int,
@@ -101,7 +102,9 @@ def pictures(
 
   The traversal moves the two latents of the largest usage [G, Z]; see `evaluation.traverse`.
 
-  Values are mapped so that the range of the originals is [0, 255], and clipped.
+  Args:
+    shown: the values that are drawn as black and white, `Dataset.range`; what is beyond them is
+      clipped. Of the data set and not of these images: their colours would change with the choice.
   """
 
   @jax.jit
@@ -119,10 +122,11 @@ def pictures(
     )
 
   x = np.asarray(data.to_values(images, scale))
-  low, high = (0.0, 1.0) if x.min() >= 0 and x.max() <= 1 else (x.min(), x.max())
+  black, white = shown
 
   def to_pixels(values):
-    unit = (np.nan_to_num(np.asarray(values)) - low) / max(high - low, np.finfo(np.float32).tiny)
+    values = np.nan_to_num(np.asarray(values, np.float64))
+    unit = (values - black) / max(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   made = jax.device_get(placement.in_turn(place, program, (params, lanes, usage), x))

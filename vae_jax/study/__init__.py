@@ -11,6 +11,8 @@ import numpy as np
 
 from vae_jax import data, densities, flops, lanes, networks, placement, programs, validation
 from vae_jax.config import complete
+from vae_jax.study import fitting
+from vae_jax.study.announcing import announce
 from vae_jax.study.model import check_network, likelihood_of, lower_size_of, model_of
 from vae_jax.study.objective import learner_of
 from vae_jax.study.points import check_fit, grid_of
@@ -100,7 +102,8 @@ def from_config(config: Mapping[str, Any]) -> Study:
     DamagedError: the data set's file cannot be read.
   """
   config = complete(config)
-  points, dataset, likelihood = _checked(config)
+  points, stored, dataset, likelihood = _checked(config)
+  announce(config, stored, dataset)
   _note_sizes(config, dataset)
   model = model_of(config, dataset, likelihood)
   largest = max(point.latent_size for point in points)
@@ -135,7 +138,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
 
 def _checked(
   config: Mapping[str, Any],
-) -> tuple[list[lanes.Point], data.Dataset, densities.Likelihood]:
+) -> tuple[list[lanes.Point], data.Stored, data.Dataset, densities.Likelihood]:
   """Returns lanes, data set and likelihood of a config once nothing is wrong with any of it.
 
   What depends on a wrong key is not looked at: its problems would be no news.
@@ -149,14 +152,20 @@ def _checked(
   if points is not None:
     fit = ('bound.name', 'bound.free_bits_per', 'posterior.name', 'prior.name')
     attempt(check_fit, points, config, needs=fit)
-  dataset = attempt(lambda: data.load(**config['data']), needs=('data',))
-  likelihood = None
+  stored = attempt(lambda: data.read(**fitting.reading(config['data'])), needs=('data',))
+  dataset = likelihood = None
+  if stored is not None:
+    known = len(problems.lines)
+    attempt(fitting.check_values, config, stored, needs=('likelihood.name', 'likelihood.mean'))
+    if len(problems.lines) == known:
+      dataset = attempt(lambda: data.prepare(stored, **fitting.preparing(config['data'])))
   if dataset is not None:
     likelihood = attempt(likelihood_of, config, dataset, needs=('likelihood',))
+  if stored is not None:
     for part in ('encoder', 'decoder'):
-      attempt(check_network, part, config, dataset, likelihood, needs=(part, 'likelihood.name'))
+      attempt(check_network, part, config, stored, likelihood, needs=(part, 'likelihood.name'))
   problems.refuse()
-  return points, dataset, likelihood
+  return points, stored, dataset, likelihood
 
 
 def _operations(
@@ -183,10 +192,12 @@ def _operations(
 
 def _note_sizes(config: Mapping, dataset: data.Dataset) -> None:
   """Says which evaluations ask for more images than there are: they take all."""
-  counted = {key: split for key, split in _COUNTED.items() if key != 'factor_images'}
-  for key, split in (_COUNTED if dataset.factors else counted).items():
-    asked, size = config['evaluation'][key], len(getattr(dataset, split))
-    if asked > size:
-      logging.info(
-        'evaluation.%s=%d: all %d images of the %s split are taken', key, asked, size, split
-      )
+  has_factors = dataset.factors is not None
+  counted = {k: split for k, split in _COUNTED.items() if k != 'factor_images' or has_factors}
+  asked = {key: config['evaluation'][key] for key in counted}
+  for split in ('train', 'test'):
+    size = len(getattr(dataset, split))
+    keys = [key for key in counted if counted[key] == split and asked[key] > size]
+    if keys:
+      more = ', '.join(f'evaluation.{key}={asked[key]}' for key in keys)
+      logging.info('all %d images of the %s split are taken for %s', size, split, more)

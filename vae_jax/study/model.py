@@ -61,7 +61,7 @@ def likelihood_of(config: Mapping, dataset: data.Dataset) -> densities.Likelihoo
 
 
 def check_network(
-  part: str, config: Mapping, dataset: data.Dataset, likelihood: densities.Likelihood | None
+  part: str, config: Mapping, stored: data.Stored, likelihood: densities.Likelihood | None
 ) -> None:
   """Checks whether a network goes with the data and, where there is one, the likelihood.
 
@@ -71,11 +71,11 @@ def check_network(
   Raises:
     InputError: the data set has no images to convolve, or no mean to begin at.
   """
-  event, settings = dataset.train.shape[1:], config[part]
+  event, settings = stored.event, config[part]
   if settings['name'] == 'conv' and len(event) != 3:
     raise errors.InputError(
-      f"{part}.name='conv' needs images [H, W, C]; data.name={dataset.name!r} has examples of "
-      f"shape {event}; set {part}.name='mlp'"
+      f"{part}.name='conv' needs images [H, W, C]; {stored.where} has examples of shape {event}; "
+      f"set {part}.name='mlp', {part}.channels=(), {part}.kernels=(), {part}.strides=()"
     )
   from_mean = part == 'decoder' and settings['output_bias'] == 'train_mean'
   if from_mean and likelihood is not None and likelihood.output_of_mean is None:
@@ -100,6 +100,7 @@ def model_of(
     likelihood=likelihood,
     event=event,
     input_scale=255.0 if dataset.support == 'uint8' else 1.0,
+    standard=dataset.standard,
     lower_size=lower_size_of(config),
     compute_dtype=jnp.dtype(config['program']['compute_dtype']),
   )
@@ -157,6 +158,8 @@ def _output_bias(
   if decoder['output_bias'] == 'zeros':
     return ()
   mean = dataset.train.mean(axis=0, dtype=np.float64) / dataset.scale
+  if dataset.standard is not None:
+    mean = (mean - dataset.standard.shift) / dataset.standard.spread
   if decoder['name'] == 'conv':
     mean = mean.mean(axis=(0, 1))  # a convolution has one bias per channel
   return tuple(np.ravel(likelihood.output_of_mean(mean)).tolist())

@@ -179,6 +179,7 @@ def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
   dataset, width = built.dataset, built.place.width
   provenance = workdir.provenance(dataset.name, dataset.version, dataset.sha256, width)
   provenance['evaluated_on'] = built.sampling(config['evaluation'])
+  provenance['data_seen'] = data.seen(dataset, config['data']['standardize'])
   return workdir.claim(directory, config, provenance)
 
 

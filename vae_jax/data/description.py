@@ -1,0 +1,166 @@
+"""What the splits of a data set look like: a line for each, and what about them is odd."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_jax.data.kinds import WHITE
+from vae_jax.data.stored import Stored
+
+_MOST_HASHED = 2**30  # bytes: of larger data no duplicates are counted
+_ORDERED = 2048  # examples whose order is looked at
+GREY = 0.5  # mean 4 x (1 - x): 0.07 of MNIST, 0.32 of Fashion-MNIST, 0.83 of Frey Faces
+_RESOLVED = 0.01  # of its spread, to which a value should be known
+
+
+class Split(NamedTuple):
+  """What one split looks like, as stored."""
+
+  name: str
+  shape: tuple[int, ...]  # [n, *event]
+  dtype: str
+  low: float
+  mean: float
+  high: float
+  num_constant: int  # values of an example that never vary
+  num_repeated: int | None  # examples that stand there before; None where they were not counted
+  num_shared: int | None  # examples that the training split has, too
+
+
+def describe(stored: Stored) -> tuple[Split, Split]:
+  """Returns what the training and the test split look like."""
+  counted = stored.train.nbytes + stored.test.nbytes <= _MOST_HASHED
+  hashes = [_hashes(images) if counted else None for images in (stored.train, stored.test)]
+  known = set(hashes[0]) if counted else set()
+  shared = (None, sum(h in known for h in hashes[1])) if counted else (None, None)
+  train, test = (
+    _split(name, images, of_rows, num_shared)
+    for name, images, of_rows, num_shared in zip(
+      ('train', 'test'), (stored.train, stored.test), hashes, shared, strict=True
+    )
+  )
+  return train, test
+
+
+def _hashes(images: np.ndarray) -> list[int]:
+  """Returns 64 bits of every example, the same for the same values."""
+  rows = np.ascontiguousarray(images).reshape(len(images), -1)
+  return [hash(row.tobytes()) for row in rows]
+
+
+def _split(name: str, images: np.ndarray, hashes: list[int] | None, shared: int | None) -> Split:
+  return Split(
+    name=name,
+    shape=images.shape,
+    dtype=str(images.dtype),
+    low=images.min().item(),
+    mean=images.mean(dtype=np.float64).item(),
+    high=images.max().item(),
+    num_constant=int(np.count_nonzero((images == images[0]).all(axis=0))),
+    num_repeated=None if hashes is None else len(hashes) - len(set(hashes)),
+    num_shared=shared,
+  )
+
+
+def line(split: Split, stored: Stored, seen_as: str) -> str:
+  """Returns a split in one line.
+
+  Args:
+    split: of the data set.
+    stored: the data set.
+    seen_as: what the model sees, for instance 'binary, drawn anew at each step'; '' says nothing.
+  """
+  n, *event = split.shape
+  size = math.prod(event)
+  unknown = 'duplicates not counted'
+  repeated = unknown if split.num_repeated is None else f'{split.num_repeated:,} repeated'
+  seen_as = f'; {stored.kind} ({stored.reason}), seen as {seen_as}' if seen_as else ''
+  shared = '' if split.num_shared is None else f', {split.num_shared:,} of them in train'
+  return (
+    f'{split.name}: {stored.name}, {n:,} x {event} {split.dtype}, {split.low:.6g} to '
+    f'{split.high:.6g}, mean {split.mean:.4g}{seen_as}; {split.num_constant:,} of {size:,} values '
+    f'constant, {repeated}{shared}'
+  )
+
+
+def oddities(stored: Stored, train: Split, test: Split) -> Iterator[str]:
+  """Says what is odd about the values as they are stored, each in one line."""
+  yield from _between_splits(train, test)
+  white = {'uint8': stored.white, 'unit': 1.0}.get(stored.support)
+  if white and 0 < max(train.high, test.high) <= white / 2:
+    yield (
+      f'the largest value is {max(train.high, test.high):.4g} of {white:g}: if it is meant to be '
+      f'white, set data.range=(0, {max(train.high, test.high):g})'
+    )
+  if train.num_constant == math.prod(train.shape[1:]):
+    yield 'all training examples are the same: there is nothing to learn'
+  if stored.is_sliced and (alike := neighbours(stored.train)):
+    yield (
+      f'the file is in an order: an example and the next are alike (correlation {alike:.2f}), so '
+      'that slices of it are no random samples; shuffle it, or say so with every number'
+    )
+  if stored.support == 'real' and (count := _unresolved(stored.train)):
+    yield (
+      f'{count:,} values of an example vary by less than float32 resolves beside their mean; '
+      'subtract it in the file'
+    )
+
+
+def _between_splits(train: Split, test: Split) -> Iterator[str]:
+  spans = [split.high - split.low for split in (train, test)]
+  apart = abs(train.low - test.low) > 0.5 * max(spans)
+  if min(train.shape[0], test.shape[0]) >= 10 and (max(spans) > 2 * min(spans) or apart):
+    yield (
+      f'the splits differ in range: train {train.low:.6g} to {train.high:.6g}, test '
+      f'{test.low:.6g} to {test.high:.6g}; scale them alike'
+    )
+  if test.num_shared and test.num_shared > 0.01 * test.shape[0]:
+    yield (
+      f'{test.num_shared:,} of {test.shape[0]:,} test examples are in the training split: what is '
+      'reported of the test set is too good'
+    )
+
+
+def neighbours(images: np.ndarray) -> float:
+  """Returns how alike an example and the next are: a correlation, 0.0 where it may be chance.
+
+  Of the mean and three random projections of up to 2,048 examples: the largest lag-1
+  autocorrelation, if it is beyond six standard errors 1 / sqrt(m) and 0.1. A file that is sorted by
+  class has it, and so does a video; without labels no more can be known.
+  """
+  chosen = np.unique(np.linspace(0, len(images) - 1, _ORDERED).astype(int))
+  x = images[chosen].reshape(len(chosen), -1).astype(np.float64)
+  signs = np.random.Philox(key=0).random_raw(3 * x.shape[1]).reshape(-1, 3) % 2 * 2.0 - 1
+  values = x @ np.concatenate([np.ones((x.shape[1], 1)), signs], axis=1)
+  values = values - values.mean(axis=0)
+  power = np.square(values).sum(axis=0)
+  products = (values[1:] * values[:-1]).sum(axis=0)
+  found = float(np.max(products[power > 0] / power[power > 0], initial=0.0))
+  return found if found > max(0.1, 6 / math.sqrt(len(x))) else 0.0
+
+
+def _unresolved(images: np.ndarray) -> int:
+  mean = np.abs(images.mean(axis=0, dtype=np.float64))
+  spread = images.std(axis=0, dtype=np.float64)
+  known_to = mean * np.finfo(np.float32).eps
+  return int(np.count_nonzero((spread > 0) & (known_to > _RESOLVED * spread)))
+
+
+def greyness(stored: Stored) -> float:
+  """Returns the mean 4 x (1 - x) of intensities: 0 of black and white alone, 1 of middle grey."""
+  white = stored.white if stored.support == 'uint8' else 1.0
+  rows = stored.train[:: max(1, len(stored.train) // _ORDERED)]
+  x = rows.astype(np.float64) / white
+  return float(np.mean(4 * x * (1 - x)))
+
+
+def is_colour(stored: Stored) -> bool:
+  """Tells whether examples are images of three or four channels."""
+  return len(stored.event) == 3 and stored.event[-1] in (3, 4)
+
+
+def are_bytes(stored: Stored) -> bool:
+  """Tells whether values are the 256 levels of 8 bits."""
+  return stored.support == 'uint8' and stored.white == WHITE

@@ -1,0 +1,178 @@
+"""What stored values are: images, counts, real or binary numbers; declared, or seen by type, shape
+and range."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_jax import errors
+
+KINDS = ('auto', 'image', 'count', 'real', 'binary')
+WHITE = 255  # of bytes
+_OVERSHOOT = 1e-3  # of the range: so far outside is what resizing leaves, and is clipped
+
+
+class Values(NamedTuple):
+  """The arrays of a source with what they are.
+
+  Attributes:
+    arrays: split -> [n, D] or [n, H, W, C], uint8 or float32.
+    kind: 'image', 'count', 'real' or 'binary'.
+    support: 'binary' (0 or 1), 'unit' ([0, 1]), 'uint8' (levels from 0), 'real', 'count' (whole
+      numbers that no likelihood here is for), or 'integers' (others of no known range).
+    white: the level of uint8 that is white; 255 where nothing else is declared.
+    reason: how the kind is known, for a person.
+  """
+
+  arrays: dict[str, np.ndarray]
+  kind: str
+  support: str
+  white: float
+  reason: str
+
+
+def canonical(array: np.ndarray, where: str) -> np.ndarray:
+  """Returns an array as float32, uint8, or integers that it cannot hold; [n, D] or [n, H, W, C].
+
+  Args:
+    array: bool, integers or floats; [n, D], [n, H, W] or [n, H, W, C].
+    where: what it is, for messages.
+
+  Raises:
+    InputError: another type or shape, NaN or infinity.
+  """
+  if array.ndim not in (2, 3, 4) or array.size == 0:
+    flat = '; np.reshape(a, (len(a), -1)) makes vectors' if array.ndim > 4 else ''
+    raise errors.InputError(
+      f'{where} has shape {list(array.shape)}; valid are [n, D], [n, H, W] and [n, H, W, C]{flat}'
+    )
+  if array.ndim == 3:
+    array = array[..., None]  # [n, H, W] -> [n, H, W, 1]
+  if array.dtype.kind == 'f':
+    return np.ascontiguousarray(_finite_float32(array, where))
+  if array.dtype.kind not in 'bui':
+    raise errors.InputError(f'{where} has type {array.dtype}; valid are bool, integers and floats')
+  is_byte = array.dtype.kind == 'b' or (array.min() >= 0 and array.max() <= WHITE)
+  return np.ascontiguousarray(array, dtype=np.uint8) if is_byte else array
+
+
+def _finite_float32(array: np.ndarray, where: str) -> np.ndarray:
+  with np.errstate(over='ignore'):  # what float32 cannot hold becomes infinite: counted below
+    array = array.astype(np.float32, copy=False)
+  finite = np.isfinite(array)
+  bad = array.size - np.count_nonzero(finite)
+  if bad:
+    others = array[finite]
+    rest = f' (the others: {others.min():g} to {others.max():g})' if others.size else ''
+    raise errors.InputError(
+      f'{where} has {bad:,} values that are NaN or infinite as float32{rest}; remove them'
+    )
+  return array
+
+
+def known(
+  arrays: Mapping[str, np.ndarray],
+  types: Sequence[np.dtype],
+  kind: str,
+  value_range: Sequence[float],
+  where: str,
+) -> Values:
+  """Returns what canonical arrays are.
+
+  Args:
+    arrays: split -> array, all of one type and shape.
+    types: of the arrays as they were stored.
+    kind: one of KINDS; 'auto' goes by type, shape and range.
+    value_range: () or the values (black, white) that the model shall see as 0 and 1.
+    where: what holds them, for messages.
+
+  Raises:
+    InputError: the values are not what is declared.
+  """
+  low, high = extremes(arrays.values())
+  if len(value_range):
+    return _in_range(arrays, kind, value_range, where)
+  if kind == 'real':
+    return _values(arrays, np.float32, 'real', 'real', "declared by data.kind='real'")
+  if kind == 'count':
+    return Values(dict(arrays), 'count', 'count', WHITE, "declared by data.kind='count'")
+  is_binary = _is_whole(arrays) and low >= 0 and high <= 1
+  if kind == 'binary' and not is_binary:
+    raise errors.InputError(
+      f"data.kind='binary': {where} has values from {low:g} to {high:g}, not 0 and 1 alone; "
+      "set data.kind='auto'"
+    )
+  if is_binary:
+    return _values(arrays, np.uint8, 'binary', 'binary', '0 and 1 alone')
+  if types[0].kind == 'f':
+    return _floats(arrays, kind, low, high)
+  return _integers(arrays, types, kind, low, high)
+
+
+def extremes(arrays) -> tuple[float, float]:
+  """Returns the least and the largest value of all arrays."""
+  arrays = list(arrays)
+  return min(a.min() for a in arrays).item(), max(a.max() for a in arrays).item()
+
+
+def _values(arrays: Mapping, dtype, kind: str, support: str, reason: str) -> Values:
+  converted = {s: np.ascontiguousarray(a, dtype=dtype) for s, a in arrays.items()}
+  return Values(converted, kind, support, WHITE, reason)
+
+
+def _is_whole(arrays: Mapping[str, np.ndarray]) -> bool:
+  return all(a.dtype.kind != 'f' or np.array_equal(a, np.rint(a)) for a in arrays.values())
+
+
+def _floats(arrays: Mapping, kind: str, low: float, high: float) -> Values:
+  if low >= 0 and high <= 1:
+    return _values(arrays, np.float32, 'image', 'unit', 'floats in [0, 1]')
+  if kind == 'image' and low >= 0 and high <= WHITE and _is_whole(arrays):
+    return _values(arrays, np.uint8, 'image', 'uint8', 'whole floats, declared to be an image')
+  return _values(arrays, np.float32, 'real', 'real', f'floats from {low:g} to {high:g}')
+
+
+def _integers(
+  arrays: Mapping, types: Sequence[np.dtype], kind: str, low: float, high: float
+) -> Values:
+  """Bytes where type, shape or largest value say so; other vectors of whole numbers are counts."""
+  is_image = next(iter(arrays.values())).ndim == 4
+  are_bytes = all(dtype.kind in 'bu' and dtype.itemsize == 1 for dtype in types)
+  seen = f'{types[0]} from {low:g} to {high:g}'
+  fits = low >= 0 and high <= WHITE
+  if fits and (kind == 'image' or are_bytes or is_image or high == WHITE):
+    reason = "declared by data.kind='image'" if kind == 'image' else seen
+    return _values(arrays, np.uint8, 'image', 'uint8', reason)
+  if not is_image and low >= 0 and kind == 'auto':
+    return Values(dict(arrays), 'count', 'count', WHITE, f'{seen} in vectors')
+  return Values(dict(arrays), 'image' if is_image else 'real', 'integers', WHITE, seen)
+
+
+def _in_range(
+  arrays: Mapping[str, np.ndarray], kind: str, value_range: Sequence[float], where: str
+) -> Values:
+  """Returns images whose black and white are declared, in [0, 1]."""
+  black, white = (float(end) for end in value_range)
+  declared = f'data.range=({black:g}, {white:g})'
+  if kind not in ('auto', 'image'):
+    raise errors.InputError(f'{declared} is for images, data.kind={kind!r}; set data.range=()')
+  if white <= black:
+    near = (white, black) if white < black else (black, black + 1)
+    raise errors.InputError(f'{declared} is no range: white is above black; nearest: {near}')
+  low, high = extremes(arrays.values())
+  slack = _OVERSHOOT * (white - black)
+  if low < black - slack or high > white + slack:
+    outside = sum(np.count_nonzero((a < black) | (a > white)) for a in arrays.values())
+    raise errors.InputError(
+      f'{declared}: {outside:,} values of {where} lie outside, they go from {low:g} to {high:g}; '
+      f'set data.range=({min(low, black)!r}, {max(high, white)!r})'
+    )
+  reason = f'declared by {declared}'
+  if outside := sum(int(np.count_nonzero((a < black) | (a > white))) for a in arrays.values()):
+    reason += f'; {outside:,} values from {low:g} to {high:g} were clipped to it'
+    arrays = {split: np.clip(a, black, white) for split, a in arrays.items()}
+  if black == 0 and white <= WHITE and white == int(white) and _is_whole(arrays):
+    return _values(arrays, np.uint8, 'image', 'uint8', reason)._replace(white=white)
+  unit = {s: (a.astype(np.float64) - black) / (white - black) for s, a in arrays.items()}
+  return _values(unit, np.float32, 'image', 'unit', reason)

@@ -1,0 +1,51 @@
+"""Standardised values: shift and spread of the training split, for encoder and likelihood alike."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+STANDARDIZE = ('none', 'per_pixel', 'all')
+_BLOCK = 2**22  # values at a time: in float64 a whole data set would take eight times its bytes
+_NO_SPREAD = 1e-30  # below it a quotient of float32 would overflow
+
+
+class Standard(NamedTuple):
+  """The model works on (x - shift) / spread; its log p(x) is that of x, in the units of x.
+
+    log p(x) = log p((x - m) / s) - sum_d log s_d
+
+  Attributes:
+    shift: m [*event], float32.
+    spread: s [*event], float32, above 0; 1 where a value never varies.
+  """
+
+  shift: np.ndarray
+  spread: np.ndarray
+
+
+def standard_of(images: np.ndarray, scale: float, mode: str) -> Standard | None:
+  """Returns mean and standard deviation of images / scale, None where `mode` is 'none'.
+
+  Args:
+    images: stored examples [n, *event] of the training split: no other may be known.
+    scale: Dataset.scale.
+    mode: one of STANDARDIZE; 'all' takes one m and one s over all values.
+  """
+  if mode == 'none':
+    return None
+  axis = 0 if mode == 'per_pixel' else None
+  mean = np.broadcast_to(_mean(images, axis, lambda block: block), images.shape[1:])
+  spread = np.sqrt(_mean(images, axis, lambda block: np.square(block - mean)))
+  constant = (images == images[0]).all(axis=0) if axis == 0 else (images == images.flat[0]).all()
+  spread = np.where(constant, 0.0, spread) / scale
+  spread = np.broadcast_to(np.where(spread > _NO_SPREAD, spread, 1.0), images.shape[1:])
+  return Standard((mean / scale).astype(np.float32), spread.astype(np.float32))
+
+
+def _mean(images: np.ndarray, axis: int | None, function) -> np.ndarray:
+  """Returns the mean of function(images) over the examples, or over all values, in float64."""
+  rows = max(1, _BLOCK // images[0].size)
+  total = 0.0
+  for start in range(0, len(images), rows):
+    total = total + function(images[start : start + rows].astype(np.float64)).sum(axis=axis)
+  return total / (len(images) if axis == 0 else images.size)

@@ -1,0 +1,182 @@
+"""A data set as it is stored: its splits, and what their values are."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vae_jax import errors
+from vae_jax.data import cache, kinds, npz, prepared, sources, splits, transforms
+
+DATASETS = ('digits', 'shapes', 'npz')  # any other name is a data set of TFDS
+
+
+class Factors(NamedTuple):
+  """The known factors of variation, one row for each example in the order of the images.
+
+  Attributes:
+    names: of the F factors, for instance 'shape', 'scale', 'orientation', 'x', 'y'.
+    train: [n, F], int32: the index of each factor's value.
+    test: [m, F], int32.
+  """
+
+  names: tuple[str, ...]
+  train: np.ndarray
+  test: np.ndarray
+
+
+class Stored(NamedTuple):
+  """The splits of a data set as they are read: nothing is decided yet of how a model sees them.
+
+  Attributes:
+    name, version: of the data set.
+    where: the config key and value that point to it, for messages.
+    sha256: of the decoded arrays of the splits that are used, images and factors, before slicing
+      and transformations.
+    kind, support, white, reason: what the values are, see `kinds.Values`.
+    is_declared: whether a config says so: then nothing that it means is taken for a mistake.
+    is_sliced: whether a split is a part of an array of the file: then its order matters.
+    train, test: [n, *event], uint8 or float32 (or integers that no model here is for), cropped and
+      padded; the event is [H, W, C] or [D].
+    factors: of train and test, where the data set knows them.
+  """
+
+  name: str
+  version: str
+  where: str
+  sha256: str
+  kind: str
+  support: str
+  white: float
+  reason: str
+  is_declared: bool
+  is_sliced: bool
+  train: np.ndarray
+  test: np.ndarray
+  factors: Factors | None
+
+  @property
+  def event(self) -> tuple[int, ...]:
+    """The shape of one example."""
+    return self.train.shape[1:]
+
+
+def read(
+  name: str,
+  path: str,
+  train_split: str,
+  test_split: str,
+  crop: Sequence[int],
+  pad: Sequence[int],
+  kind: str,
+  range: Sequence[float],
+) -> Stored:
+  """Returns the splits of a data set, and what their values are.
+
+  Args:
+    name: 'digits', 'shapes', 'npz', or a TFDS data set NAME[/CONFIG][:VERSION].
+    path: the .npz file of 'npz'; '' for the others.
+    train_split: split expression, for instance 'train[:80%]' or 'train+validation'.
+    test_split: split expression.
+    crop: () or the (height, width) of the centre to keep.
+    pad: () or the (height, width) to reach with zeros around.
+    kind: what the values are, one of `kinds.KINDS`.
+    range: () or the values (black, white) that the model sees as 0 and 1.
+
+  Raises:
+    InputError: a value does not fit; one line that names the key.
+    DamagedError: stored data cannot be read.
+  """
+  source = _open(name, path)
+  train_part, test_part = splits.parse(train_split, test_split, source)
+  images, types, factors = _read(source, train_part.names | test_part.names)
+  sha256 = _sha256(images, factors)
+  values = kinds.known(images, types, kind, range, source.where)
+  train, test = (
+    transforms.pad(transforms.crop(splits.take(part, values.arrays), crop), pad)
+    for part in (train_part, test_part)
+  )
+  return Stored(
+    name=source.name,
+    version=source.version,
+    where=source.where,
+    sha256=sha256,
+    **{key: value for key, value in values._asdict().items() if key != 'arrays'},
+    is_declared=kind != 'auto' or len(range) > 0,
+    is_sliced=train_part.is_sliced or test_part.is_sliced,
+    train=train,
+    test=test,
+    factors=_factors(factors, train_part, test_part),
+  )
+
+
+def _check_path(name: str, path: str) -> None:
+  if path and name != 'npz':
+    raise errors.InputError(
+      f"data.path={path!r} is read with data.name='npz' only, and data.name={name!r}; set "
+      "data.name='npz' for an .npz file of your own, or data.path='' for that data set"
+    )
+
+
+def _open(name: str, path: str) -> sources.Source:
+  _check_path(name, path)
+  if name == 'digits':
+    return _cached(sources.open_digits(), '1.0.0', importlib.metadata.version('scikit-learn'))
+  if name == 'shapes':
+    return sources.open_shapes()
+  return npz.open_npz(path) if name == 'npz' else prepared.open_prepared(name, DATASETS)
+
+
+def _cached(source: sources.Source, version: str, origin: str) -> sources.Source:
+  """Returns a source that decodes once: importing scikit-learn is most of reading its digits."""
+  fingerprint = hashlib.sha256(origin.encode()).hexdigest()[:16]
+
+  def read(split: str) -> sources.Examples:
+    return cache.fetch(source.name, version, split, fingerprint, lambda: source.read(split))
+
+  return source._replace(read=read)
+
+
+def _read(
+  source: sources.Source, names: set[str]
+) -> tuple[dict[str, np.ndarray], list[np.dtype], dict[str, np.ndarray]]:
+  """Returns the canonical images of whole splits, their types, and factors where there are any.
+
+  Raises:
+    InputError: they cannot be used together.
+  """
+  images, types, factors = {}, [], {}
+  for split in sorted(names):
+    examples = source.read(split)
+    types.append(examples.images.dtype)
+    images[split] = kinds.canonical(examples.images, f'{source.where}, {split!r}')
+    if examples.factors is not None:
+      factors[split] = examples.factors
+  if len({(a.dtype.kind == 'f', a.shape[1:]) for a in images.values()}) > 1:
+    found = ', '.join(f'{s!r} {a.dtype} {list(a.shape[1:])}' for s, a in images.items())
+    raise errors.InputError(
+      f'{source.where}: data.train_split and data.test_split differ in type or shape ({found}); '
+      'use splits of one type and shape'
+    )
+  return images, types, factors
+
+
+def _factors(
+  factors: Mapping[str, np.ndarray], train_part: splits.Expression, test_part: splits.Expression
+) -> Factors | None:
+  """Returns the factors of train and test, where the data set knows both."""
+  if not factors.keys() >= train_part.names | test_part.names:
+    return None
+  train, test = (splits.take(part, factors) for part in (train_part, test_part))  # [n], [m]
+  names = train.dtype.names
+  columns = [np.stack([part[name] for name in names], axis=1) for part in (train, test)]
+  return Factors(names, *columns)
+
+
+def _sha256(images: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray]) -> str:
+  lines = [f'{split} {transforms.array_sha256(array)}' for split, array in images.items()]
+  for split, array in factors.items():
+    lines.append(f'{split} {array.dtype.names} {transforms.array_sha256(array)}')
+  return hashlib.sha256('\n'.join(lines).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""What is said of the data at the start of a run: a line a split, and what looks like a mistake."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vae_jax import data
+from vae_jax.study import fitting
+
+_BINARIZED = {
+  'dynamic': 'binary, drawn anew at each step',
+  'static': 'binary, drawn once',
+  'threshold': 'binary, cut at one half',
+}
+
+
+def announce(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset) -> None:
+  """Logs what the splits look like, and warns of what is odd about them under this config."""
+  splits = data.describe(stored)
+  seen_as = _BINARIZED.get(config['data']['binarize'], dataset.support)
+  if dataset.standard is not None:
+    seen_as = f'standardised, {config["data"]["standardize"]}; figures are of the values as stored'
+  for split, said in zip(splits, (seen_as, ''), strict=True):
+    logging.info('%s', data.line(split, stored, said))
+  for oddity in (*data.oddities(stored, *splits), *_under(config, stored, dataset)):
+    logging.warning('%s', oddity)
+  if config['likelihood']['name'] == 'gaussian' and dataset.support == 'unit':
+    logging.info('%s', _beyond_unit(config['likelihood'], math.prod(stored.event)))
+
+
+def _under(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset) -> Iterator[str]:
+  """Says what is odd about the values under the settings of a config."""
+  settings = config['data']
+  if settings['binarize'] != 'none' and (what := _no_binary(stored)):
+    yield (
+      f'data.binarize={settings["binarize"]!r} makes 0 and 1 of {what}; to model the values, set '
+      + _photographs(stored)
+    )
+  if stored.kind == 'image' and len(stored.event) == 3 and (shown := _shown(stored.event[-1])):
+    yield shown
+  if fitting.looks_channels_first(stored):
+    yield f'images of height {stored.event[0]}, as declared: channels come last'
+  far = dataset.support == 'real' and dataset.standard is None
+  if far and fitting.is_far_from_standard(stored):
+    low, high = data.extremes([stored.train])
+    mode = 'all' if len(stored.event) == 3 else 'per_pixel'
+    yield (
+      f'values from {low:.6g} to {high:.6g} are far from the size 1 that networks and '
+      f'likelihood.initial_scale={config["likelihood"]["initial_scale"]:g} begin at: the training '
+      f'may diverge or stand still; set data.standardize={mode!r}'
+    )
+
+
+def _no_binary(stored: data.Stored) -> str:
+  if data.is_colour(stored):
+    return 'colours'
+  grey = data.greyness(stored)
+  return f'greys (mean 4x(1-x) = {grey:.2f})' if grey > data.GREY else ''
+
+
+def _photographs(stored: data.Stored) -> str:
+  """Returns the settings for images whose values count."""
+  if data.are_bytes(stored):
+    return (
+      "data.binarize='none', data.scale_to_unit=False, likelihood.name='discretized_logistic', "
+      'likelihood.initial_scale=0.25'
+    )
+  return "data.binarize='none', likelihood.name='continuous_bernoulli'"
+
+
+def _shown(channels: int) -> str:
+  if channels in (1, 3):
+    return ''
+  part = 'the first three as colours, without the fourth' if channels == 4 else 'the first alone'
+  return f'images of {channels} channels: pictures show {part}'
+
+
+def _beyond_unit(settings: Mapping[str, Any], size: int) -> str:
+  """Says that a Gaussian is no density on [0, 1], and what that is worth at the least.
+
+  The most of N(m, s^2) that lies in [0, 1] is erf(1 / (2 sqrt(2) s)), at m = 1/2.
+  """
+  least = ''
+  if settings['scale'] == 'fixed':
+    inside = math.erf(1 / (2 * math.sqrt(2) * settings['initial_scale']))
+    least = (
+      f' (at scale {settings["initial_scale"]:g} at least {-size * math.log(inside):,.0f} nats)'
+    )
+  return (
+    f'a Gaussian is a density on the line, and a part of it{least} lies outside of [0, 1]: compare '
+    'its figures with no likelihood on [0, 1], such as the continuous Bernoulli'
+  )

@@ -1,0 +1,204 @@
+"""Whether a config goes with the values of its data: one refusal, with all that is to be set."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from vae_jax import data, errors
+
+_LEVELS = ('discretized_logistic', 'categorical')  # likelihoods of 8-bit levels
+_ON_UNIT = ('gaussian', 'continuous_bernoulli', 'cross_entropy')
+_WHITES = (255, 1023, 4095, 16383, 65535)  # of 8 to 16 bits
+_DARK = 1 / 15  # of the range: no picture reaches no further; greys of 4 bits stored as bytes do
+_SQUARED = 1e18  # its square is all that float32 holds
+_OVERSHOOT = 1e-3  # what resizing leaves outside [0, 1]
+
+Changes = dict[str, Any]
+
+
+def check_values(config: Mapping[str, Any], stored: data.Stored) -> None:
+  """Checks whether a model of this config can mean these values.
+
+  Raises:
+    InputError: it cannot; one line with the range of the values and the settings that go with them.
+  """
+  problem = _problem(config, stored)
+  if not problem:
+    return
+  ways = [changes for changes in _ways(config, stored) if changes]
+  advice = '; or '.join(_written(changes) for changes in ways)
+  raise errors.InputError(f'{describe(stored)}: {problem}; set {advice}')
+
+
+def describe(stored: data.Stored) -> str:
+  """Returns where values come from, their shape, type and range."""
+  low, high = data.extremes([stored.train, stored.test])
+  shape = 'x'.join(map(str, stored.event))
+  return f'{stored.where} has values from {low:.9g} to {high:.9g}, {shape} an example'
+
+
+def _problem(config: Mapping, stored: data.Stored) -> str:
+  """Returns what is wrong, '' where nothing is, or nothing that another check does not say."""
+  high = data.extremes([stored.train, stored.test])[1]
+  if stored.support == 'count':
+    return 'they are counts, by type and shape or as declared, and no likelihood here is for counts'
+  if stored.support == 'integers':
+    return 'whole numbers beyond 0 to 255 have no known white'
+  if looks_channels_first(stored) and not stored.is_declared:
+    height, width, channels = stored.event
+    return f'read as height {height}, width {width} and {channels} channels: channels come last'
+  if stored.support == 'real':
+    return _problem_of_reals(config, stored)
+  if wrong := _not_standardised(config):
+    return f'data.standardize={config["data"]["standardize"]!r} does not go with {wrong}'
+  if is_dark(config, stored) and not stored.is_declared:
+    return f'no value is above {high / _white(stored):.2g} of white: scaled twice, or fewer bits'
+  return ''
+
+
+def looks_channels_first(stored: data.Stored) -> bool:
+  """Tells whether examples look like [C, H, W]."""
+  return len(stored.event) == 3 and stored.event[0] in (1, 3, 4) and min(stored.event[1:]) > 4
+
+
+def is_dark(config: Mapping, stored: data.Stored) -> bool:
+  """Tells whether values that are seen as parts of white all lie close to black."""
+  levels = config['data']['binarize'] == 'none' and not config['data']['scale_to_unit']
+  if stored.support not in ('unit', 'uint8') or (stored.support == 'uint8' and levels):
+    return False
+  return 0 < data.extremes([stored.train, stored.test])[1] <= _DARK * _white(stored)
+
+
+def _white(stored: data.Stored) -> float:
+  return stored.white if stored.support == 'uint8' else 1.0
+
+
+def _problem_of_reals(config: Mapping, stored: data.Stored) -> str:
+  low, high = data.extremes([stored.train, stored.test])
+  if wrong := _current(config, _real(config)):
+    outside = ''
+    if _is_overshoot(low, high):
+      count = sum(int(np.count_nonzero((a < 0) | (a > 1))) for a in (stored.train, stored.test))
+      outside = f'{count:,} of them lie outside of [0, 1], and '
+    return f'{outside}real numbers do not go with {wrong}'
+  if max(-low, high) > _SQUARED and config['data']['standardize'] == 'none':
+    return 'their squares are beyond float32'
+  return ''
+
+
+def _not_standardised(config: Mapping) -> str:
+  """Returns what does not go with standardised values, where they are asked for."""
+  if config['data']['standardize'] == 'none':
+    return ''
+  return _current(config, [key for key in _real(config) if key != 'data.scale_to_unit'])
+
+
+def _current(config: Mapping, keys: Iterable[str]) -> str:
+  return ', '.join(f'{key}={_value(config, key)!r}' for key in keys)
+
+
+def _is_overshoot(low: float, high: float) -> bool:
+  return low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT
+
+
+def _value(config: Mapping, key: str) -> Any:
+  section, name = key.split('.')
+  return config[section][name]
+
+
+def _real(config: Mapping) -> Changes:
+  """Returns the settings under which real values are trained on, as far as they differ."""
+  wanted = {
+    'data.binarize': 'none',
+    'data.scale_to_unit': False,
+    'likelihood.name': 'gaussian',
+    'likelihood.mean': 'identity',
+  }
+  return {key: value for key, value in wanted.items() if _value(config, key) != value}
+
+
+def _ways(config: Mapping, stored: data.Stored) -> list[Changes]:
+  """Returns what may be set, the likeliest first."""
+  if looks_channels_first(stored) and stored.support not in ('count', 'integers'):
+    return [{'the file': 'np.moveaxis(images, 1, -1)'}, {'data.kind': _kept_kind(stored)}]
+  if _not_standardised(config) and stored.support in ('binary', 'unit', 'uint8'):
+    wanted = {key: value for key, value in _real(config).items() if key != 'data.scale_to_unit'}
+    return [wanted, {'data.standardize': 'none'}]
+  if stored.support in ('unit', 'uint8'):
+    return [{'data.range': (0, _likely_white(stored))}, {'data.kind': 'image'}]
+  real = _real(config)
+  if stored.support != 'real':
+    real = {'data.kind': 'real'} | real
+  if config['data']['standardize'] == 'none' and is_far_from_standard(stored):
+    real['data.standardize'] = 'all' if len(stored.event) == 3 else 'per_pixel'
+  levels = stored.support == 'count' and data.extremes([stored.train, stored.test])[1] <= 255
+  return [*_as_images(config, stored), real, {'data.kind': 'image'} if levels else {}]
+
+
+def _likely_white(stored: data.Stored) -> float:
+  """Returns what the largest value may stand for: 1/255 of what was divided twice, or itself."""
+  high = data.extremes([stored.train, stored.test])[1]
+  return 1 / 255 if stored.support == 'unit' and 0.98 / 255 < high <= 1 / 255 else high
+
+
+def _kept_kind(stored: data.Stored) -> str:
+  return {'unit': 'image', 'uint8': 'image'}.get(stored.support, stored.support)
+
+
+def is_far_from_standard(stored: data.Stored) -> bool:
+  """Tells whether values are of another size than networks and a Gaussian of scale 1 start at."""
+  mean = np.abs(stored.train.mean(axis=0, dtype=np.float64))
+  spread = stored.train.std(axis=0, dtype=np.float64)
+  spread = spread[spread > 0]
+  return bool(mean.max() > 10 or (spread.size and (spread.max() > 10 or spread.min() < 0.1)))
+
+
+def _as_images(config: Mapping, stored: data.Stored) -> list[Changes]:
+  """Returns under which range the values are images, if they look like that."""
+  low, high = data.extremes([stored.train, stored.test])
+  whole = np.array_equal(stored.train, np.rint(stored.train))
+  name, binarize = config['likelihood']['name'], config['data']['binarize']
+  if name in _LEVELS:
+    bytes_ = whole and low >= 0 and high <= 255
+    return [{'data.kind': 'image', 'data.scale_to_unit': False}] if bytes_ else []
+  bounds = _range_of(low, high, whole, len(stored.event) == 3)
+  if bounds is None:
+    return []
+  changes: Changes = {'data.range': bounds}
+  if name == 'bernoulli' and binarize == 'none':
+    changes['data.binarize'] = 'dynamic'
+  if name in _ON_UNIT and binarize != 'none':
+    changes['data.binarize'] = 'none'
+  return [changes]
+
+
+def _range_of(low: float, high: float, whole: bool, is_image: bool) -> tuple | None:
+  """Returns the (black, white) that values from low to high seem to have."""
+  if _is_overshoot(low, high):
+    return (0, 1)
+  if not is_image:
+    return None
+  if -1 <= low < 0 < high <= 1:
+    return (-1, 1)
+  if low < 0 or high > _WHITES[-1] or not (whole or high > 100):
+    return None
+  return (0, next(white for white in _WHITES if white >= high))
+
+
+def _written(changes: Mapping[str, Any]) -> str:
+  return ', '.join(
+    f'{key} to {value}' if key == 'the file' else f'{key}={value!r}'
+    for key, value in changes.items()
+  )
+
+
+def reading(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns of the section `data` what `data.read` takes."""
+  keys = ('name', 'path', 'train_split', 'test_split', 'crop', 'pad', 'kind', 'range')
+  return {key: settings[key] for key in keys}
+
+
+def preparing(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns of the section `data` what `data.prepare` takes."""
+  return {key: value for key, value in settings.items() if key not in reading(settings)}
