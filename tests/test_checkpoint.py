@@ -291,6 +291,36 @@ def test_a_step_that_was_not_read_is_not_damaged(manager, monkeypatch, caplog, c
   assert sorted(manager.all_steps()) == [10, 20]
 
 
+def test_what_orbax_cannot_look_at_is_not_taken_for_absent(manager, monkeypatch):
+  """It says that the step has no state; the files tell that the disk fails."""
+  for step in (10, 20):
+    checkpoint.save(manager, step, state_of(step), RECORD)
+  error = KeyError('Item "state" was not found in the checkpoint.')
+  failing(monkeypatch, manager, 'restore', error, times=math.inf)
+  broken = pathlib.Path(manager.directory) / '20' / 'state' / '_METADATA'
+  open_ = open
+
+  def refuse(path, *arguments, **keywords):
+    if os.fspath(path) == str(broken):
+      raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return open_(path, *arguments, **keywords)
+
+  monkeypatch.setattr('builtins.open', refuse)
+  with pytest.raises(errors.StorageError, match=r'/20: Input/output error; nothing was removed'):
+    checkpoint.restore_newest(manager, state_of(0))
+
+
+def test_a_step_is_given_up_after_it_was_wrong_twice(manager, monkeypatch, caplog):
+  for step in (10, 20):
+    checkpoint.save(manager, step, state_of(step), RECORD)
+  failing(monkeypatch, manager, 'restore', ValueError('DATA_LOSS: Error decoding'), times=1)
+  assert checkpoint.restore_newest(manager, state_of(0)).step == 20
+  assert not caplog.records
+  monkeypatch.undo()
+  failing(monkeypatch, manager, 'restore', ValueError('DATA_LOSS: Error decoding'), times=2)
+  assert checkpoint.restore_newest(manager, state_of(0)).step == 10
+
+
 @pytest.mark.parametrize(('code', 'in_words'), [(errno.ENOENT, False), (errno.EISDIR, True)])
 def test_a_file_that_is_gone_or_none_is_damage(manager, monkeypatch, code, in_words):
   for step in (10, 20):
@@ -325,7 +355,9 @@ def test_too_many_open_files_end_a_read_in_words_of_tensorstore(manager, monkeyp
     finally:
       resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
   assert seen == {10, f'{os.strerror(errno.EMFILE)}; nothing was removed'}
-  assert 'Event loop is closed' not in capfd.readouterr().err
+  stderr = capfd.readouterr().err
+  assert 'Event loop is closed' not in stderr
+  assert 'never retrieved' not in stderr
 
 
 def test_a_step_that_cannot_be_looked_at_is_not_taken_for_none(manager, monkeypatch):

@@ -10,6 +10,7 @@ taken; or the place cannot be read, which says nothing of the bytes, so that no 
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -105,18 +106,7 @@ def restore_newest(manager: ocp.CheckpointManager, like: Any) -> Restored | None
 
 
 def _restore(manager: ocp.CheckpointManager, step: int, like: Any) -> Restored:
-  try:
-    leaves, stored = _read(manager, step)
-    record, digests = stored['record'], stored['digests']
-    found = _digests(leaves, record)
-  except (errors.StorageError, MemoryError):
-    raise  # no verdict on the bytes
-  except Exception as error:  # whatever else the reader trips over, it is not what was written
-    reason = f'{type(error).__name__}: {error}'.splitlines()[0][:200]
-    raise errors.DamagedError(f'checkpoint {step} cannot be read ({reason})') from error
-  wrong = sorted(name for name in found | digests if found.get(name) != digests.get(name))
-  if wrong:
-    raise errors.DamagedError(f'checkpoint {step} fails its sha256 at {wrong[0]}')
+  leaves, record = _verified(manager, step)
   expected = _flat(like)
   if different := _difference(leaves, expected):
     path = manager.directory / str(step)
@@ -125,30 +115,65 @@ def _restore(manager: ocp.CheckpointManager, step: int, like: Any) -> Restored:
   return Restored(step, state, record)
 
 
-def _read(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], dict]:
-  """Returns the leaves of a step as they are stored, and what is stored beside them.
+def _verified(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], dict]:
+  """Returns the leaves of a step as they are stored, and the record beside them.
 
   Raises:
-    StorageError: the place fails at every attempt.
-    Exception: whatever the readers raise where the bytes are not what was written.
+    DamagedError: all files of the step could be read, and twice they were not what was written.
+    StorageError: the place fails also when asked again.
   """
   path = manager.directory / str(step)
-  # Whatever number of processes wrote it.
-  is_share = (path / 'leaves').is_dir()
-  arrays = {'leaves': LeavesArgs()} if is_share else {'state': ocp.args.StandardRestore()}
-  for pause in (*_PAUSES, None):
+  pauses, was_wrong = iter((*_PAUSES, None)), False
+  while True:
     try:
-      wanted = ocp.args.Composite(json=ocp.args.JsonRestore(), **arrays)
-      restored = manager.restore(step, args=wanted)
-      return (restored.leaves if is_share else restored.state), restored.json
-    except Exception as error:  # of any reader: `fault_of` tells the place from the bytes
-      if not (fault := files.fault_of(error)):
-        raise
-      if pause is None:
-        raise errors.StorageError(f'cannot read {path}: {fault}; nothing was removed') from error
-      logging.warning('cannot read %s: %s; trying again', path, fault)
-      time.sleep(pause)
-  raise AssertionError('the last attempt returns or raises')
+      return _read(manager, step)
+    except MemoryError:
+      raise  # no verdict on the bytes
+    except Exception as error:  # whatever a reader trips over, it is not what was written ...
+      if fault := files.fault_of(error) or _fault_in(path):  # ... or the place fails
+        if (pause := next(pauses)) is None:
+          raise errors.StorageError(f'cannot read {path}: {fault}; nothing was removed') from error
+        logging.warning('cannot read %s: %s; trying again', path, fault)
+        time.sleep(pause)
+      elif was_wrong:
+        raise _damaged(step, error) from error
+      else:
+        was_wrong = True
+
+
+def _damaged(step: int, error: Exception) -> errors.DamagedError:
+  if isinstance(error, errors.DamagedError):
+    return errors.DamagedError(str(error))
+  reason = f'{type(error).__name__}: {error}'.splitlines()[0][:200]
+  return errors.DamagedError(f'checkpoint {step} cannot be read ({reason})')
+
+
+def _fault_in(path: os.PathLike) -> str:
+  """Reads all files of a step; returns what the system says where it cannot, otherwise ''.
+
+  Orbax takes what it cannot look at for absent.
+  """
+  try:
+    files.read_tree(path)
+  except OSError as error:
+    return files.fault_of(error)
+  return ''
+
+
+def _read(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], dict]:
+  """Reads the leaves and the record of a step once, and compares them with their digests."""
+  # Whatever number of processes wrote it.
+  is_share = (manager.directory / str(step) / 'leaves').is_dir()
+  arrays = {'leaves': LeavesArgs()} if is_share else {'state': ocp.args.StandardRestore()}
+  wanted = ocp.args.Composite(json=ocp.args.JsonRestore(), **arrays)
+  restored = manager.restore(step, args=wanted)
+  leaves = restored.leaves if is_share else restored.state
+  record, digests = restored.json['record'], restored.json['digests']
+  found = _digests(leaves, record)
+  wrong = sorted(name for name in found | digests if found.get(name) != digests.get(name))
+  if wrong:
+    raise errors.DamagedError(f'checkpoint {step} fails its sha256 at {wrong[0]}')
+  return leaves, record
 
 
 def _difference(leaves: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> str:

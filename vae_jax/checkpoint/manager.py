@@ -74,7 +74,7 @@ def open_manager(directory: os.PathLike | str) -> ocp.CheckpointManager:
     'json': ocp.JsonCheckpointHandler(multiprocessing_options=alone),
     'leaves': Leaves(),
   }
-  with place_errors(directory):
+  with place_errors(directory, 'open'):
     files.make_directory(directory)
     manager = ocp.CheckpointManager(
       os.path.abspath(directory), item_handlers=handlers, options=options
@@ -87,11 +87,13 @@ def _check_listing(manager: ocp.CheckpointManager) -> None:
   """Raises StorageError for a step that orbax could not look at, which it takes for none."""
   there = {int(name) for name in os.listdir(manager.directory) if name.isdecimal()}
   if unseen := there - set(manager.all_steps()):
-    raise errors.StorageError(f'cannot read {manager.directory / str(max(unseen))}')
+    raise errors.StorageError(
+      f'cannot read {manager.directory / str(max(unseen))}; nothing was removed'
+    )
 
 
 @contextlib.contextmanager
-def place_errors(directory: os.PathLike | str) -> Iterator[None]:
+def place_errors(directory: os.PathLike | str, action: str = 'write') -> Iterator[None]:
   """Turns what a place refuses into StorageError, also as text in errors of orbax's C++ writers."""
   try:
     yield
@@ -99,7 +101,7 @@ def place_errors(directory: os.PathLike | str) -> Iterator[None]:
     raise
   except Exception as error:  # tensorstore has no class for what the disk refuses
     if fault := files.fault_of(error):
-      raise errors.StorageError(f'cannot write {directory}: {fault}') from error
+      raise errors.StorageError(f'cannot {action} {directory}: {fault}') from error
     raise
 
 
@@ -109,7 +111,10 @@ def _quieten() -> None:
   # Orbax logs several lines a save.
   logging.getLogger('absl').addFilter(lambda record: 'orbax' not in record.pathname)
   # The first of several reads or writes that fails ends the event loop of all: those after it, and
-  # what was to follow them, complain of that.
+  # what was to follow them, complain of that, or say the same once more.
+  logging.getLogger('asyncio').addFilter(
+    lambda record: 'never retrieved' not in record.getMessage()
+  )
   warnings.filterwarnings('ignore', 'coroutine .* was never awaited', RuntimeWarning)
   sys.unraisablehook = functools.partial(_tell_unless_echo, sys.unraisablehook)
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import pathlib
 import secrets
+import stat
 from collections.abc import Iterator
 
 from vae_jax import errors
@@ -85,12 +86,24 @@ def sync_tree(directory: os.PathLike | str) -> None:
 
   The entry of the directory itself is its parent's matter.
   """
+  paths = []
   for parent, _, names in os.walk(directory, topdown=False, onerror=_raise):
     parent = pathlib.Path(parent)
-    for path, mode in [*((parent / name, 0o600) for name in names), (parent, 0o700)]:
-      with contextlib.suppress(OSError):  # no modes there; what else fails, fails in the next line
+    paths += [*((parent / name, 0o600) for name in names), (parent, 0o700)]
+  # All modes first: the disk then takes them at once, with what is synced first.
+  for path, mode in paths:
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+      with contextlib.suppress(OSError):  # no modes there; what else fails, fails below
         path.chmod(mode)
-      sync(path)
+  for path, _ in paths:
+    sync(path)
+
+
+def read_tree(directory: os.PathLike | str) -> None:
+  """Reads every file in a directory and below; raises the OSError of the first that it cannot."""
+  for parent, _, names in os.walk(directory, onerror=_raise):
+    for name in names:
+      sha256_of_file(os.path.join(parent, name))
 
 
 def _raise(error: OSError) -> None:
