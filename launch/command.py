@@ -48,6 +48,11 @@ def _exit_code(main: Callable[[], outcome.Outcome]) -> int:
   ) as error:
     _complain(str(error))
     return error.exit_code
+  except OSError as error:  # of a file that nobody nearer could say more about
+    if not (fault := files.fault_of(error)):
+      raise
+    _complain(f'cannot use {error.filename}: {fault}' if error.filename else fault)
+    return errors.StorageError.exit_code
   except KeyboardInterrupt:
     _complain('interrupted')
     return 130

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from launch import command
 from vae_jax import errors, files
 from vae_jax.files import locks
 
@@ -63,6 +64,19 @@ def test_other_system_errors_pass(code):
     raise OSError(code, words)
   assert raised.value.errno == code
   assert files.fault_of(ValueError(f"Failed to open: {words} [os_error_code='{code}']")) == ''
+
+
+def test_a_fault_that_nobody_caught_is_one_line_and_exit_6(monkeypatch, capsys):
+  for name in ('_log_plainly', '_use_compilation_cache', '_use_cores'):
+    monkeypatch.setattr(command, name, lambda: None)
+
+  def fail(code):
+    raise OSError(code, os.strerror(code), '/runs/x/results.csv')
+
+  assert command._exit_code(lambda: fail(errno.EIO)) == 6
+  assert capsys.readouterr().err == 'cannot use /runs/x/results.csv: Input/output error\n'
+  with pytest.raises(FileNotFoundError):
+    command._exit_code(lambda: fail(errno.ENOENT))
 
 
 def test_a_directory_that_is_gone_is_a_storage_error(tmp_path):
