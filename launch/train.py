@@ -12,7 +12,6 @@ workdir. Process 0 gathers there what the processes leave.
 
 import re
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
@@ -26,6 +25,9 @@ COORDINATOR = flags.DEFINE_string(
 )
 PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train the study.')
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
+WAIT_SECONDS = flags.DEFINE_float(
+  'wait_seconds', 300.0, 'How long the processes wait for each other at the start.', lower_bound=0.0
+)
 flags.mark_flags_as_required(['config', 'workdir'])
 
 
@@ -36,8 +38,11 @@ def main() -> outcome.Outcome:
     terminal.show(result)
     return result
   shares.check(config, WORKDIR.value, PROCESSES.value)
-  _connect()
-  result = shares.run(config, WORKDIR.value, PROCESS.value, PROCESSES.value)
+  host, _, port = COORDINATOR.value.rpartition(':')
+  here = shares.Meeting(
+    host.strip('[]'), int(port), PROCESSES.value, config['lanes'], WAIT_SECONDS.value
+  )
+  result = shares.run(config, WORKDIR.value, PROCESS.value, here)
   if PROCESS.value:
     print(f'the share of process {PROCESS.value} is done: {result.results}', flush=True)
   else:
@@ -76,18 +81,6 @@ def _check_range(flag: flags.FlagHolder, low: int, high: int | None) -> None:
     raise errors.InputError(
       f'--{flag.name}={flag.value} is not {limit}; the nearest valid value is {nearest}'
     )
-
-
-def _connect() -> None:
-  """Joins the processes; it comes before anything that asks for a device.
-
-  The end of one process must not end the others, SIGTERM is ours and not jax's, and nothing is
-  computed across processes.
-  """
-  jax.config.update('jax_enable_recoverability', True)
-  jax.config.update('jax_enable_preemption_service', False)
-  jax.config.update('jax_cpu_collectives_implementation', None)
-  jax.distributed.initialize(COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 
 if __name__ == '__main__':

@@ -9,11 +9,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Callable[[], int]]:
+def deferred(asked: Callable[[], int] = lambda: 0) -> Iterator[Callable[[], int]]:
   """Catches the first signal for the length of the block; a second one acts as usual.
 
-  Yields a function that returns the number of the signal received, 0 before any. Outside the main
-  thread, where Python allows no handlers, it always returns 0.
+  Yields a function that returns the number of the signal received, 0 before any; before any it is
+  what `asked` returns. Outside the main thread, where Python allows no handlers, it is always that.
   """
   received = 0
 
@@ -28,12 +28,12 @@ def deferred() -> Iterator[Callable[[], int]]:
       signal.signal(number, old)
 
   if threading.current_thread() is not threading.main_thread():
-    yield lambda: 0
+    yield asked
     return
   previous = {number: signal.getsignal(number) for number in _SIGNALS}
   for number in _SIGNALS:
     signal.signal(number, handler)
   try:
-    yield lambda: received
+    yield lambda: received or asked()
   finally:
     _restore()

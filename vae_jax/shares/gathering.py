@@ -11,6 +11,7 @@ import numpy as np
 
 from vae_jax import errors, files, lanes, outcome, tracking, workdir
 from vae_jax.shares.cutting import first_lane, share_directory
+from vae_jax.shares.meeting import listed
 from vae_jax.study.points import points_of
 
 _TABLES = {
@@ -24,11 +25,6 @@ _TABLES = {
 def unfinished(directory: pathlib.Path, count: int) -> list[int]:
   """Returns the processes whose shares have work left."""
   return [i for i in range(count) if not workdir.is_finished(share_directory(directory, i))]
-
-
-def listed(indices: Sequence[int]) -> str:
-  """Returns `process 1`, or `processes 1, 2`."""
-  return f'process{"es" if len(indices) > 1 else ""} {", ".join(map(str, indices))}'
 
 
 def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -> outcome.Outcome:

@@ -31,7 +31,11 @@ from vae_jax.train import loop, states
 __all__ = ['evaluate', 'run']
 
 
-def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
+def run(
+  config: Mapping[str, Any],
+  directory: os.PathLike | str,
+  asked_to_stop: Callable[[], int] = lambda: 0,
+) -> Outcome:
   """Trains every lane of a study as one program and evaluates it; continues a run that stopped.
 
   A run that is killed at any moment and called again with the same config ends with the same bits
@@ -40,15 +44,16 @@ def run(config: Mapping[str, Any], directory: os.PathLike | str) -> Outcome:
   Args:
     config: nested mappings of plain values; see `vae_jax.config.base`, which completes it.
     directory: the workdir: where its files go; see docs/files.md.
+    asked_to_stop: returns 0, or the number of the signal as by which to stop.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
-    Stopped: by SIGTERM or Ctrl-C, after saving the state.
+    Stopped: by SIGTERM, Ctrl-C or `asked_to_stop`, after saving the state.
   """
   started = time.monotonic()
   config, directory = settings.complete(config), pathlib.Path(directory)
   built = study.from_config(config)
-  with _claim(built, config, directory), stopping.deferred() as signal_number:
+  with _claim(built, config, directory), stopping.deferred(asked_to_stop) as signal_number:
     if workdir.is_finished(directory):
       logging.info('%s is finished already; nothing to train', directory)
       return outcome.read(directory)
