@@ -155,7 +155,7 @@ def test_a_process_of_another_study_is_refused(here, change, words):
 
 
 def test_an_unknown_host_is_bad_input(here, monkeypatch):
-  monkeypatch.setattr(joining, '_NAME_SECONDS', 0.0)
+  monkeypatch.setattr(joining, '_NAME_SECONDS', 0.2)
   nowhere = here._replace(host='no.such.host.invalid')
   for attempt in (process_0(nowhere), joined(nowhere, 1)):
     with pytest.raises(errors.InputError, match=r"no host 'no\.such\.host"), attempt:

@@ -40,29 +40,30 @@ def joined(here: Meeting, index: int) -> Iterator[Callable[[], bool]]:
 
 def _connect(here: Meeting, index: int) -> socket.socket:
   """Tries until process 0 has taken this one in."""
-  found = []
-  began = time.monotonic()
+  found, obstacle = None, None
 
-  def tried() -> bool:
+  def is_over() -> bool:
+    nonlocal found, obstacle
     try:
-      found.append(_try(here, index))
-    except socket.gaierror as error:
-      if time.monotonic() - began > _NAME_SECONDS:
-        raise here.unknown_host() from error
-    except OSError:  # nobody is there yet
-      pass
-    return bool(found)
+      found = _try(here, index)
+    except OSError as error:  # nobody is there yet, or even the name is not known yet
+      obstacle = error
+    nameless = isinstance(obstacle, socket.gaierror) and time.monotonic() > began + _NAME_SECONDS
+    return found is not None or nameless
 
-  if not tried():
+  began = time.monotonic()
+  if not is_over():
     logging.info('process %d waits for process 0 at %s', index, here)
-    meeting.wait(tried, here.seconds)
-  if not found:
-    raise errors.Stopped(
-      signal.SIGTERM,
-      f'process {index} found no process 0 at {here} within {here.seconds:g} s (--wait_seconds); '
-      'nothing is lost, the same commands continue',
-    )
-  return found[0]
+    meeting.wait(is_over, here.seconds)
+  if found is not None:
+    return found
+  if isinstance(obstacle, socket.gaierror):
+    raise here.unknown_host() from obstacle
+  raise errors.Stopped(
+    signal.SIGTERM,
+    f'process {index} found no process 0 at {here} within {here.seconds:g} s (--wait_seconds); '
+    'nothing is lost, the same commands continue',
+  )
 
 
 def _try(here: Meeting, index: int) -> socket.socket:
@@ -71,7 +72,7 @@ def _try(here: Meeting, index: int) -> socket.socket:
     meeting.send(connection, here.greeting(index))
     try:
       refusal = meeting.receive(connection)['refusal']
-    except (ValueError, KeyError, TimeoutError) as error:
+    except (ValueError, KeyError) as error:  # what answers is no process 0
       raise here.taken() from error
     if refusal is not None:
       name, message = refusal
