@@ -181,6 +181,11 @@ def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> L
   s = min_scale + softplus(r + c), c such that s = initial_scale at r = 0: bounded below, so that
   the density cannot run to +inf on a pixel that never varies. Nats per example; higher is better.
 
+  On unit-interval pixels it is a density on the line and not on their support: no more of N(m, s^2)
+  lies in [0, 1] than erf(1 / (2 sqrt(2) s)), and what lies outside is lost to every image. With
+  s = 1 that is 0.96 nats a pixel at the least, 983 nats of 32 x 32. Its figures compare with those
+  of other Gaussians, not with those of a density on [0, 1] such as the continuous Bernoulli.
+
   Args:
     scale: 'fixed' (s = initial_scale), 'shared' (one s, learned by gradient), 'optimal' (one s,
       refitted in closed form, see `optimal_scale`; no gradient reaches it), or 'per_pixel' (a

@@ -83,7 +83,7 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   if not rows:
     return {}
   config = _config(workdir)
-  study = str(config.get('study') or workdir.resolve().name)
+  study = _title(config, workdir)
   drawn = {
     'rate_distortion': rate_distortion(rows, study),
     'elbo_heatmap': elbo_heatmap(rows, study),
@@ -102,6 +102,16 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   if (workdir / 'images.npz').exists():
     drawn |= _draw_images(_read_images(workdir / 'images.npz', len(rows)), rows, study)
   return drawn
+
+
+def _title(config: Mapping[str, Any], workdir: pathlib.Path) -> str:
+  """Returns the name of a study, and that of its data where it does not say it itself."""
+  study = str(config.get('study') or workdir.resolve().name)
+  settings = config.get('data', {})
+  name = str(settings.get('name', '')).partition(':')[0]
+  if name == 'npz':
+    name = pathlib.Path(str(settings.get('path'))).stem
+  return study if name in study else f'{study} on {name}'
 
 
 def _draw_images(

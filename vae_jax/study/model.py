@@ -25,8 +25,14 @@ _LIKELIHOODS: Mapping[str, tuple[Callable[..., densities.Likelihood], tuple[str,
 }
 
 _ADVICE = {
-  'unit': "data.binarize='dynamic' (or 'static', 'threshold'), or likelihood.name='gaussian'",
-  'uint8': "data.binarize='dynamic', or data.scale_to_unit=True and likelihood.name='gaussian'",
+  'unit': (
+    "data.binarize='dynamic' (or 'static', 'threshold'); or likelihood.name='continuous_bernoulli' "
+    "(or 'gaussian', a density on the line, a part of which lies outside of [0, 1])"
+  ),
+  'uint8': (
+    "data.binarize='dynamic'; or likelihood.name='discretized_logistic'; or "
+    "data.scale_to_unit=True, likelihood.name='continuous_bernoulli'"
+  ),
   'real': "likelihood.name='gaussian'",
   'binary': "likelihood.name='bernoulli'",
 }
