@@ -28,13 +28,16 @@ PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.'
 WAIT_SECONDS = flags.DEFINE_float(
   'wait_seconds', 300.0, 'How long the processes wait for each other at the start.', lower_bound=0.0
 )
+FROM_SCRATCH = flags.DEFINE_bool(
+  'from_scratch', False, 'Begins a run at step 0 again whose checkpoints are lost or damaged.'
+)
 flags.mark_flags_as_required(['config', 'workdir'])
 
 
 def main() -> outcome.Outcome:
   config = command.read_config(CONFIG)
   if not _has_processes():
-    result = train.run(config, WORKDIR.value)
+    result = train.run(config, WORKDIR.value, from_scratch=FROM_SCRATCH.value)
     terminal.show(result)
     return result
   shares.check(config, WORKDIR.value, PROCESSES.value)
@@ -42,7 +45,7 @@ def main() -> outcome.Outcome:
   here = shares.Meeting(
     host.strip('[]'), int(port), PROCESSES.value, config['lanes'], WAIT_SECONDS.value
   )
-  result = shares.run(config, WORKDIR.value, PROCESS.value, here)
+  result = shares.run(config, WORKDIR.value, PROCESS.value, here, FROM_SCRATCH.value)
   if PROCESS.value:
     print(f'the share of process {PROCESS.value} is done: {result.results}', flush=True)
   else:

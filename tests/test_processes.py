@@ -16,7 +16,7 @@ import pytest
 from conftest import QUICKLY, ROOT
 from run_files import results_without_times
 
-from vae_jax import errors, lanes, shares, study, train, validation
+from vae_jax import errors, lanes, shares, study, tracking, train, validation
 
 TRAIN = {'steps': 100, 'evaluate_every': 40, 'checkpoint_every': 20}
 # Shares of one lane and of two, and names that tell learning rates apart where there are several.
@@ -91,7 +91,7 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
   for name in ('latents.csv', 'nll_curve.csv'):
     assert_close(read(workdir / name), read(reference / name))
   journals = [path / 'metrics.jsonl' for path in (workdir, reference)]
-  assert_close(*([json.loads(line) for line in path.open()] for path in journals))
+  assert_close(*map(tracking.read_metrics, journals))
   with np.load(workdir / 'images.npz') as images, np.load(reference / 'images.npz') as like:
     assert sorted(images) == sorted(like)
     for name in like:
@@ -195,8 +195,9 @@ def test_a_workdir_belongs_to_one_config_and_one_number_of_processes(config, tmp
     shares.check(config, tmp_path / 'run', 4)
   with pytest.raises(errors.InputError, match=r'--processes=1.*nearest valid value is 2'):
     shares.check(config, tmp_path / 'run', 1)
-  other = config | {'train': config['train'] | {'steps': 66}}
-  with pytest.raises(errors.InputError, match=r'other config: train\.steps is 65 there, 66 here;'):
+  shares.check(config | {'train': config['train'] | {'steps': 66}}, tmp_path / 'run', 2)
+  other = config | {'data': config['data'] | {'seed': 7}}
+  with pytest.raises(errors.InputError, match=r'other config: data\.seed is 0 there, 7 here;'):
     shares.check(other, tmp_path / 'run', 2)
   other = config | {'lanes': config['lanes'] | {'seed': (7,)}}
   with pytest.raises(errors.InputError, match='of another config: its lanes are others;'):

@@ -18,10 +18,10 @@ the distortion D = -E_q[log p(x|z)]:
 
 Imports go down these layers only:
 
-  0  errors, config, files, flops, densities, lanes, placement, data, disentanglement
+  0  errors, config, files, manifest, flops, densities, lanes, placement, data, disentanglement
   1  networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, checkpoint, tracking, figures
-  3  validation, study, workdir, stopping, outcome, train, shares
+  3  identity, validation, study, workdir, stopping, outcome, train, shares
   4  launch (outside the package: flags end there)
 
 and inside a layer a later name may import an earlier one, not the other way round.

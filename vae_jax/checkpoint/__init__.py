@@ -79,15 +79,18 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, record: Mapping)
     manager.save(step, args=ocp.args.Composite(json=ocp.args.JsonSave(stored), **arrays))
 
 
-def restore_newest(manager: ocp.CheckpointManager, like: Any) -> Restored | None:
+def restore_newest(
+  manager: ocp.CheckpointManager, like: Any, most: int | None = None
+) -> Restored | None:
   """Restores the newest step whose bytes verify, with a warning for each newer one that does not.
 
   Args:
     manager: from `open_manager`.
     like: a pytree of arrays or ShapeDtypeStructs: the structure, shapes and dtypes to expect.
+    most: the latest step that is wanted; None for any.
 
   Returns:
-    None where no step was ever written.
+    None where no such step was ever written.
 
   Raises:
     DamagedError: steps exist and none verifies.
@@ -95,6 +98,7 @@ def restore_newest(manager: ocp.CheckpointManager, like: Any) -> Restored | None
     StorageError: the place cannot be read, also when tried again.
   """
   steps = sorted(manager.all_steps(), reverse=True)
+  steps = [step for step in steps if most is None or step <= most]
   for step in steps:
     try:
       return _restore(manager, step, like)

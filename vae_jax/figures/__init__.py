@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import errors, files, tracking
+from vae_jax import errors, files, manifest, tracking
 from vae_jax.figures.curves import learning_curves
 from vae_jax.figures.heatmap import elbo_heatmap
 from vae_jax.figures.importance import nll_curve
@@ -153,6 +153,7 @@ def _read_images(path: pathlib.Path, num_lanes: int) -> dict[str, np.ndarray]:
 
   And traversals [G, rows, columns, H, W, C], where the file has them.
   """
+  manifest.verify(path)
   try:
     with np.load(path, allow_pickle=False) as archive:
       names = ['originals', 'reconstructions', 'samples']

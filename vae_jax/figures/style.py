@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from vae_jax import files
+from vae_jax import manifest
 
 DPI = 200
 _MARGIN = 16  # dots of white around a picture
@@ -118,7 +118,7 @@ def save(figure: Figure, path: pathlib.Path | str) -> pathlib.Path:
   # savefig(bbox_inches='tight') draws everything twice to find the same margins.
   figure.canvas.draw()
   pixels = _without_margins(np.asarray(figure.canvas.buffer_rgba())[..., :3])
-  with files.atomic_path(path) as temporary:
+  with manifest.recorded_path(path) as temporary:
     Image.fromarray(pixels).save(temporary, format='png', dpi=(DPI, DPI))
   return pathlib.Path(path)
 

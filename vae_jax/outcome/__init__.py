@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import evaluation, programs, tracking, workdir
+from vae_jax import evaluation, programs, tracking
 from vae_jax.outcome.divergence import explained, reasons
 from vae_jax.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.outcome.images import lane_grids, save_images
@@ -56,12 +56,15 @@ class Outcome(NamedTuple):
   exit_code: int  # 0, or 3 where a lane diverged
 
 
-def read(directory: pathlib.Path) -> Outcome:
-  """Returns the outcome that stands on disk."""
+def read(directory: pathlib.Path, kl: str) -> Outcome:
+  """Returns the outcome that stands on disk, of a study with this estimator of the rate.
+
+  Raises:
+    DamagedError: results.csv is not what was written.
+  """
   rows = tracking.read_results(directory / 'results.csv')
   exit_code = 3 if any(row['status'] in ('diverged', 'failed') for row in rows) else 0
   pictures = sorted((directory / 'figures').glob('[!.]*.png'))
-  kl = workdir.read_config(directory)['bound']['kl']
   return Outcome(rows, directory / 'results.csv', pictures, kl, exit_code)
 
 
@@ -82,4 +85,4 @@ def review(
   images = save_images(built, directory, progress.state, evaluations['test'].variances)
   write_results(built, directory, progress._replace(evaluated=evaluated), final)
   figures.draw_all(directory)
-  return read(directory), images
+  return read(directory, built.kl), images

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from jax import Array
 
-from vae_jax import files, programs
+from vae_jax import manifest, programs
 from vae_jax.study import Study
 
 _NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
@@ -32,7 +32,7 @@ def save_images(
     _NUM_PICTURES,
     study.place,
   )
-  with files.atomic_path(directory / 'images.npz') as temporary:
+  with manifest.recorded_path(directory / 'images.npz') as temporary:
     np.savez_compressed(temporary, **pictures._asdict())
   return pictures
 

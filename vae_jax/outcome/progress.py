@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vae_jax import programs
+from vae_jax import programs, tracking
 from vae_jax.outcome.numbers import nats
 from vae_jax.study import Start
 
@@ -19,6 +19,7 @@ class Progress(NamedTuple):
   reasons: list[str | None]  # [G] why a lane diverged
   seconds: float  # wall time so far, of all attempts, compilation included
   training_seconds: float  # the part of it inside the training program
+  logged: tracking.Ranges | None = ()  # log points passed; None where an earlier version kept none
 
 
 def collapsed(

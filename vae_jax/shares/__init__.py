@@ -25,7 +25,11 @@ __all__ = ['Meeting', 'check', 'cut', 'gather', 'run']
 
 
 def run(
-  config: Mapping[str, Any], directory: os.PathLike | str, index: int, here: Meeting
+  config: Mapping[str, Any],
+  directory: os.PathLike | str,
+  index: int,
+  here: Meeting,
+  from_scratch: bool = False,
 ) -> outcome.Outcome:
   """Trains the share of one process; process 0 then waits for the others and gathers.
 
@@ -37,6 +41,7 @@ def run(
     directory: the workdir of all shares, which every process sees.
     index: of this process.
     here: where the processes meet, and how many there are.
+    from_scratch: see `train.run`.
 
   Returns:
     the outcome of the share; in process 0 that of the whole study.
@@ -49,12 +54,12 @@ def run(
   share = cut(config, index, here.count)
   own = share_directory(directory, index)
   if not index:
-    return _lead(config, share, directory, here)
+    return _lead(config, share, directory, here, from_scratch)
   if workdir.is_finished(own):
     return train.run(share, own)
   with joined(here, index) as is_left_alone:
     try:
-      return train.run(share, own, lambda: signal.SIGTERM if is_left_alone() else 0)
+      return train.run(share, own, lambda: signal.SIGTERM if is_left_alone() else 0, from_scratch)
     except errors.Stopped as stopped:
       if not is_left_alone():
         raise
@@ -62,7 +67,11 @@ def run(
 
 
 def _lead(
-  config: Mapping[str, Any], share: Mapping[str, Any], directory: pathlib.Path, here: Meeting
+  config: Mapping[str, Any],
+  share: Mapping[str, Any],
+  directory: pathlib.Path,
+  here: Meeting,
+  from_scratch: bool,
 ) -> outcome.Outcome:
   """Is process 0."""
 
@@ -71,7 +80,7 @@ def _lead(
 
   with listening(here, at_work) as peers:
     try:
-      train.run(share, share_directory(directory, 0))
+      train.run(share, share_directory(directory, 0), from_scratch=from_scratch)
     except errors.Stopped:
       raise  # and so part from the others, which then save and stop
     except Exception as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_jax import config as settings
-from vae_jax import errors, validation, workdir
+from vae_jax import errors, identity, validation, workdir
 from vae_jax.study.points import points_of
 
 
@@ -72,7 +72,7 @@ def check(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -
     )
   given = workdir.plain(config)
   share = next(iter(stored.values())) | {'lanes': given['lanes']}
-  found = workdir.difference(share, given) or 'its lanes are others'
+  found = identity.listed(_others(share, given)) or 'its lanes are others'
   raise errors.InputError(
     f'--workdir={directory} holds shares of another config: {found}; '
     'name another directory, or give the same config to continue'
@@ -87,6 +87,12 @@ def _fits(config: Mapping[str, Any], stored: Mapping[str, Mapping], count: int) 
   """Tells whether shares on disk are those of a config cut in `count`."""
   shares = {f'process-{index}': index for index in range(count)}
   return all(
-    name in shares and workdir.plain(cut(config, shares[name], count)) == share
+    name in shares and not _others(share, cut(config, shares[name], count))
     for name, share in stored.items()
   )
+
+
+def _others(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[identity.Change]:
+  """Returns in what two configs are of different runs."""
+  found = identity.changes(stored, workdir.plain(given))
+  return identity.of_kind(found, identity.IDENTITY)

@@ -1,6 +1,5 @@
 """One run out of the shares of all processes: their tables, metrics and images side by side."""
 
-import json
 import os
 import pathlib
 import signal
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import errors, files, lanes, outcome, tracking, workdir
+from vae_jax import errors, files, lanes, manifest, outcome, tracking, workdir
 from vae_jax.shares.cutting import first_lane, share_directory
 from vae_jax.shares.meeting import listed
 from vae_jax.study.points import points_of
@@ -56,7 +55,7 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
         _merge_table(directory, shares, name, columns, names)
       figures.draw_all(directory)
       workdir.mark_finished(directory)
-    return outcome.read(directory)
+    return outcome.read(directory, config['bound']['kl'])
 
 
 def _merge_table(
@@ -86,7 +85,8 @@ def _merge_metrics(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) 
     for row in tracking.read_metrics(share / 'metrics.jsonl')
   ]
   rows.sort(key=lambda row: (row['step'], row['lane']))
-  files.write_text(directory / 'metrics.jsonl', ''.join(json.dumps(row) + '\n' for row in rows))
+  with files.atomic_path(directory / 'metrics.jsonl') as temporary:
+    temporary.write_bytes(b''.join(map(tracking.encode, rows)))
 
 
 def _merge_images(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:
@@ -98,5 +98,5 @@ def _merge_images(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -
     with np.load(share / 'images.npz', allow_pickle=False) as archive:
       parts.append(dict(archive))
   joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-  with files.atomic_path(directory / 'images.npz') as temporary:
+  with manifest.recorded_path(directory / 'images.npz') as temporary:
     np.savez_compressed(temporary, **joined | {'originals': parts[0]['originals']})

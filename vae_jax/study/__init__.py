@@ -41,6 +41,7 @@ class Study(NamedTuple):
   model: networks.Model
   training: programs.Training
   lower_size: int  # of the lower of two layers of latents; 0 for one layer
+  kl: str  # 'analytic' or 'sampled': how the rate is estimated
   is_density: bool  # whether the likelihood is one: else there is no NLL
   max_resident_bytes: int  # of a training set that lies on the devices; a larger one is streamed
 
@@ -131,6 +132,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
     model=model,
     training=training,
     lower_size=lower_size_of(config),
+    kl=config['bound']['kl'],
     is_density=likelihood.is_density,
     max_resident_bytes=int(asked['resident_gib'] * 2**30),
   )

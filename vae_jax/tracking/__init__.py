@@ -14,7 +14,8 @@ gets from metrics.jsonl what it has not got before.
   tracker.close(exit_code)
 """
 
-from vae_jax.tracking.journal import read_metrics
+from vae_jax.tracking.journal import Damage, damage, encode, read_metrics, steps_of, take_out
+from vae_jax.tracking.points import Ranges, ranges_of, steps_in, with_step
 from vae_jax.tracking.results import read_results, result_columns, write_results
 from vae_jax.tracking.scalars import python_numbers
 from vae_jax.tracking.tables import (
@@ -29,14 +30,23 @@ from vae_jax.tracking.wandb_runs import Settings
 __all__ = [
   'LATENT_COLUMNS',
   'NLL_CURVE_COLUMNS',
+  'Damage',
+  'Ranges',
   'Settings',
   'Tracker',
+  'damage',
+  'encode',
   'open_tracker',
   'python_numbers',
+  'ranges_of',
   'read_metrics',
   'read_results',
   'read_table',
   'result_columns',
+  'steps_in',
+  'steps_of',
+  'take_out',
+  'with_step',
   'write_results',
   'write_table',
 ]

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_jax import errors, files
+from vae_jax import errors, manifest
 from vae_jax.tracking import scalars
 
 # One row per lane and latent of the lane's own, masked ones left out. `rate` is the latent's mean
@@ -44,7 +44,7 @@ def write_table(
       raise ValueError(f'no such columns in {pathlib.Path(path).name}: {", ".join(unknown)}')
     cells = scalars.python_values(row)
     writer.writerow([_cell(cells.get(column)) for column in columns])
-  files.write_text(path, buffer.getvalue())
+  manifest.write_text(path, buffer.getvalue())
 
 
 def read_table(path: os.PathLike | str, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -53,9 +53,10 @@ def read_table(path: os.PathLike | str, columns: Sequence[str]) -> list[dict[str
   Further columns behind `columns` are read too.
 
   Raises:
-    DamagedError: the header does not begin with `columns`, a row has not as many cells as it, or
-      the end is torn off.
+    DamagedError: the header does not begin with `columns`, a row has not as many cells as it, the
+      end is torn off, or a manifest beside it has another sha256.
   """
+  manifest.verify(path)
   try:
     text = pathlib.Path(path).read_text(encoding='utf-8')
     reader = csv.reader(io.StringIO(text), strict=True)

@@ -15,18 +15,19 @@ import orbax.checkpoint as ocp
 from vae_jax import (
   checkpoint,
   data,
-  errors,
   outcome,
   placement,
   programs,
   stopping,
   study,
   tracking,
+  validation,
   workdir,
 )
 from vae_jax import config as settings
 from vae_jax.outcome import Outcome
-from vae_jax.train import loop, states
+from vae_jax.train import loop, resuming, states
+from vae_jax.train.evaluating import evaluate
 
 __all__ = ['evaluate', 'run']
 
@@ -35,16 +36,18 @@ def run(
   config: Mapping[str, Any],
   directory: os.PathLike | str,
   asked_to_stop: Callable[[], int] = lambda: 0,
+  from_scratch: bool = False,
 ) -> Outcome:
   """Trains every lane of a study as one program and evaluates it; continues a run that stopped.
 
   A run that is killed at any moment and called again with the same config ends with the same bits
-  as one that is not.
+  as one that is not. It may be called with another place or manner; see `vae_jax.identity`.
 
   Args:
     config: nested mappings of plain values; see `vae_jax.config.base`, which completes it.
     directory: the workdir: where its files go; see docs/files.md.
     asked_to_stop: returns 0, or the number of the signal as by which to stop.
+    from_scratch: whether a run whose checkpoints are lost may begin again at step 0.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
@@ -52,21 +55,29 @@ def run(
   """
   started = time.monotonic()
   config, directory = settings.complete(config), pathlib.Path(directory)
+  validation.check(config)
+  workdir.check_owner(directory, config)
+  # Before the data are looked for: what is finished does not need them.
+  if workdir.is_finished(directory):
+    with workdir.holding(directory):
+      if (stands := resuming.finished(config, directory)) is not None:
+        return stands
   built = study.from_config(config)
-  with _claim(built, config, directory), stopping.deferred(asked_to_stop) as signal_number:
-    if workdir.is_finished(directory):
-      logging.info('%s is finished already; nothing to train', directory)
-      return outcome.read(directory)
-    built = _at_recorded_width(built, directory)
-    workdir.check_width(directory, built.place.width)
+  claimed = resuming.claim(built, config, directory)
+  with claimed, stopping.deferred(asked_to_stop) as signal_number:
+    if (stands := resuming.finished(config, directory)) is not None:
+      return stands  # two were started at once, and the other was first
+    built = resuming.at_recorded_width(built, directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       while True:
         try:
-          result = _attempt(built, config, directory, manager, started, signal_number)
+          progress = resuming.restored(built, config, directory, manager, from_scratch)
+          result = _attempt(built, config, directory, manager, progress, started, signal_number)
           break
         except (placement.TooWideError, jax.errors.JaxRuntimeError) as error:
           built = _narrower(built, directory, error)
-    workdir.mark_finished(directory)
+    seconds = max(row['seconds'] for row in result.rows)
+    workdir.mark_finished(directory, step=config['train']['steps'], seconds=seconds)
     return result
 
 
@@ -75,11 +86,12 @@ def _attempt(
   config: Mapping[str, Any],
   directory: pathlib.Path,
   manager: ocp.CheckpointManager,
+  progress: outcome.Progress | None,
   started: float,
   signal_number: Callable[[], int],
 ) -> Outcome:
-  """Trains from the newest checkpoint to the end, at one width."""
-  progress, feed, chunk, start = states.restored(built, manager), None, None, None
+  """Trains from what was restored to the end, at one width."""
+  feed = chunk = start = None
   if progress is None or progress.step < config['train']['steps']:
     feed = built.feed()
     with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
@@ -138,54 +150,6 @@ def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> 
   logging.warning('%s; from here on programs of %d lanes', reason, narrower.place.width)
   workdir.record_width(directory, narrower.place.width)
   return narrower
-
-
-def _at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Study:
-  """Returns the study as its run was started: the last bits depend on the width."""
-  return built.at_width(workdir.recorded_width(directory))
-
-
-def evaluate(
-  directory: os.PathLike | str, num_samples: int | None, num_images: int | None
-) -> Outcome:
-  """Evaluates the newest checkpoint of any run anew and rewrites its results.csv and pictures.
-
-  Args:
-    directory: the workdir of a run, finished or not.
-    num_samples, num_images: of the NLL; None for the numbers of the run's config.
-
-  Raises:
-    InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
-    Stopped: by SIGTERM or Ctrl-C, keeping what is done.
-  """
-  directory = pathlib.Path(directory)
-  config = workdir.read_config(directory)
-  asked = {'nll_samples': num_samples, 'nll_images': num_images}
-  asked = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
-  built = study.from_config(config | {'evaluation': asked})
-  with _claim(built, config, directory), stopping.deferred() as signal_number:
-    built = _at_recorded_width(built, directory)
-    with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
-      progress = states.restored(built, manager)
-    if progress is None:
-      raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
-    evaluations = outcome.make_evaluate(built, asked)(progress.state, progress.step)
-    final = progress.step == config['train']['steps']
-    progress = outcome.explained(built, programs.make_examine(built.training), progress)
-    kept = outcome.open_kept(built, directory, asked, progress.state, signal_number)
-    estimates = outcome.estimate(built, asked, progress.state, kept)
-    outcome.write_disentanglement(built, directory, asked, progress.state, kept)
-    result, _ = outcome.review(built, directory, progress, evaluations, estimates, final)
-    kept.discard()
-    return result
-
-
-def _claim(built: study.Study, config: Mapping, directory: pathlib.Path):
-  dataset, width = built.dataset, built.place.width
-  provenance = workdir.provenance(dataset.name, dataset.version, dataset.sha256, width)
-  provenance['evaluated_on'] = built.sampling(config['evaluation'])
-  provenance['data_seen'] = data.seen(dataset, config['data']['standardize'])
-  return workdir.claim(directory, config, provenance)
 
 
 def _open_tracker(

@@ -92,7 +92,11 @@ def _advance(attempt: Attempt, progress: Progress) -> tuple[Progress, dict[str, 
       built.names, attempt.start, collapsed_at, stop, evaluated, reasons, last=stop == total
     )
   seconds = time.monotonic() - attempt.started
-  return Progress(stop, state, evaluated, collapsed_at, reasons, seconds, training_seconds), metrics
+  logged = tracking.with_step(progress.logged, stop)
+  progress = Progress(
+    stop, state, evaluated, collapsed_at, reasons, seconds, training_seconds, logged
+  )
+  return progress, metrics
 
 
 def _next_log_point(step: int, settings: Mapping[str, Any]) -> int:
@@ -102,6 +106,14 @@ def _next_log_point(step: int, settings: Mapping[str, Any]) -> int:
   if settings['log_powers_of_two']:
     points.append(1 << step.bit_length())
   return min(points)
+
+
+def log_points(settings: Mapping[str, Any], last: int) -> list[int]:
+  """Returns the log points up to a step of a run that never had another cadence."""
+  points = [0]
+  while points[-1] < last:
+    points.append(_next_log_point(points[-1], settings))
+  return points[1:]
 
 
 def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:

@@ -8,13 +8,16 @@ from vae_jax import checkpoint, placement, programs, study
 from vae_jax.outcome import Progress
 
 
-def restored(built: study.Study, manager: ocp.CheckpointManager) -> Progress | None:
-  """Returns how far the newest whole checkpoint is; None where there is none."""
+def restored(
+  built: study.Study, manager: ocp.CheckpointManager, most: int | None = None
+) -> Progress | None:
+  """Returns how far the newest whole checkpoint is, of step `most` at the latest; None without."""
   like = programs.state_shapes(built.training.learner, built.lanes)
-  found = checkpoint.restore_newest(manager, like)
+  found = checkpoint.restore_newest(manager, like, most)
   if found is None:
     return None
-  unknown = {'reasons': [None] * len(built.points)}  # in a record that is older than they are
+  # In a record that is older than they are.
+  unknown = {'reasons': [None] * len(built.points), 'logged': None}
   return Progress(step=found.step, state=found.state, **unknown | found.record)
 
 

@@ -1,0 +1,87 @@
+"""What makes a run this run, apart from where its files lie and how it is carried out.
+
+A run is its data, its program, its lanes and their seeds: whatever can change a bit of what it
+trains. That is its identity, and one workdir has one. Place and manner can change under it: `TABLE`
+has every key of the two, and all other keys, those that come later among them, are identity.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+PLACE, MANNER, IDENTITY = 'place', 'manner', 'identity'
+
+
+class Row(NamedTuple):
+  """What a key, or a whole section, may do to a run that goes on under another value of it."""
+
+  kind: str  # PLACE or MANNER
+  effect: str
+
+
+TABLE: Mapping[str, Row] = {
+  # The data themselves are held by their sha256, which is checked beside the config.
+  'data.name': Row(PLACE, 'the data are the same'),
+  'data.path': Row(PLACE, 'the data are the same'),
+  'study': Row(PLACE, 'a title'),
+  'wandb': Row(PLACE, 'a copy of the record'),
+  # Schedules and warm-ups count their own steps: nothing depends on the length of the training.
+  'train.steps': Row(MANNER, 'the steps before are the same'),
+  'train.log_every': Row(MANNER, 'other rows, the same parameters'),
+  'train.log_powers_of_two': Row(MANNER, 'other rows, the same parameters'),
+  'train.evaluate_every': Row(MANNER, 'other rows, the same parameters'),
+  'train.checkpoint_every': Row(MANNER, 'the same parameters'),
+  'program.width': Row(MANNER, 'the last bits of the lanes will differ'),
+  'program.memory_gib': Row(MANNER, 'the same parameters at one width'),
+  'program.resident_gib': Row(MANNER, 'the same parameters'),
+  'evaluation': Row(MANNER, 'figures from here on are of other images or samples'),
+}
+
+
+class Change(NamedTuple):
+  """A key that differs."""
+
+  key: str
+  stored: Any
+  given: Any
+
+  @property
+  def kind(self) -> str:
+    """PLACE, MANNER or IDENTITY."""
+    row = _row(self.key)
+    return row.kind if row else IDENTITY
+
+  def __str__(self) -> str:
+    """Returns the key with both values and, where the run may go on, what the change does."""
+    row = _row(self.key)
+    effect = f' ({row.effect})' if row else ''
+    return f'{self.key} is {self.stored!r} there, {self.given!r} here{effect}'
+
+
+def _row(key: str) -> Row | None:
+  section, _, _ = key.partition('.')
+  return TABLE.get(key) or TABLE.get(section)
+
+
+def changes(stored: Mapping, given: Mapping) -> list[Change]:
+  """Returns the keys in which two configs differ, in order; both as JSON reads them back."""
+  return list(_changes(stored, given, ''))
+
+
+def _changes(stored: Any, given: Any, key: str) -> Iterator[Change]:
+  if isinstance(stored, dict) and isinstance(given, dict):
+    for name in sorted(stored.keys() | given.keys()):
+      below = f'{key}.{name}' if key else name
+      yield from _changes(stored.get(name), given.get(name), below)
+  elif stored != given:
+    yield Change(key, stored, given)
+
+
+def of_kind(found: list[Change], kind: str) -> list[Change]:
+  """Returns the changes of one kind."""
+  return [change for change in found if change.kind == kind]
+
+
+def listed(found: list[Change]) -> str:
+  """Returns changes in words, the first three of them."""
+  more = f' and {len(found) - 3} more' if len(found) > 3 else ''
+  return ', '.join(map(str, found[:3])) + more
