@@ -1,9 +1,42 @@
 """Commands: absl flags end here."""
 
 import gc
+import os
+import signal
 import sys
+
+
+def leave_at_once(exit_code: int, message: str) -> None:
+  """Makes Ctrl-C end the process where nothing is to be saved: without a traceback, at once.
+
+  What is ignored, as in the background of a script, stays so.
+  """
+
+  def leave(number, frame):
+    del number, frame
+    if message:
+      os.write(2, f'{message}\n'.encode())
+    os._exit(exit_code)
+
+  if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, leave)
+
+
+def _open_what_is_closed() -> None:
+  """Opens stdin, stdout and stderr where the caller has closed them: a file must not take 0 to 2.
+
+  The log of a library would go into it.
+  """
+  for descriptor in (0, 1, 2):
+    try:
+      os.fstat(descriptor)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
 
 if sys.argv[0] == '-m':  # `python -m launch.NAME` has got this far
   # What it imports are 200,000 objects that live to its end: to look through them again and again
   # for garbage takes a third of a start. `command.start` turns the collector on.
   gc.disable()
+  leave_at_once(130, 'interrupted')
+  _open_what_is_closed()

@@ -1,51 +1,54 @@
-"""What every command shares: strict flags, one line for what goes wrong, exit codes, the cache."""
+"""What every command shares: strict flags, a line for what goes wrong, exit codes, the cache."""
 
-import difflib
+import functools
 import gc
-import glob
 import logging
 import os
-import pathlib
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 from absl import app, flags
 from absl import logging as absl_logging
-from ml_collections import config_flags
+from ml_collections import config_dict
 
-from vae_jax import errors, files, outcome, validation
+import launch
+from launch import streams, usage, words
+from vae_jax import config as settings
+from vae_jax import errors, files, outcome, study
 
 
 def start(main: Callable[[], outcome.Outcome]) -> None:
   """Parses the flags, calls `main`, prints the outcome and exits with its code."""
-  app.run(lambda _: sys.exit(_run(main)), flags_parser=_parse)
+  absl_logging.use_absl_handler()  # it takes the place of others only while stderr is the plain one
+  streams.make_patient()
+  app.run(lambda _: sys.exit(_run(main)), flags_parser=functools.partial(_parse, main.__module__))
 
 
 def _run(main: Callable[[], outcome.Outcome]) -> int:
   gc.freeze()  # what stands now is no garbage, see `launch`
   gc.enable()
+  if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
   try:
-    return _exit_code(main)
+    exit_code = _exit_code(main)
+    launch.leave_at_once(exit_code, '')  # what is left is the end of the interpreter
+    return exit_code
   finally:
+    streams.finish()
     gc.freeze()  # nor does it matter any more
 
 
-def _exit_code(main: Callable[[], outcome.Outcome]) -> int:
-  _log_plainly()
-  _use_compilation_cache()
-  _use_cores()
+def _exit_code(call: Callable[[], outcome.Outcome]) -> int:
   try:
-    result = main()
-  except (
-    errors.InputError,
-    errors.DamagedError,
-    errors.InUseError,
-    errors.StorageError,
-    errors.Stopped,
-  ) as error:
+    _log_plainly()
+    _use_compilation_cache()
+    _use_cores()
+    return call().exit_code
+  except _EXPECTED as error:
     _complain(str(error))
     return error.exit_code
   except OSError as error:  # of a file that nobody nearer could say more about
@@ -56,7 +59,15 @@ def _exit_code(main: Callable[[], outcome.Outcome]) -> int:
   except KeyboardInterrupt:
     _complain('interrupted')
     return 130
-  return result.exit_code
+
+
+_EXPECTED = (
+  errors.InputError,
+  errors.DamagedError,
+  errors.InUseError,
+  errors.StorageError,
+  errors.Stopped,
+)
 
 
 def _complain(message: str) -> None:
@@ -92,75 +103,95 @@ def _use_cores() -> None:
     jax.config.update('jax_num_cpu_devices', len(may_use(0)))
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(module: str, argv: Sequence[str]) -> list[str]:
   """Parses strictly: absl takes stray words and repeated flags without a murmur."""
+  if asked := set(argv[1:]).intersection(usage.HELP):
+    usage.show(module, full='--helpfull' in asked)
+    streams.finish()
+    sys.exit(0)
   try:
-    _check_names(argv[1:])
-    rest = flags.FLAGS(argv)
-    if len(rest) > 1:
-      raise errors.InputError(f'{errors.shown(rest[1])} is no flag{_as_flag(rest[1])}')
-  except errors.InputError as error:
+    return _parsed(module, argv)
+  except _EXPECTED as error:
     _complain(str(error))
-  except flags.Error as error:
-    _complain(_tidy(str(error)))
-  except Exception as error:  # the config file is the user's code: anything may come out of it
-    _complain(f'--config: {type(error).__name__}: {error}')
-  else:
+    sys.exit(error.exit_code)
+  except KeyboardInterrupt:
+    _complain('interrupted')
+    sys.exit(130)
+
+
+def _parsed(module: str, argv: Sequence[str]) -> list[str]:
+  """Returns the program alone once nothing is wrong with the words behind it.
+
+  Raises:
+    InputError: all that is wrong with them, and with the config where it can be read.
+  """
+  problems = errors.Problems()
+  right, wrong = words.sorted_out(argv[1:])
+  missing = words.missing(module, right)
+  problems.add([*wrong, *missing])
+  rest = None if missing else problems.attempt(_absl_parsed, [argv[0], *right])
+  if rest is not None:
+    problems.add(map(words.stray, rest[1:]))
+    if problems.lines and 'config' in flags.FLAGS:
+      problems.attempt(study.from_config, flags.FLAGS['config'].value)
+  problems.refuse()
+  return rest
+
+
+def _absl_parsed(argv: Sequence[str]) -> list[str]:
+  """Returns what absl leaves of a command line, once it has run the config file."""
+  filename = words.value_of('config', argv) if 'config' in flags.FLAGS else None
+  if filename is not None:
+    argv = words.with_config_file(argv, filename)
+  where = f'--config={filename}' if filename else 'the command line'
+  try:
+    with words.seen_by_absl(argv):
+      rest = flags.FLAGS(argv)
+      if filename is not None:
+        _check_is_config(flags.FLAGS['config'].value)
     return rest
-  sys.exit(errors.InputError.exit_code)
+  except flags.Error as error:
+    if filename and re.search('--config must have a value', str(error)):
+      raise errors.InputError(f'{where}: {_NO_CONFIG.format("None")}') from error
+    raise errors.InputError(_tidy(str(error))) from error
+  except SystemExit as error:
+    raise errors.InputError(
+      f'{where}: it ends the program (sys.exit); a config returns its settings'
+    ) from error
+  except Exception as error:  # the config file is the user's code: anything may come out of it
+    raise errors.InputError(f'{where}: {_tidy(_of_config(error))}') from error
 
 
-def _check_names(arguments: Sequence[str]) -> None:
-  """Refuses a flag given twice, of which absl takes the last, and a key that no config has."""
-  seen = set()
-  for argument in arguments:
-    match = re.match(r'--?([\w.\[\]]+)', argument)
-    if not match:
-      continue
-    name = match.group(1)
-    if name in seen:
-      raise errors.InputError(f'--{name} is given twice; give it once')
-    seen.add(name)
-    section, _, key = name.partition('.')
-    known = key in validation.CHECKS or any(c.startswith(f'{key}.') for c in validation.CHECKS)
-    if section == 'config' and key and not known:
-      raise errors.InputError(f'--{name}: no such key; {validation.hint(key, "--config.")}')
+_NO_CONFIG = 'get_config() returns {}; it returns a ConfigDict or a dict'
 
 
-def _as_flag(word: str) -> str:
-  """Returns what a stray word was meant to be, '' where nothing is near."""
-  name, equals, value = word.partition('=')
-  near = validation.nearest_key(name.removeprefix('config.'))
-  return f'; did you mean --config.{near}{equals}{value}?' if near else ''
+def _check_is_config(value: Any) -> None:
+  """Raises what became of a config file where it is no config."""
+  if not isinstance(value, (config_dict.ConfigDict, Mapping)):
+    getattr(value, 'keys', None)  # ml_collections keeps an OSError of the file until it is asked
+    raise errors.InputError(_NO_CONFIG.format(errors.shown(value)))
+
+
+def _of_config(error: Exception) -> str:
+  """Returns what an exception of a config file says."""
+  if isinstance(error, errors.InputError):
+    return str(error)
+  if isinstance(error, AttributeError) and "no attribute 'get_config'" in str(error):
+    return 'it has no function get_config()'
+  cause = error.__cause__ if isinstance(error, OSError) and error.__cause__ else error
+  return f'{type(cause).__name__}: {cause}'
 
 
 def _tidy(message: str) -> str:
-  """Says what absl says without its repetitions, its tuples and its tracebacks."""
-  if missing := re.search(r'Flag (--\w+) must have a value', message):
-    return f'{missing.group(1)} is missing; it is required'
+  """Says what absl says without its repetitions, its tuples, its tracebacks and its lengths."""
   message = message.replace('flag --', '--').strip()
   before, traceback, trace = message.partition('Traceback (most recent call last)')
   if traceback:
-    return f'{before.strip()} {trace.splitlines()[-1]}'
-  return re.sub(r"\('([^']*)', '[^']*'\)", r'\1', message)
+    message = f'{before.strip()} {trace.strip().splitlines()[-1]}'
+  message = re.sub(r"\('([^']*)', '[^']*'\)", r'\1', message)
+  return re.sub(r'\S{300,}', lambda word: f'{word[0][:60]}...{word[0][-60:]}', message)
 
 
 def read_config(holder: flags.FlagHolder) -> dict[str, Any]:
-  """Returns the config of a config-file flag as nested plain values.
-
-  Raises:
-    InputError: the file is missing, or cannot be run; a missing one names those that there are.
-  """
-  try:
-    return holder.value.to_dict()
-  except Exception as error:  # the config file is the user's code: anything may come out of it
-    filename = config_flags.get_config_filename(flags.FLAGS[holder.name])
-    path = pathlib.Path(filename.split(':')[0])
-    if path.is_file():
-      raise errors.InputError(f'--config={path}: {type(error).__name__}: {error}') from error
-    candidates = sorted(map(str, path.parent.glob('[a-z]*.py'))) or sorted(
-      glob.glob('configs/[a-z]*.py')
-    )
-    near = difflib.get_close_matches(str(path), candidates, n=1, cutoff=0.0)
-    hint = f'; did you mean {near[0]}?' if near else ''
-    raise errors.InputError(f'--config={path}: no such file{hint}') from error
+  """Returns the config of a config-file flag, whole, as nested plain values."""
+  return settings.complete(holder.value)

@@ -15,10 +15,11 @@ import re
 from absl import flags
 from ml_collections import config_flags
 
-from launch import command, terminal
+from launch import command, terminal, words
 from vae_jax import errors, outcome, shares, train
 
-CONFIG = config_flags.DEFINE_config_file('config', None, 'The study.', lock_config=True)
+with words.seen_without_flag_files():
+  CONFIG = config_flags.DEFINE_config_file('config', None, 'The study.', lock_config=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Where the files of the run go.')
 COORDINATOR = flags.DEFINE_string(
   'coordinator', None, 'HOST:PORT at which process 0 listens to the others.'

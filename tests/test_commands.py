@@ -27,7 +27,7 @@ SHORT = (
      'twice'),
     ((CONFIG, '--config.lanes.beta=(-1.,)'), 'lanes.beta=-1.0 is outside'),
     ((CONFIG, '--config.train.steps=many'), '--config.train.steps=many'),
-    ((CONFIG, '--wrkdir=x'), "'wrkdir'. Did you mean: workdir"),
+    ((CONFIG, '--wrkdir=x'), '--wrkdir: no such flag; did you mean --workdir?'),
     (('--config=configs/digit.py',), 'no such file; did you mean configs/digits.py?'),
     (('--config=README.md',), 'README.md, line'),
     ((), '--config is missing'),
@@ -43,6 +43,29 @@ def test_a_mistake_is_one_line_and_exit_2(command, tmp_path, arguments, words):
   assert len(result.stderr.splitlines()) == 1
   assert not workdir.exists()
   assert not result.stdout
+
+
+def test_all_mistakes_are_said_at_once(command, tmp_path):
+  result = command(
+    'train', CONFIG, f'--workdir={tmp_path}/run', '--flagfile=none', '--config.data.scale_to_unit',
+    '--noconfig.data.scale_to_unit', '--config.encoder.dropout', '0.1', '--config.trian.steps=3',
+    '--config.train.steps=-5', '--config.lanes.seed=(-1,)', '--config.wandb.project=a/b', 'beta=4',
+    '--processs=1',
+  )  # fmt: skip
+  assert result.returncode == 2
+  found = [line.split(';')[0] for line in result.stderr.splitlines()]
+  assert found == [
+    '--flagfile is not taken',
+    '--config.data.scale_to_unit is given twice',
+    '--config.encoder.dropout: no such key',
+    '--config.trian.steps: no such key',
+    '--processs: no such flag',
+    "'beta=4' is no flag",
+    'train.steps=-5 is not valid: the nearest valid value is 1',
+    "wandb.project='a/b' is not valid: it has 1 to 128 characters and none of / \\ # ? % :",
+    'lanes.seed=-1 is not a whole number of at least 0',
+  ]
+  assert not list(tmp_path.iterdir())
 
 
 def test_train_prints_a_table_and_evaluate_another(command, tmp_path):

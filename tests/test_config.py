@@ -6,6 +6,7 @@ import json
 import tarfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ROOT, small_config
@@ -75,7 +76,7 @@ def test_numpy_and_a_config_dict_are_the_same_config_as_plain_values():
   written['lanes'] |= dict(
     beta=np.array([0.1, 4.0], np.float32),
     latent_size=[np.int64(2), 5],
-    seed=np.arange(2),
+    seed=jnp.arange(2),
     free_bits=(np.float64(0),),
     points=np.zeros((0, 4)),
   )

@@ -179,6 +179,8 @@ def plain(value: Any, depth: int = 0) -> Any:
   `np.arange(3)` and `(0, 1, 2)` are one config. A float of less than 64 bits becomes the shortest
   decimal that reads back as it: `np.float32(0.1)` is 0.1. Anything else stays, to be refused.
   """
+  if type(value) in (int, float, str, bool):  # most values
+    return value
   if isinstance(value, (config_dict.ConfigDict, config_dict.FieldReference)):
     value = value.to_dict() if isinstance(value, config_dict.ConfigDict) else value.get()
   if depth > _DEEPEST:
@@ -187,7 +189,8 @@ def plain(value: Any, depth: int = 0) -> Any:
     return {name: plain(below, depth + 1) for name, below in value.items()}
   if type(value) in (tuple, list):
     return type(value)(plain(below, depth + 1) for below in value)
-  if isinstance(value, np.ndarray):
+  if hasattr(type(value), '__array__') and not isinstance(value, np.generic):
+    value = np.asarray(value)  # of JAX or pandas, too
     return plain(value[()] if value.ndim == 0 else tuple(value), depth + 1)
   if isinstance(value, np.floating):
     return float(str(value)) if value.dtype.itemsize < 8 else float(value)

@@ -147,7 +147,7 @@ def read(directory: os.PathLike | str) -> Entries:
     stored = json.loads(path.read_bytes())
     if stored['sha256'] == _digest(stored['files']):
       return stored['files']
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return {}
   except (ValueError, KeyError, TypeError):
     pass  # as damaged as one whose digest is another

@@ -1,39 +1,51 @@
-"""Turns SIGTERM and Ctrl-C into a request that the loop grants at its next safe point."""
+"""Turns what asks a process to end into a request that the loop grants at its next safe point.
+
+Ctrl-C, SIGTERM, a terminal that closes (SIGHUP), a limit of CPU seconds (SIGXCPU), and the warning
+of a batch system ahead of its kill (SIGUSR1, SIGUSR2).
+"""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_URGENT = ('SIGINT', 'SIGTERM')  # which act as usual where they come again
+_NAMES = (*_URGENT, 'SIGHUP', 'SIGXCPU', 'SIGUSR1', 'SIGUSR2')
+_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
 @contextlib.contextmanager
 def deferred(asked: Callable[[], int] = lambda: 0) -> Iterator[Callable[[], int]]:
-  """Catches the first signal for the length of the block; a second one acts as usual.
+  """Catches signals for the length of the block; a second Ctrl-C or SIGTERM acts as usual.
 
-  Yields a function that returns the number of the signal received, 0 before any; before any it is
-  what `asked` returns. Outside the main thread, where Python allows no handlers, it is always that.
+  The others may come again and again (SIGXCPU each second) while the state is saved. One that is
+  ignored, as SIGHUP under nohup, stays ignored.
+
+  Yields a function that returns the number of the first signal received; before any it is what
+  `asked` returns. Outside the main thread, where Python allows no handlers, it is always that.
   """
   received = 0
 
   def handler(number, frame):
     nonlocal received
     del frame
-    received = number
-    _restore()
+    received = received or number
+    if signal.Signals(number).name in _URGENT:
+      _restore(_URGENT)
 
-  def _restore():
+  def _restore(names):
     for number, old in previous.items():
-      signal.signal(number, old)
+      if signal.Signals(number).name in names:
+        signal.signal(number, old)
 
   if threading.current_thread() is not threading.main_thread():
     yield asked
     return
-  previous = {number: signal.getsignal(number) for number in _SIGNALS}
-  for number in _SIGNALS:
+  found = {number: signal.getsignal(number) for number in _SIGNALS}
+  previous = {number: old for number, old in found.items() if old is not signal.SIG_IGN}
+  for number in previous:
     signal.signal(number, handler)
   try:
     yield lambda: received or asked()
   finally:
-    _restore()
+    _restore(_NAMES)

@@ -9,7 +9,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 
-from vae_jax import errors
+from vae_jax import errors, paths
 from vae_jax.files import faults, locks
 
 _MARK = '.tmp-'
@@ -162,4 +162,4 @@ def sha256_of_file(path: os.PathLike | str) -> str:
 
 def cache_root() -> pathlib.Path:
   """Returns where caches lie: $VAE_JAX_CACHE, else ~/.cache/vae_jax."""
-  return pathlib.Path(os.environ.get('VAE_JAX_CACHE') or '~/.cache/vae_jax').expanduser()
+  return paths.expanded(os.environ.get('VAE_JAX_CACHE') or '~/.cache/vae_jax', 'VAE_JAX_CACHE')

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from vae_jax import errors, outcome, train, workdir
+from vae_jax import errors, outcome, paths, train, workdir
 from vae_jax.shares.cutting import check, cut, share_directory
 from vae_jax.shares.gathering import gather, unfinished
 from vae_jax.shares.joining import joined
@@ -50,7 +50,7 @@ def run(
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
     Stopped: this process was, or another one is missing, or has not finished its share.
   """
-  directory = pathlib.Path(directory)
+  directory = paths.expanded(directory, '--workdir')
   share = cut(config, index, here.count)
   own = share_directory(directory, index)
   if not index:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_jax import config as settings
-from vae_jax import errors, identity, validation, workdir
+from vae_jax import errors, identity, paths, validation, workdir
 from vae_jax.study.points import points_of
 
 
@@ -51,10 +51,10 @@ def check(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -
     InputError: the config is invalid, has fewer lanes than `count`, or the workdir holds other
       files, or shares of another config or number of processes.
   """
-  config = settings.complete(config)
-  validation.check(config)
-  cut(config, 0, count)
-  directory = pathlib.Path(directory)
+  config, directory = settings.complete(config), paths.expanded(directory, '--workdir')
+  problems = validation.problems(config)
+  problems.attempt(cut, config, 0, count, needs=('lanes', 'bound', 'posterior', 'prior'))
+  problems.refuse()
   found = [path for path in directory.glob('[!.]*')] if directory.is_dir() else []
   stored = {path.name: workdir.read_config(path) for path in found if _is_share(path)}
   if not stored and any(not path.name.startswith('process-') for path in found):

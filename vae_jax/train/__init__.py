@@ -16,6 +16,7 @@ from vae_jax import (
   checkpoint,
   data,
   outcome,
+  paths,
   placement,
   programs,
   stopping,
@@ -54,14 +55,9 @@ def run(
     Stopped: by SIGTERM, Ctrl-C or `asked_to_stop`, after saving the state.
   """
   started = time.monotonic()
-  config, directory = settings.complete(config), pathlib.Path(directory)
-  validation.check(config)
-  workdir.check_owner(directory, config)
-  # Before the data are looked for: what is finished does not need them.
-  if workdir.is_finished(directory):
-    with workdir.holding(directory):
-      if (stands := resuming.finished(config, directory)) is not None:
-        return stands
+  config, directory = settings.complete(config), paths.expanded(directory, '--workdir')
+  if (stands := _finished(config, directory)) is not None:
+    return stands
   built = study.from_config(config)
   claimed = resuming.claim(built, config, directory)
   with claimed, stopping.deferred(asked_to_stop) as signal_number:
@@ -79,6 +75,17 @@ def run(
     seconds = max(row['seconds'] for row in result.rows)
     workdir.mark_finished(directory, step=config['train']['steps'], seconds=seconds)
     return result
+
+
+def _finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | None:
+  """Returns what a finished run has left, before the data are looked for: it does not need them."""
+  if validation.problems(config).lines:
+    return None  # `study.from_config` says them beside what is wrong with lanes and data
+  workdir.check_owner(directory, config)
+  if not workdir.is_finished(directory):
+    return None
+  with workdir.holding(directory):
+    return resuming.finished(config, directory)
 
 
 def _attempt(

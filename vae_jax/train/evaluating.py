@@ -15,6 +15,7 @@ from vae_jax import (
   files,
   manifest,
   outcome,
+  paths,
   programs,
   stopping,
   study,
@@ -55,7 +56,7 @@ def evaluate(
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`. Nothing was written.
     Stopped: by SIGTERM or Ctrl-C, keeping what is done.
   """
-  directory = pathlib.Path(directory)
+  directory = paths.expanded(directory, '--workdir')
   other = Other(num_samples, num_images, data_path, data_split)
   config = _config_with(workdir.read_config(directory), other)
   _check_is_one_process(directory)

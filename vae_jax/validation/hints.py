@@ -1,6 +1,7 @@
 """The key that somebody may have meant."""
 
 import difflib
+import functools
 
 from vae_jax.validation.keys import CHECKS
 
@@ -39,6 +40,7 @@ def hint(key: str, prefix: str = '') -> str:
   return f'the sections are {", ".join(sections())}'
 
 
+@functools.cache
 def sections() -> list[str]:
   """Returns the sections of a config."""
   return list(dict.fromkeys(key.partition('.')[0] for key in CHECKS if '.' in key))

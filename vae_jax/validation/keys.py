@@ -103,7 +103,7 @@ CHECKS: Mapping[str, kinds.Check] = {
   'evaluation.aggregate_images': kinds.whole(0),
   'evaluation.factor_images': kinds.whole(0),
   'wandb.mode': kinds.choice('online', 'offline', 'disabled'),
-  'wandb.entity': kinds.text(empty=True),
-  'wandb.project': kinds.text(empty=False),
-  'wandb.tags': kinds.tuple_of(kinds.text(empty=False)),
+  'wandb.entity': kinds.text(empty=True, longest=128, without='/\\#?%:'),  # stands in a URL
+  'wandb.project': kinds.text(empty=False, longest=128, without='/\\#?%:'),
+  'wandb.tags': kinds.tuple_of(kinds.text(empty=False, longest=64)),
 }

@@ -36,12 +36,15 @@ def _is_short(value: Any) -> bool:
   return isinstance(value, str) and len(value) < 100  # difflib takes the square of the length
 
 
-def text(empty: bool) -> Check:
-  """A text."""
+def text(empty: bool, longest: int | None = None, without: str = '') -> Check:
+  """A text, of so many characters at most and none of those in `without`."""
 
   def check(key: str, value: Any) -> None:
     if not isinstance(value, str) or not (value.strip() or empty):
       refuse(key, value, 'it is a text' + ('' if empty else ', not empty'))
+    if len(value) > (longest or len(value)) or set(value) & set(without):
+      none_of = f' and none of {" ".join(without)}' if without else ''
+      refuse(key, value, f'it has {int(not empty)} to {longest} characters{none_of}')
 
   return check
 

@@ -1,0 +1,46 @@
+"""What --help prints: the command, its flags, and every key of a config."""
+
+import inspect
+import sys
+import textwrap
+
+from absl import flags
+
+from vae_jax import config, validation
+
+HELP = ('-h', '-?', '--help', '-help', '--helpshort', '--helpfull', '--helpxml')
+
+
+def show(module: str, full: bool) -> None:
+  """Prints what a command is, its flags, and the keys of a config where it takes one.
+
+  Args:
+    module: of the command.
+    full: each key with its meaning, and its value where nothing sets it.
+  """
+  print((sys.modules[module].__doc__ or '').strip())
+  print('\nFlags:\n')
+  for flag in flags.FLAGS.get_flags_for_module(module):
+    print(f'  --{flag.name:<13} {flag.help}')
+  if 'config' in flags.FLAGS:
+    print(f'\n{_page() if full else _keys()}')
+
+
+_EVERY_KEY = 'Every key of the config is a flag, --config.SECTION.KEY=VALUE'
+
+
+def _keys() -> str:
+  """Returns the keys by section."""
+  lines = [f'{_EVERY_KEY} (--helpfull: what each means):\n']
+  for section in validation.sections():
+    names = [k.partition('.')[2] for k in validation.CHECKS if k.startswith(f'{section}.')]
+    text = f'{section:<11} {" ".join(names)}'
+    lines += textwrap.wrap(text, 98, initial_indent='  ', subsequent_indent=' ' * 14)
+  return '\n'.join(lines)
+
+
+def _page() -> str:
+  """Returns the page of settings as it stands in the code, with its comments."""
+  source = inspect.getsource(config.base)
+  body = source[source.index('  config.study') : source.rindex('  return')]
+  return f'{_EVERY_KEY}:\n\n{body.rstrip()}'

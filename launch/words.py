@@ -1,0 +1,146 @@
+"""The words of a command line, strictly: absl takes strays, repetitions and flag files unseen."""
+
+import contextlib
+import difflib
+import itertools
+import pathlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+
+from absl import flags
+from absl import logging as absl_logging
+
+from vae_jax import errors, paths, validation
+
+# Flags of absl that would bring in others unseen, or end the command with nothing done.
+_REFUSED = ('flagfile', 'undefok', 'only_check_args')
+
+
+@contextlib.contextmanager
+def seen_by_absl(argv: Sequence[str]) -> Iterator[None]:
+  """Shows these words alone to who reads sys.argv, and keeps absl from lines of its own."""
+  logger, words_given = absl_logging.get_absl_logger(), sys.argv[:]
+  logger.disabled = True
+  sys.argv[:] = argv
+  try:
+    yield
+  finally:
+    logger.disabled = False
+    sys.argv[:] = words_given
+
+
+def seen_without_flag_files() -> contextlib.AbstractContextManager[None]:
+  """Hides flag files, which ml_collections reads as soon as a config flag is defined."""
+  return seen_by_absl([word for word in sys.argv if not re.match('--?flagfile', word)])
+
+
+def sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
+  """Returns the words that are right as far as can be seen, and what is wrong with the others.
+
+  Wrong are a flag given twice, of which absl takes the last, and a key that no config has.
+
+  Args:
+    words: the command line without the program.
+  """
+  right, problems, seen = [], [], set()
+  wrong_flag = False  # the word before is one, and this may be its value
+  for word in words:
+    match = re.match(r'--?([\w.\[\]]+)(=?)', word)
+    if not match:
+      if not wrong_flag:
+        right.append(word)
+      wrong_flag = False
+      continue
+    name = _positive(match.group(1))
+    problem = _twice(name) if name in seen else _problem_of(name)
+    seen.add(name)
+    wrong_flag = bool(problem) and not match.group(2)
+    if problem:
+      problems.append(problem)
+    else:
+      right.append(word)
+  return right, problems
+
+
+def _positive(name: str) -> str:
+  """Returns the flag that a name sets: `noconfig.data.scale_to_unit` is one of its two forms."""
+  positive = name.removeprefix('no')
+  negates = name.startswith('noconfig.') or (name not in flags.FLAGS and positive in flags.FLAGS)
+  return positive if negates else name
+
+
+def _twice(name: str) -> str:
+  return f'--{name} is given twice; give it once'
+
+
+def _problem_of(name: str) -> str:
+  """Returns what is wrong with a flag, '' where nothing is."""
+  if name in _REFUSED:
+    return f'--{name} is not taken; write every flag on the command line'
+  section, _, key = name.partition('.')
+  known = key in validation.CHECKS or any(c.startswith(f'{key}.') for c in validation.CHECKS)
+  if section == 'config' and key and not known:
+    return f'--{name}: no such key; {validation.hint(key, "--config.")}'
+  if section != 'config' and name not in flags.FLAGS:
+    near = difflib.get_close_matches(name, [*flags.FLAGS], n=1)
+    return f'--{name}: no such flag' + (f'; did you mean --{near[0]}?' if near else '')
+  return ''
+
+
+def stray(word: str) -> str:
+  """Returns what is said of a word that is no flag."""
+  name, equals, value = word.partition('=')
+  near = validation.nearest_key(name.removeprefix('config.'))
+  meant = f'; did you mean --config.{near}{equals}{errors.shown(value)[1:-1]}?' if near else ''
+  return f'{errors.shown(word)} is no flag{meant}'
+
+
+def value_of(flag: str, words: Sequence[str]) -> str | None:
+  """Returns the value that a command line gives a flag, None where it does not."""
+  for word, following in itertools.zip_longest(words, words[1:]):
+    name, equals, value = word.lstrip('-').partition('=')
+    if word.startswith('-') and name == flag:
+      return value if equals else following
+  return None
+
+
+def missing(module: str, words: Sequence[str]) -> list[str]:
+  """Returns a line for each flag that a command's module requires and that is not given."""
+  required = (
+    flag.name
+    for flag in flags.FLAGS.get_flags_for_module(module)
+    if any('must have a value' in validator.message for validator in flag.validators)
+  )
+  absent = (name for name in required if value_of(name, words) is None)
+  return [f'--{name} is missing; it is required' for name in absent]
+
+
+def with_config_file(words: Sequence[str], filename: str) -> list[str]:
+  """Returns the words with `~` in the name of the config file, FILE or FILE:ARGUMENT, replaced.
+
+  Raises:
+    InputError: there is no such file; with the name of one that there is.
+  """
+  name, colon, argument = filename.partition(':')
+  path = paths.expanded(name, '--config')
+  _check_config_file(path)
+  whole = f'{path}{colon}{argument}' if name.startswith('~') else filename
+  forms = (filename, f'--config={filename}', f'-config={filename}')
+  return [word.replace(filename, whole) if word in forms else word for word in words]
+
+
+def _check_config_file(path: pathlib.Path) -> None:
+  if path.is_file():
+    return
+  if path.is_dir():
+    hint = f', such as {files[0]}' if (files := _python_files(path)) else ''
+    raise errors.InputError(f'--config={path} is a directory; name a file{hint}')
+  here = _python_files(pathlib.Path('configs'))
+  near = difflib.get_close_matches(str(path), [*_python_files(path.parent), *here], n=1)
+  hint = f'; did you mean {near[0]}?' if near else f'; there are {", ".join(here)}' if here else ''
+  raise errors.InputError(f'--config={path}: no such file{hint}')
+
+
+def _python_files(directory: pathlib.Path) -> list[str]:
+  return sorted(map(str, directory.glob('[a-z]*.py')))

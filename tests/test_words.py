@@ -1,0 +1,97 @@
+"""The words of a command line and the paths in them, strictly."""
+
+import pathlib
+import re
+
+import pytest
+
+from launch import words
+from vae_jax import errors, paths
+
+
+@pytest.mark.parametrize(
+  ('written', 'words'),
+  [
+    ('', 'is empty'),
+    (' ', 'is empty'),
+    ('gs://bucket/run', 'is a URL'),
+    ('s3://bucket', 'is a URL'),
+    ('file:///tmp/x', 'is a URL'),
+    (pathlib.PurePosixPath('gs://bucket/run'), 'is a URL'),  # gs:/bucket/run
+    ('~nosuchuser/x', 'no such user'),
+    ('a\0b', 'no name of a file'),
+    ('x' * 300, 'too long'),
+    ('x/' * 3000, 'too long'),
+  ],
+)
+def test_what_is_no_path_of_this_machine_is_refused_in_a_short_line(written, words):
+  with pytest.raises(errors.InputError, match=rf'^--workdir=.*{words}') as caught:
+    paths.expanded(written, '--workdir')
+  assert len(str(caught.value)) < 200
+
+
+def test_a_path_is_expanded_and_otherwise_as_it_is(monkeypatch):
+  monkeypatch.setenv('HOME', '/home/somebody')
+  for written, path in {
+    '~/runs/x': '/home/somebody/runs/x',
+    'runs/~': 'runs/~',
+    'C:/x': 'C:/x',
+    'a:b': 'a:b',
+    'run 1': 'run 1',
+  }.items():
+    assert paths.expanded(written, '--workdir') == pathlib.Path(path)
+
+
+def test_a_flag_is_known_by_either_of_its_forms():
+  right, problems = words.sorted_out(
+    ['--config=x', '--config.data.scale_to_unit', '--v=1', '--nov']
+  )
+  assert right == ['--config=x', '--config.data.scale_to_unit', '--v=1']
+  assert problems == ['--v is given twice; give it once']
+  _, problems = words.sorted_out(['-config.lanes.seed=1', '--config.lanes.seed=2'])
+  assert problems == ['--config.lanes.seed is given twice; give it once']
+  _, problems = words.sorted_out(['--noconfig.data.scale_to_unit', '--config.data.scale_to_unit=1'])
+  assert problems == ['--config.data.scale_to_unit is given twice; give it once']
+
+
+def test_the_value_of_a_wrong_flag_goes_with_it():
+  right, problems = words.sorted_out(['--config.encoder.dropout', '0.1', '--v', '2', 'stray'])
+  assert right == ['--v', '2', 'stray']
+  assert len(problems) == 1
+
+
+@pytest.mark.parametrize('flag', ['--flagfile=x', '--undefok=v', '--only_check_args'])
+def test_flags_that_slip_others_in_are_not_taken(flag):
+  right, problems = words.sorted_out([flag])
+  assert not right
+  assert 'is not taken' in problems[0]
+
+
+def test_no_hint_is_better_than_a_distant_one():
+  _, problems = words.sorted_out(['--foo=3', '--config.encoder.dropout=1', '--config.foo.x=1'])
+  assert problems[0] == '--foo: no such flag'
+  assert problems[1].startswith('--config.encoder.dropout: no such key; encoder has name, channels')
+  assert problems[2].startswith('--config.foo.x: no such key; the sections are lanes, data')
+  assert words.stray('foo=3') == "'foo=3' is no flag"
+
+
+def test_a_config_file_is_a_file(tmp_path, monkeypatch):
+  (tmp_path / 'configs').mkdir()
+  for name in ('digits', 'mnist'):
+    (tmp_path / 'configs' / f'{name}.py').write_text('')
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  for filename, message in {
+    'configs': 'is a directory; name a file, such as configs/digits.py',
+    'configs/digit.py': 'no such file; did you mean configs/digits.py?',
+    'else.py': 'no such file; there are configs/digits.py, configs/mnist.py',
+    '': 'is empty',
+  }.items():
+    with pytest.raises(errors.InputError, match=re.escape(message)):
+      words.with_config_file(['--config', filename], filename)
+  home = f'{tmp_path}/configs/digits.py'
+  filename = '~/configs/digits.py:argument'
+  assert words.with_config_file(['--v=1', f'--config={filename}'], filename) == [
+    '--v=1',
+    f'--config={home}:argument',
+  ]

@@ -1,0 +1,41 @@
+"""Paths as a person writes them."""
+
+import errno
+import os
+import pathlib
+import re
+
+from vae_jax import errors
+
+_SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/')  # two letters at least: C:/ is a drive
+
+
+def expanded(path: os.PathLike | str, key: str) -> pathlib.Path:
+  """Returns a path with `~` and `~user` replaced.
+
+  Args:
+    path: a file or directory of this machine, there or not.
+    key: what a message calls it, such as '--workdir' or 'data.path'.
+
+  Raises:
+    InputError: it is empty, a URL, of an unknown user, or no name that a file can have.
+  """
+  text = os.fspath(path)
+  what = f'{key}={errors.shown(text)}'
+  if not text.strip():
+    raise errors.InputError(f'{what} is empty; give a path')
+  if _SCHEME.match(text):
+    raise errors.InputError(
+      f'{what} is a URL; give a path of this machine, under which a bucket may be mounted'
+    )
+  try:
+    expanded_path = pathlib.Path(text).expanduser()
+    os.lstat(expanded_path)
+  except RuntimeError as error:  # of `expanduser`
+    raise errors.InputError(f'{what}: there is no such user; write the path in full') from error
+  except ValueError as error:  # a NUL, or what the file system's encoding lacks
+    raise errors.InputError(f'{what} is no name of a file: {error}') from error
+  except OSError as error:  # that it is not there, or may not be seen, is no fault of the name
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+      raise errors.InputError(f'{what} cannot be used: {error.strerror}') from error
+  return expanded_path
