@@ -259,3 +259,11 @@ def test_what_float32_cannot_square_is_refused_or_standardised(tmp_path, caplog,
   x = (of.train - of.standard.shift) / of.standard.spread
   assert np.isfinite(x).all()
   assert np.abs(x.std(0) - 1).max() < 1e-3
+
+
+@pytest.mark.parametrize('scaled', [True, False])
+def test_a_declared_range_is_seen_from_0_to_1_whatever_else_is_set(tmp_path, scaled):
+  of = data.prepare(stored(tmp_path, PHOTOS, range=(0, 255)), scaled, 'none', 'none', 0)
+  assert (of.support, of.scale, of.levels) == ('unit', 255.0, 255.0)
+  other = data.prepare(stored(tmp_path, PHOTOS, range=(0, 240)), scaled, 'none', 'none', 0)
+  assert (other.support, other.scale, other.levels) == ('unit', 240.0, None)

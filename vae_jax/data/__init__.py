@@ -27,6 +27,7 @@ from vae_jax.data.description import (
   greyness,
   is_colour,
   line,
+  moments,
   oddities,
 )
 from vae_jax.data.feeding import Feed, Schedule, resident, streamed
@@ -57,6 +58,7 @@ __all__ = [
   'is_colour',
   'line',
   'load',
+  'moments',
   'oddities',
   'prepare',
   'read',

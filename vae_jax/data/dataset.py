@@ -100,7 +100,7 @@ def prepare(
   """
   _check_settings(stored, scale_to_unit, binarize, standardize, seed)
   is_bytes, is_scaled = stored.support == 'uint8', scale_to_unit or binarize != 'none'
-  is_unit = is_bytes and (is_scaled or stored.white != kinds.WHITE)
+  is_unit = is_bytes and (is_scaled or stored.is_ranged)
   scale = float(stored.white) if is_unit else 1.0
   found = standard.standard_of(stored.train, scale, standardize)
   support = 'real' if found else 'unit' if is_unit else stored.support

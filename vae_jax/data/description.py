@@ -58,7 +58,7 @@ def _split(name: str, images: np.ndarray, hashes: list[int] | None, shared: int 
     low=images.min().item(),
     mean=images.mean(dtype=np.float64).item(),
     high=images.max().item(),
-    num_constant=int(np.count_nonzero((images == images[0]).all(axis=0))),
+    num_constant=int(np.count_nonzero(images.min(axis=0) == images.max(axis=0))),
     num_repeated=None if hashes is None else len(hashes) - len(set(hashes)),
     num_shared=shared,
   )
@@ -142,17 +142,22 @@ def neighbours(images: np.ndarray) -> float:
 
 
 def _unresolved(images: np.ndarray) -> int:
-  mean = np.abs(images.mean(axis=0, dtype=np.float64))
-  spread = images.std(axis=0, dtype=np.float64)
-  known_to = mean * np.finfo(np.float32).eps
+  mean, spread = moments(images)
+  known_to = np.abs(mean) * np.finfo(np.float32).eps
   return int(np.count_nonzero((spread > 0) & (known_to > _RESOLVED * spread)))
+
+
+def moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns mean and standard deviation [*event] of up to 2,048 examples, evenly spaced."""
+  rows = images[:: -(-len(images) // _ORDERED)].astype(np.float64)
+  return rows.mean(axis=0), rows.std(axis=0)
 
 
 def greyness(stored: Stored) -> float:
   """Returns the mean 4 x (1 - x) of intensities: 0 of black and white alone, 1 of middle grey."""
   white = stored.white if stored.support == 'uint8' else 1.0
-  rows = stored.train[:: max(1, len(stored.train) // _ORDERED)]
-  x = rows.astype(np.float64) / white
+  x = stored.train[:: -(-len(stored.train) // _ORDERED)]
+  x = x.astype(np.float64) / white
   return float(np.mean(4 * x * (1 - x)))
 
 

@@ -22,6 +22,7 @@ class Values(NamedTuple):
     support: 'binary' (0 or 1), 'unit' ([0, 1]), 'uint8' (levels from 0), 'real', 'count' (whole
       numbers that no likelihood here is for), or 'integers' (others of no known range).
     white: the level of uint8 that is white; 255 where nothing else is declared.
+    is_ranged: whether black and white are declared, so that the values are seen in [0, 1].
     reason: how the kind is known, for a person.
   """
 
@@ -29,6 +30,7 @@ class Values(NamedTuple):
   kind: str
   support: str
   white: float
+  is_ranged: bool
   reason: str
 
 
@@ -96,7 +98,7 @@ def known(
   if kind == 'real':
     return _values(arrays, np.float32, 'real', 'real', "declared by data.kind='real'")
   if kind == 'count':
-    return Values(dict(arrays), 'count', 'count', WHITE, "declared by data.kind='count'")
+    return Values(dict(arrays), 'count', 'count', WHITE, False, "declared by data.kind='count'")
   is_binary = _is_whole(arrays) and low >= 0 and high <= 1
   if kind == 'binary' and not is_binary:
     raise errors.InputError(
@@ -118,7 +120,7 @@ def extremes(arrays) -> tuple[float, float]:
 
 def _values(arrays: Mapping, dtype, kind: str, support: str, reason: str) -> Values:
   converted = {s: np.ascontiguousarray(a, dtype=dtype) for s, a in arrays.items()}
-  return Values(converted, kind, support, WHITE, reason)
+  return Values(converted, kind, support, WHITE, False, reason)
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -145,8 +147,8 @@ def _integers(
     reason = "declared by data.kind='image'" if kind == 'image' else seen
     return _values(arrays, np.uint8, 'image', 'uint8', reason)
   if not is_image and low >= 0 and kind == 'auto':
-    return Values(dict(arrays), 'count', 'count', WHITE, f'{seen} in vectors')
-  return Values(dict(arrays), 'image' if is_image else 'real', 'integers', WHITE, seen)
+    return Values(dict(arrays), 'count', 'count', WHITE, False, f'{seen} in vectors')
+  return Values(dict(arrays), 'image' if is_image else 'real', 'integers', WHITE, False, seen)
 
 
 def _in_range(
@@ -173,6 +175,7 @@ def _in_range(
     reason += f'; {outside:,} values from {low:g} to {high:g} were clipped to it'
     arrays = {split: np.clip(a, black, white) for split, a in arrays.items()}
   if black == 0 and white <= WHITE and white == int(white) and _is_whole(arrays):
-    return _values(arrays, np.uint8, 'image', 'uint8', reason)._replace(white=white)
+    found = _values(arrays, np.uint8, 'image', 'uint8', reason)
+    return found._replace(white=white, is_ranged=True)
   unit = {s: (a.astype(np.float64) - black) / (white - black) for s, a in arrays.items()}
-  return _values(unit, np.float32, 'image', 'unit', reason)
+  return _values(unit, np.float32, 'image', 'unit', reason)._replace(is_ranged=True)

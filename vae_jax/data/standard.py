@@ -35,9 +35,8 @@ def standard_of(images: np.ndarray, scale: float, mode: str) -> Standard | None:
     return None
   axis = 0 if mode == 'per_pixel' else None
   mean = np.broadcast_to(_mean(images, axis, lambda block: block), images.shape[1:])
-  spread = np.sqrt(_mean(images, axis, lambda block: np.square(block - mean)))
-  constant = (images == images[0]).all(axis=0) if axis == 0 else (images == images.flat[0]).all()
-  spread = np.where(constant, 0.0, spread) / scale
+  # Sums of equal values of float32 are exact in float64: what never varies has a spread of 0.
+  spread = np.sqrt(_mean(images, axis, lambda block: np.square(block - mean))) / scale
   spread = np.broadcast_to(np.where(spread > _NO_SPREAD, spread, 1.0), images.shape[1:])
   return Standard((mean / scale).astype(np.float32), spread.astype(np.float32))
 

@@ -35,7 +35,7 @@ class Stored(NamedTuple):
     where: the config key and value that point to it, for messages.
     sha256: of the decoded arrays of the splits that are used, images and factors, before slicing
       and transformations.
-    kind, support, white, reason: what the values are, see `kinds.Values`.
+    kind, support, white, is_ranged, reason: what the values are, see `kinds.Values`.
     is_declared: whether a config says so: then nothing that it means is taken for a mistake.
     is_sliced: whether a split is a part of an array of the file: then its order matters.
     train, test: [n, *event], uint8 or float32 (or integers that no model here is for), cropped and
@@ -50,6 +50,7 @@ class Stored(NamedTuple):
   kind: str
   support: str
   white: float
+  is_ranged: bool
   reason: str
   is_declared: bool
   is_sliced: bool

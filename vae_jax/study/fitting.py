@@ -9,6 +9,7 @@ from vae_jax import data, errors
 
 _LEVELS = ('discretized_logistic', 'categorical')  # likelihoods of 8-bit levels
 _ON_UNIT = ('gaussian', 'continuous_bernoulli', 'cross_entropy')
+_WITH_WHITE = ('bernoulli', 'continuous_bernoulli', 'cross_entropy')
 _WHITES = (255, 1023, 4095, 16383, 65535)  # of 8 to 16 bits
 _DARK = 1 / 15  # of the range: no picture reaches no further; greys of 4 bits stored as bytes do
 _SQUARED = 1e18  # its square is all that float32 holds
@@ -63,9 +64,11 @@ def looks_channels_first(stored: data.Stored) -> bool:
 
 
 def is_dark(config: Mapping, stored: data.Stored) -> bool:
-  """Tells whether values that are seen as parts of white all lie close to black."""
-  levels = config['data']['binarize'] == 'none' and not config['data']['scale_to_unit']
-  if stored.support not in ('unit', 'uint8') or (stored.support == 'uint8' and levels):
+  """Tells whether values of which white is a part of the model all lie close to black."""
+  settings, name = config['data'], config['likelihood']['name']
+  has_white = settings['binarize'] != 'none' or name in _WITH_WHITE
+  are_levels = stored.support == 'uint8' and name in _LEVELS
+  if stored.support not in ('unit', 'uint8') or not has_white or are_levels:
     return False
   return 0 < data.extremes([stored.train, stored.test])[1] <= _DARK * _white(stored)
 
@@ -148,10 +151,11 @@ def _kept_kind(stored: data.Stored) -> str:
 
 def is_far_from_standard(stored: data.Stored) -> bool:
   """Tells whether values are of another size than networks and a Gaussian of scale 1 start at."""
-  mean = np.abs(stored.train.mean(axis=0, dtype=np.float64))
-  spread = stored.train.std(axis=0, dtype=np.float64)
+  mean, spread = data.moments(stored.train)
   spread = spread[spread > 0]
-  return bool(mean.max() > 10 or (spread.size and (spread.max() > 10 or spread.min() < 0.1)))
+  return bool(
+    np.abs(mean).max() > 10 or (spread.size and (spread.max() > 10 or spread.min() < 0.1))
+  )
 
 
 def _as_images(config: Mapping, stored: data.Stored) -> list[Changes]:

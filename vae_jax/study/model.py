@@ -52,7 +52,8 @@ def likelihood_of(config: Mapping, dataset: data.Dataset) -> densities.Likelihoo
     if dataset.support == 'uint8' and 'unit' in likelihood.supports:
       advice = 'data.scale_to_unit=True'
     elif dataset.support == 'unit' and dataset.scale != 1 and 'uint8' in likelihood.supports:
-      advice = 'data.scale_to_unit=False'
+      ranged = 'data.range=(), ' if len(config['data']['range']) else ''
+      advice = f'{ranged}data.scale_to_unit=False'
     raise errors.InputError(
       f'likelihood.name={settings["name"]!r} is no density on the {dataset.support} values of '
       f'data.name={dataset.name!r}; set {advice}'
