@@ -127,9 +127,8 @@ def test_what_is_reported_is_in_the_units_of_the_file(built, config, tmp_path):
   """metrics.jsonl and results.csv agree; provenance.json has what was subtracted."""
   built(TABLE, 'per_pixel')
   config['train'] |= dict(steps=20, log_every=10, evaluate_every=20)
-  train.run(config, tmp_path / 'run')
+  table = train.run(config, tmp_path / 'run').rows
   rows = [json.loads(row) for row in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
-  table = outcome.read(tmp_path / 'run').rows
   assert rows[-1]['test/elbo'] == pytest.approx(table[0]['test/elbo'])
   assert table[0]['test/nll'] == pytest.approx(-table[0]['test/elbo'], abs=5)
   volume = float(np.log(TABLE[:60, :4].astype(np.float64).std(0)).sum())
