@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -312,6 +313,8 @@ def test_a_torn_fragment_is_completed_and_an_empty_one_does_not_keep_the_others(
     tracker.write(step, metrics(step, lanes=1))
   tracker.close(exit_code=1)
   (path,) = (workdir / 'wandb').glob('offline-run-*/*.wandb')
+  known = fragments.look(workdir / 'wandb')
+  assert known.suffix == HASH and set(known.steps.values()) == {30}
   content = path.read_bytes()
   # As a kill leaves it: without the record of step 30. One that came before W&B wrote has nothing.
   path.write_bytes(content[: content.rindex(b'train/step')])
@@ -326,6 +329,21 @@ def test_a_torn_fragment_is_completed_and_an_empty_one_does_not_keep_the_others(
   sync(workdir)
   (run,) = server.runs.values()
   assert steps(run.rows) == [10, 20, 30, 40]
+
+
+def test_what_was_seen_in_a_fragment_is_known_once_it_is_removed(workdir):
+  """`wandb sync --clean` removes what it has uploaded."""
+  directory = workdir / 'wandb'
+  tracker = open_tracker(workdir, 'offline', lanes=1)
+  tracker.write(10, metrics(10, lanes=1))
+  tracker.close(exit_code=1)
+  known = fragments.look(directory)
+  assert [known.held(f'{NAMES[0]}-{HASH}', online) for online in (False, True)] == [10, 10]
+  fragments.write(directory, fragments.Fragments(HASH, {}))  # as a kill leaves it
+  assert fragments.look(directory) == known
+  for fragment in directory.glob('offline-run-*'):
+    shutil.rmtree(fragment)
+  assert fragments.look(directory) == known
 
 
 def test_a_torn_file_is_cut_where_a_record_ends(workdir):
@@ -351,6 +369,15 @@ def test_a_torn_file_is_cut_where_a_record_ends(workdir):
     assert healed == torn == whole[: len(healed)] and b'incomplete' not in complaint
 
 
+def test_a_block_whose_end_has_no_room_for_a_chunk_is_filled_up():
+  """By the document of the format: a chunk is 4 bytes of checksum, 2 of length, 1 of type."""
+  first = b'W&B....' + b'....' + (32768 - 14 - 3).to_bytes(2, 'little') + b'\1'
+  first = first.ljust(32768 - 3, b'a')
+  content = first + b'\0\0\0' + b'....\5\0\1' + b'bbbbb'
+  assert fragments._whole_bytes(content) == len(content) == 32768 + 12
+  assert fragments._whole_bytes(content[:-1]) == len(first)
+
+
 def test_a_moved_directory_goes_on_in_the_same_runs(tmp_path, server):
   """The ids belong to the directory, and come from nothing but what lies in it."""
   here, there = tmp_path / 'here', tmp_path / 'elsewhere' / 'there'
@@ -361,6 +388,8 @@ def test_a_moved_directory_goes_on_in_the_same_runs(tmp_path, server):
   tracker.close(exit_code=143)
   first = set(server.runs)
   here.rename(there)
+  for fragment in there.glob('wandb/run-*'):
+    shutil.rmtree(fragment)
   tracker = open_tracker(there, 'online', restored_step=10)
   tracker.write(20, metrics(20))
   tracker.close(exit_code=0)
@@ -384,7 +413,7 @@ def test_a_run_of_an_earlier_version_keeps_its_ids_and_its_steps(tmp_path, serve
   names = set(server.runs)
   for run in server.runs.values():
     for calls, row in enumerate(run.rows):
-      row['_step'] = calls
+      row['_step'] = run.summary['_step'] = calls
   tracker = open_tracker(workdir, 'online', restored_step=20)
   for step in (30, 40):
     tracker.write(step, metrics(step))

@@ -129,8 +129,8 @@ def _bucket_to_resume(server: Server, name: str) -> dict[str, Any] | None:
   return {
     'id': f'id-{name}',
     'name': name,
-    'displayName': run.about['displayName'],
-    'tags': run.about['tags'],
+    'displayName': run.about.get('displayName'),
+    'tags': run.about.get('tags', []),
     'config': json.dumps({key: {'value': value} for key, value in run.config.items()}),
     'wandbConfig': '{"t": 1}',
     'summaryMetrics': json.dumps(run.summary),
