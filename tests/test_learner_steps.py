@@ -165,3 +165,14 @@ def test_what_fills_a_batch_up_has_no_part_in_any_average():
   for name, value in expected.items():
     np.testing.assert_allclose(averages[name], value, rtol=1e-5, err_msg=name)
   np.testing.assert_array_equal(centres, x)
+
+
+def test_what_is_refitted_is_fitted_under_the_parameters_that_saw_the_batch(lane):
+  """Not under those of after the step, whose likelihood nobody has computed yet."""
+  params = {'w': jnp.float32(0.25), 'likelihood': (jnp.float32(0),)}
+  model = model_of(
+    lambda params, x: params['w'], params, refit=lambda params, mean: (params['w'] + 10 * mean,)
+  )
+  state, _ = step_of(model, lane, params)
+  assert state.params['w'] == 1.25
+  assert state.params['likelihood'][0] == pytest.approx(0.25 + 2.5)

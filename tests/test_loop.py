@@ -1,0 +1,62 @@
+"""At which steps, and of which state, the loop evaluates: with stand-ins for all that it calls."""
+
+import types
+
+import numpy as np
+import pytest
+
+from vae_jax import evaluation, outcome, programs
+from vae_jax.train import loop
+
+SETTINGS = dict(
+  steps=65, log_every=10, log_powers_of_two=False, evaluate_every=20, checkpoint_every=30
+)
+
+
+@pytest.fixture
+def attempt(monkeypatch):
+  """Its state is the step that it is of; what it evaluates is noted."""
+  noted, built = [], types.SimpleNamespace(names=['one'], points=[None], training=None)
+
+  def take_chunk(training, chunk, state, lanes, feed, first, stop):
+    assert state == first
+    return stop, {'batch/elbo': np.array([-float(stop)])}
+
+  def evaluate(state, step):
+    noted.append((state, step))
+    metrics = {'elbo': np.array([-float(state)]), 'active_units': np.array([1.0])}
+    return {'test': evaluation.Evaluation(metrics, None, None)}
+
+  monkeypatch.setattr(programs, 'take_chunk', take_chunk)
+  return types.SimpleNamespace(
+    study=built,
+    config={'train': SETTINGS},
+    chunk=None,
+    lanes=None,
+    feed=None,
+    started=0.0,
+    evaluate=evaluate,
+    noted=noted,
+  )
+
+
+def progress_at(step):
+  return outcome.Progress(step, step, {'test/elbo': [7.0]}, [None], 0.0, 0.0)
+
+
+@pytest.mark.parametrize(('begin', 'stop'), [(10, 20), (30, 40), (60, 65), (55, 60)])
+def test_what_is_evaluated_is_the_state_of_the_step_that_is_logged(attempt, begin, stop):
+  progress, metrics = loop._advance(attempt, progress_at(begin))
+  assert (progress.step, progress.state) == (stop, stop)
+  assert attempt.noted == [(stop, stop)]
+  assert metrics['test/elbo'] == metrics['batch/elbo'] == -stop
+  assert progress.evaluated['test/elbo'] == [-stop]
+
+
+@pytest.mark.parametrize('begin', [0, 20, 40])
+def test_between_the_evaluations_the_last_one_stands(attempt, begin):
+  progress, metrics = loop._advance(attempt, progress_at(begin))
+  assert progress.step == begin + 10
+  assert not attempt.noted
+  assert set(metrics) == {'batch/elbo'}
+  assert progress.evaluated == {'test/elbo': [7.0]}
