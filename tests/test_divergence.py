@@ -3,6 +3,7 @@
 import logging
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -151,3 +152,50 @@ def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
   again = train.evaluate(tmp_path / 'run', None, None)
   assert [row['reason'] for row in again.rows] == [None, bad['reason']]
   assert outcome.read(tmp_path / 'run').exit_code == 3
+
+
+def examined(built, images, step=7):
+  """The findings of a step of the first lane, which are finite at step 7 alone."""
+  one = built.training.learner
+  at = lambda value, step: jnp.where(step == 7, value, jnp.nan)  # noqa: E731
+  combine = lambda means, lane, step: at(one.estimator.objective.combine(means, lane, 0), step)  # noqa: E731
+  estimator = one.estimator._replace(objective=one.estimator.objective._replace(combine=combine))
+  learner_of_seven = one._replace(
+    estimator=estimator, draw=lambda lane, size, step: at(one.draw(lane, size, step), step)
+  )
+  examine = programs.make_examine(built.training._replace(learner=learner_of_seven))
+  params, lane = lane_of(built)
+  return examine(params, lane, images, step)
+
+
+@pytest.mark.parametrize(('binarize', 'largest_x'), [('none', 200 / 250), ('dynamic', 1.0)])
+def test_what_is_examined_is_the_step_itself(config, binarize, largest_x):
+  """Its images in the units of training, drawn anew where they are; its noise and its weights."""
+  config['data'] |= dict(binarize=binarize)
+  config['likelihood'] |= dict(name='bernoulli' if binarize == 'dynamic' else 'cross_entropy')
+  built = study.from_config(config)
+  built = built._replace(training=built.training._replace(scale=250.0))
+  found = examined(built, np.full((90, 8, 8, 1), 200, np.uint8))
+  assert found.first() == ''
+  assert found.largest_x == pytest.approx(largest_x)
+  assert examined(built, np.full((90, 8, 8, 1), 200, np.uint8), 8).first() == 'the log-likelihood'
+
+
+def test_the_lane_that_diverged_is_examined_on_the_training_images(built):
+  """Of four lanes the third, with its own parameters, at its own step; those known stay."""
+  asked = []
+
+  def examine(params, lane, images, step):
+    asked.append((params, lane, images, step))
+    return findings('rate', largest_x=float(step))
+
+  state = jax.vmap(built.training.learner.init)(built.lanes)
+  state = state._replace(diverged_at=np.array([-1, 5, 9, -1], np.int32))
+  found = outcome.reasons(built, examine, state, [None, 'known', None, None])
+  ((params, lane, images, step),) = asked
+  assert step == 9
+  assert images is built.dataset.train
+  jax.tree.map(np.testing.assert_array_equal, params, placement.lane_of(state.params, 2))
+  jax.tree.map(np.testing.assert_array_equal, lane, placement.lane_of(built.lanes, 2))
+  assert (found[0], found[1], found[3]) == (None, 'known', None)
+  assert found[2].startswith('the rate was not finite first (largest |x| of its batch 9)')

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from vae_jax import evaluation, outcome, programs
+from vae_jax import evaluation, outcome, programs, study
 from vae_jax.train import loop
 
 SETTINGS = dict(
@@ -24,16 +24,20 @@ def attempt(monkeypatch):
 
   def evaluate(state, step):
     noted.append((state, step))
-    metrics = {'elbo': np.array([-float(state)]), 'active_units': np.array([1.0])}
+    metrics = dict(elbo=[-float(state)], active_units=[1.0], distortion=[1.0])
+    metrics = {name: np.array(values) for name, values in metrics.items()}
     return {'test': evaluation.Evaluation(metrics, None, None)}
 
   monkeypatch.setattr(programs, 'take_chunk', take_chunk)
+  monkeypatch.setattr(outcome, 'reasons', lambda study, examine, state, known: known)
   return types.SimpleNamespace(
     study=built,
     config={'train': SETTINGS},
     chunk=None,
     lanes=None,
     feed=None,
+    start=study.Start(0.0, None, 1, ''),
+    examine=None,
     started=0.0,
     evaluate=evaluate,
     noted=noted,
@@ -41,7 +45,7 @@ def attempt(monkeypatch):
 
 
 def progress_at(step):
-  return outcome.Progress(step, step, {'test/elbo': [7.0]}, [None], 0.0, 0.0)
+  return outcome.Progress(step, step, {'test/elbo': [7.0]}, [None], [None], 0.0, 0.0)
 
 
 @pytest.mark.parametrize(('begin', 'stop'), [(10, 20), (30, 40), (60, 65), (55, 60)])

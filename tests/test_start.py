@@ -176,3 +176,23 @@ def test_a_small_learning_rate_is_no_collapse_and_a_large_beta_is_one(
   assert sum('posterior collapse' in line for line in said) == 1
   (line,) = [line for line in said if 'has not started' in line]
   assert line.startswith(f'{slow["name"]}: has not started to learn at step 200')
+
+
+@pytest.mark.parametrize('binarize', ['none', 'dynamic'])
+def test_bytes_start_where_their_intensities_do(config, tmp_path, binarize):
+  """Divided by 255 for the model, or in the file: it is the same start."""
+  images = np.random.default_rng(5).integers(0, 256, (90, *EVENT)).astype(np.uint8)
+  starts = []
+  for stored in (images, (images / 255).astype(np.float32)):
+    path = tmp_path / f'{stored.dtype}.npz'
+    np.savez(path, train=stored[:60], test=stored[60:])
+    config['data'] |= dict(name='npz', path=str(path), binarize=binarize)
+    config['data'] |= dict(train_split='train', test_split='test', scale_to_unit=True)
+    config['likelihood'] |= dict(name='bernoulli' if binarize == 'dynamic' else 'cross_entropy')
+    built = study.from_config(config)
+    starts.append(study.start_of(config, built.dataset, built.dataset.test))
+  assert starts[0].given == pytest.approx(starts[1].given, rel=1e-5)
+  assert starts[0].best == pytest.approx(starts[1].best, rel=1e-5)
+  mean, test = images[:60].mean(axis=0) / 255, built.dataset.test
+  expected = -(test * np.log(mean) + (1 - test) * np.log1p(-mean)).sum((1, 2, 3)).mean()
+  assert starts[0].best == pytest.approx(expected, rel=1e-5)
