@@ -26,7 +26,7 @@ PICTURES = 8
 class Dataset(data.Dataset):
   """With a scale of what is fixed that is neither that of training nor 1."""
 
-  fixed_scale = 300.0
+  fixed_scale = 301.0
 
 
 class Watched:
@@ -174,7 +174,7 @@ def test_pictures_are_of_test_images_by_the_usage_that_is_given(watched, tmp_pat
   pictures = outcome.save_images(watched.study, tmp_path, watched.state, usage)
   assert watched.counts() == {'test': PICTURES}
   np.testing.assert_array_equal(sorted(asked, key=sum), usage)
-  values = np.float32(watched.study.dataset.test) / 300
+  values = np.float32(watched.study.dataset.test) / 301
   shown = {np.round(255 * x).astype(np.uint8).tobytes(): x for x in values}
   lane, params = jax.tree.map(
     lambda leaf: leaf[-1], (watched.study.lanes, programs.params_of(watched.state))
