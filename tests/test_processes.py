@@ -17,6 +17,7 @@ from conftest import QUICKLY, ROOT
 from run_files import results_without_times
 
 from vae_jax import errors, lanes, shares, study, tracking, train, validation
+from vae_jax.shares import gathering
 
 TRAIN = {'steps': 100, 'evaluate_every': 40, 'checkpoint_every': 20}
 # Shares of one lane and of two, and names that tell learning rates apart where there are several.
@@ -181,6 +182,17 @@ def test_gather_waits_for_no_share_and_writes_nothing_without_it(config, tmp_pat
     shares.gather(config, tmp_path / 'run', 2)
   assert stopped.value.exit_code == 143
   assert not (tmp_path / 'run').exists()
+
+
+def test_a_share_that_is_done_has_work_left_when_the_study_gets_more_steps(config, tmp_path):
+  share = tmp_path / 'process-0'
+  share.mkdir()
+  (share / 'config.json').write_text(json.dumps(shares.cut(config, 0, 2)))
+  (share / 'provenance.json').write_text(json.dumps({'finished': True}))
+  (share / 'results.csv').touch()
+  assert gathering.unfinished(config, tmp_path, 2) == [1]
+  longer = config | {'train': config['train'] | {'steps': 66}}
+  assert gathering.unfinished(longer, tmp_path, 2) == [0, 1]
 
 
 def test_a_workdir_belongs_to_one_config_and_one_number_of_processes(config, tmp_path):

@@ -38,6 +38,7 @@ def test_each_hears_when_the_other_has_gone(here):
   with contextlib.ExitStack() as stack, process_0(here) as peers:
     is_left_alone = stack.enter_context(joined(here, 1))
     wait_until(lambda: peers.present() == {1})
+    time.sleep(0.1)  # by now both wait for a word of the other
     stack.close()
     wait_until(lambda: not peers.present())
     assert peers.came() == {1}

@@ -14,9 +14,9 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from vae_jax import errors, outcome, paths, train, workdir
+from vae_jax import errors, outcome, paths, train
 from vae_jax.shares.cutting import check, cut, share_directory
-from vae_jax.shares.gathering import gather, unfinished
+from vae_jax.shares.gathering import gather, is_done, unfinished
 from vae_jax.shares.joining import joined
 from vae_jax.shares.listening import listening
 from vae_jax.shares.meeting import Meeting, listed, wait
@@ -55,7 +55,7 @@ def run(
   own = share_directory(directory, index)
   if not index:
     return _lead(config, share, directory, here, from_scratch)
-  if workdir.is_finished(own):
+  if is_done(share, own):
     return train.run(share, own)
   with joined(here, index) as is_left_alone:
     try:
@@ -76,7 +76,7 @@ def _lead(
   """Is process 0."""
 
   def at_work() -> list[int]:
-    return [index for index in unfinished(directory, here.count) if index]
+    return [index for index in unfinished(config, directory, here.count) if index]
 
   with listening(here, at_work) as peers:
     try:

@@ -21,9 +21,16 @@ _TABLES = {
 }
 
 
-def unfinished(directory: pathlib.Path, count: int) -> list[int]:
-  """Returns the processes whose shares have work left."""
-  return [i for i in range(count) if not workdir.is_finished(share_directory(directory, i))]
+def unfinished(config: Mapping[str, Any], directory: pathlib.Path, count: int) -> list[int]:
+  """Returns the processes whose shares have work left, for as many steps as the config has."""
+  return [i for i in range(count) if not is_done(config, share_directory(directory, i))]
+
+
+def is_done(config: Mapping[str, Any], directory: pathlib.Path) -> bool:
+  """Tells whether a share has nothing left to do, for as many steps as the config has."""
+  if not workdir.is_finished(directory):
+    return False
+  return workdir.read_config(directory)['train']['steps'] == config['train']['steps']
 
 
 def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -> outcome.Outcome:
@@ -36,7 +43,7 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
   from vae_jax import figures  # matplotlib: see `outcome.review`
 
   directory = pathlib.Path(directory)
-  if missing := unfinished(directory, count):
+  if missing := unfinished(config, directory, count):
     raise errors.Stopped(
       signal.SIGTERM,
       f'{listed(missing)} ended without finishing the share; the same commands continue',
