@@ -64,3 +64,29 @@ def test_between_the_evaluations_the_last_one_stands(attempt, begin):
   assert not attempt.noted
   assert set(metrics) == {'batch/elbo'}
   assert progress.evaluated == {'test/elbo': [7.0]}
+
+
+def test_the_end_evaluates_the_last_state_at_its_step(attempt, monkeypatch):
+  """And everything that follows is of that state, with the settings of the evaluation."""
+  given, settings = {}, {'nll_images': 3}
+  attempt.config['evaluation'] = settings
+  attempt.workdir, attempt.signal_number = None, lambda: 0
+  attempt.tracker = types.SimpleNamespace(summarise=lambda rows, pictures: None)
+
+  def note(name, result):
+    monkeypatch.setattr(outcome, name, lambda *args, **kw: given.update({name: args}) or result)
+
+  kept = types.SimpleNamespace(discard=lambda: None)
+  note('open_kept', kept)
+  note('estimate', 'estimates')
+  note('write_disentanglement', None)
+  note('explained', progress_at(65))
+  note('review', (types.SimpleNamespace(rows=[], pictures=[]), None))
+  loop._finish(attempt, progress_at(65))
+  assert attempt.noted == [(65, 65)]
+  assert given['open_kept'][2:4] == (settings, 65)
+  assert given['estimate'][1:] == (settings, 65, kept)
+  assert given['write_disentanglement'][2:] == (settings, 65, kept)
+  evaluated, estimates = given['review'][3:5]
+  assert evaluated['test'].metrics['elbo'] == -65
+  assert estimates == 'estimates'

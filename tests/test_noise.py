@@ -198,3 +198,18 @@ def test_every_lane_draws_from_its_own_seed(images):
   for seed, distortion in zip((SEED, SEED + 1), found.metrics['distortion'], strict=True):
     noise = drawn(key_of('evaluation', 0, seed=seed), len(images), 1)[:, 0]
     assert distortion == pytest.approx(-np.mean(np.sum(images * noise, axis=1)), rel=1e-4)
+
+
+def test_the_aggregate_posterior_is_drawn_from_a_key_of_its_own(lane, images, monkeypatch):
+  """One code of each image, once for all batches."""
+  asked, original = [], learner.draw_noise
+
+  def draw_noise(key, *sizes):
+    asked.append((random.key_data(key).tolist(), sizes))
+    return original(key, *sizes)
+
+  monkeypatch.setattr(learner, 'draw_noise', draw_noise)
+  encode = lambda params, x, mask: densities.DiagonalGaussian(x, jnp.ones(SIZE), mask)  # noqa: E731
+  batches = evaluation.cut(images[:4], 2)
+  evaluation.aggregate(transparent(encode=encode), None, lane, batches, 1.0)
+  assert asked == [(random.key_data(key_of('aggregate')).tolist(), (4, 1, SIZE))]
