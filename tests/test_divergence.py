@@ -81,6 +81,25 @@ def test_the_largest_x_is_that_of_the_step(built, examine):
   assert examine(params, lane, images, 6).largest_x == 1
 
 
+def test_it_is_the_step_with_its_own_batch_and_noise(built, examine):
+  """Gradients whose squares overflow for most draws: the very steps at which the learner stops."""
+  params, lane = lane_of(built, **{'posterior log_scale bias': 30.0, 'decoder mlp kernel': 1e4})
+  lane = lane._replace(beta=np.float32(0))  # the rate is 1e26, whatever the noise
+  one, schedule, images = built.training.learner, built.training.schedule, built.dataset.train
+  state = one.init(lane)._replace(params=params)
+
+  @jax.jit
+  def stops(stored, count):
+    batch = data.to_batch(stored, built.training.scale, False, schedule.seed, count)
+    noise = one.draw(lane, schedule.batch_size, count)
+    return one.step(state, lane, batch, noise, count)[0].diverged_at == count
+
+  indices = data.batch_indices(schedule.seed, 0, 12, schedule.batch_size, len(images))
+  expected = [bool(stops(images[rows], count)) for count, rows in enumerate(indices)]
+  assert len(set(expected)) == 2
+  assert [examine(params, lane, images, count).first() != '' for count in range(12)] == expected
+
+
 def findings(first='rate', largest_x=1.0):
   sound = programs.Findings(*[True] * 4, {}, *[True] * 3, largest_x)
   return sound._replace(**{first: False})

@@ -152,8 +152,8 @@ def test_a_collapse_is_said_once_and_never_of_what_is_not_known(caplog):
   assert outcome.collapsed(names, start, found, 60, evaluated, reasons, last=True) == found
   (said,) = [record.getMessage() for record in caplog.records]
   assert said == (
-    'not begun: has not started to learn at step 60: its distortion is 68.00 nats, 69.00 at the '
-    'start, a decoder that ignores z can have 20.00'
+    'not begun: has not started to learn at step 60: a distortion of 68.00 nats beside the 20.00 '
+    'of the best decoder that ignores z'
   )
 
 

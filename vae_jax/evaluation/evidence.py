@@ -114,7 +114,8 @@ def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
   """
   curve, effective, largest = (np.asarray(a, np.float64)[:, weights > 0] for a in found)
   images = curve.shape[1]
-  spread = curve.std(axis=1, ddof=1) if images > 1 else np.full_like(curve[:, 0], np.nan)
+  with np.errstate(invalid='ignore'):  # of a lane that diverged
+    spread = curve.std(axis=1, ddof=1) if images > 1 else np.full_like(curve[:, 0], np.nan)
   mean, stderr = curve.mean(axis=1), spread / math.sqrt(images)
   return Nll(
     mean=-mean[:, -1],

@@ -61,12 +61,10 @@ def collapsed(
 
 
 def _warn_of_no_start(name: str, step: int, start: Start, distortion: float) -> None:
-  best = '' if start.best is None else f', a decoder that ignores z can have {nats(start.best)}'
+  beside = f'{nats(start.given)} of its initial biases'
+  if start.best is not None:
+    beside = f'{nats(start.best)} of the best decoder that ignores z'
   logging.warning(
-    '%s: has not started to learn at step %d: its distortion is %s nats, %s at the start%s',
-    name,
-    step,
-    nats(distortion),
-    nats(start.given),
-    best,
+    '%s: has not started to learn at step %d: a distortion of %s nats beside the %s',
+    *(name, step, nats(distortion), beside),
   )

@@ -54,11 +54,14 @@ class Reports:
       evaluated: whether the lanes were evaluated at this step.
     """
     now = self._clock()
+    each = (now - self._began) / (step - self._first)
+    if self._written is None:
+      # From here on: what comes before the first line, such as a reason to find, comes once.
+      self._began, self._first = now, step
     pause = _SECONDS_OF_EVALUATIONS if evaluated else _SECONDS
     if self._written is not None and now - self._written < pause and step < self._total:
       return
     self._written = now
-    each = (now - self._began) / (step - self._first)
     left = tqdm.tqdm.format_interval((self._total - step) * each)
     done = 100 * step // self._total
     logging.info('step %d of %d (%d %%), %s left, %s', step, self._total, done, left, best)
