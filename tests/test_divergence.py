@@ -106,12 +106,13 @@ def findings(first='rate', largest_x=1.0):
 
 
 @pytest.mark.parametrize(
-  ('found', 'point', 'step', 'reason'),
+  ('found', 'point', 'step', 'mode', 'reason'),
   [
     (
       findings('log_likelihood'),
       lanes.Point(1.0, 2, 0, 1e8),
       3,
+      'per_pixel',
       'the log-likelihood was not finite first (largest |x| of its batch 1); lower '
       'lanes.learning_rate=1e+08, or set schedule.warmup_steps',
     ),
@@ -119,6 +120,7 @@ def findings(first='rate', largest_x=1.0):
       findings('rate', largest_x=4095.0),
       lanes.Point(1.0, 2, 0, 1e-3),
       0,
+      'per_pixel',
       'the rate was not finite first (largest |x| of its batch 4095); the data are far from unit '
       "scale: data.standardize='per_pixel'",
     ),
@@ -126,12 +128,35 @@ def findings(first='rate', largest_x=1.0):
       findings('objective'),
       lanes.Point(1e30, 2, 0, 1e-3),
       0,
+      '',
       'the objective was not finite first (largest |x| of its batch 1); lower lanes.beta=1e+30',
+    ),
+    (
+      findings('log_likelihood', largest_x=255.0),
+      lanes.Point(1.0, 2, 0, 1e-3),
+      0,
+      '',
+      'the log-likelihood was not finite first (largest |x| of its batch 255); no update was made '
+      'yet: it is the start that is not finite, so look at likelihood',
     ),
   ],
 )
-def test_a_reason_has_the_term_the_largest_x_and_one_hint(found, point, step, reason):
-  assert divergence._reason(found, point, step) == reason
+def test_a_reason_has_the_term_the_largest_x_and_one_hint(found, point, step, mode, reason):
+  assert divergence._reason(found, point, step, mode) == reason
+
+
+@pytest.mark.parametrize(
+  ('changes', 'mode'),
+  [
+    (dict(support='real'), 'all'),
+    (dict(support='uint8'), ''),
+    (dict(support='real', standard=data.Standard(np.zeros(1), np.ones(1))), ''),
+    (dict(support='real', train=np.zeros((9, 3), np.float32)), 'per_pixel'),
+  ],
+)
+def test_only_real_values_that_are_not_standardised_are_told_to_be(built, changes, mode):
+  dataset = built.dataset._replace(**changes)
+  assert divergence._standardize(built._replace(dataset=dataset)) == mode
 
 
 def test_a_lane_of_turns_is_that_lane(built):

@@ -9,7 +9,7 @@ import scipy.optimize
 import scipy.stats
 from conftest import small_config
 
-from vae_jax import figures, outcome, study, train
+from vae_jax import data, figures, outcome, study, train
 from vae_jax.study.start import Start
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
@@ -17,12 +17,13 @@ pytestmark = pytest.mark.usefixtures('quick_compiler')
 EVENT = (4, 5, 1)
 
 
-def start_of(config, train_images, test_images, support, **likelihood):
+def start_of(config, train_images, test_images, support, standard=None, **likelihood):
   """Where a config starts on given images, which the model sees as they are."""
   built = study.from_config(small_config())
   config['likelihood'] |= likelihood
   arrays = dict(train=train_images, train_fixed=train_images, test=test_images)
-  dataset = built.dataset._replace(**arrays, support=support, scale=1.0, dynamic=False)
+  arrays |= dict(support=support, scale=1.0, dynamic=False, standard=standard)
+  dataset = built.dataset._replace(**arrays)
   return study.start_of(config, dataset, test_images)
 
 
@@ -93,6 +94,22 @@ def test_a_raw_table_is_told_to_be_standardised(config):
   table = (rng.normal(size=(600, 3)) * [1.0, 5.0, 400] + [0, 5, 700]).astype(np.float32)
   start = start_of(config, table[:500], table[500:], 'real', name='gaussian', scale='shared')
   assert start.advice.endswith("set data.standardize='per_pixel'")
+
+
+def test_standardised_values_have_the_distortion_of_those_as_stored(config):
+  """By the Jacobian: what a Gaussian of each column's own mean and spread has."""
+  rng = np.random.default_rng(3)
+  table = (rng.normal(size=(900, 3)) * [1.0, 5.0, 400] + [0, 5, 700]).astype(np.float32)
+  shift, spread = table[:500].mean(0), table[:500].std(0)
+  config['data'] |= dict(standardize='per_pixel')
+  start = start_of(
+    config, table[:500], table[500:], 'real',
+    standard=data.Standard(shift, spread), name='gaussian', scale='shared',
+  )  # fmt: skip
+  expected = -scipy.stats.norm(shift, spread).logpdf(table[500:]).sum(1).mean()
+  assert start.best == pytest.approx(expected, abs=0.01)
+  assert start.given == pytest.approx(expected, abs=0.01)
+  assert start.advice == ''
 
 
 def test_where_no_output_sets_the_mean_the_start_alone_is_known(config):

@@ -38,7 +38,7 @@ def reasons(
       continue
     lane_state, lane = placement.lane_of(state, i), placement.lane_of(study.lanes, i)
     found = examine(lane_state.params, lane, study.dataset.train, step)
-    result[i] = _reason(found, study.points[i], step)
+    result[i] = _reason(found, study.points[i], step, _standardize(study))
     logging.warning('%s: diverged at step %d: %s', study.names[i], step, result[i])
   return result
 
@@ -49,16 +49,25 @@ def explained(study: Study, examine: Examine, progress: Progress) -> Progress:
   return progress._replace(reasons=found)
 
 
-def _reason(found: programs.Findings, point: lanes.Point, step: int) -> str:
+def _standardize(study: Study) -> str:
+  """Returns how the data could be standardised; '' where they are, or are levels or pixels."""
+  if study.dataset.support != 'real' or study.dataset.standard is not None:
+    return ''
+  return 'all' if len(study.event) == 3 else 'per_pixel'  # pictures, or a table
+
+
+def _reason(found: programs.Findings, point: lanes.Point, step: int, mode: str) -> str:
   first = found.first()
   what = f'{first} was not finite first' if first else 'an overflow that rounding decides'
-  return f'{what} (largest |x| of its batch {found.largest_x:.4g}); {_hint(found, point, step)}'
+  return (
+    f'{what} (largest |x| of its batch {found.largest_x:.4g}); {_hint(found, point, step, mode)}'
+  )
 
 
-def _hint(found: programs.Findings, point: lanes.Point, step: int) -> str:
-  """Returns the one thing to try first."""
-  if found.largest_x > _FAR:
-    return "the data are far from unit scale: data.standardize='per_pixel'"
+def _hint(found: programs.Findings, point: lanes.Point, step: int, mode: str) -> str:
+  """Returns the one thing to try first; `mode` is from `_standardize`."""
+  if mode and found.largest_x > _FAR:
+    return f'the data are far from unit scale: data.standardize={mode!r}'
   if point.beta > _LARGE_BETA:
     return f'lower lanes.beta={point.beta:g}'
   if step == 0:

@@ -56,7 +56,10 @@ class _Constants:
       return likelihood_of({**config, 'likelihood': settings}, dataset)
 
     chosen = data.subset(len(images), _FOR_DISTORTION, config['data']['seed'])
-    self.x = images[chosen].astype(np.float32) / np.float32(dataset.fixed_scale)
+    self.x = _seen(images[chosen] / np.float32(dataset.fixed_scale), dataset)
+    # The likelihood is over standardised values, and distortions are of those as stored.
+    standard = dataset.standard
+    self._volume = 0.0 if standard is None else float(np.log(standard.spread, dtype=float).sum())
     self._distortion = jax.jit(
       lambda scale, first, x: evaluation.constant_distortion(likelihood(scale), first, x)
     )
@@ -64,7 +67,7 @@ class _Constants:
 
   def distortion(self, scale: float, first: Any) -> float:
     """Returns nats per example."""
-    return float(self._distortion(scale, first, self.x))
+    return float(self._distortion(scale, first, self.x)) + self._volume
 
   def best(self, mean: np.ndarray, lowest: float, unit: float) -> tuple[float, float]:
     """Returns the best scale above `lowest`, and the distortion at it; `unit` is that of scales."""
@@ -104,8 +107,14 @@ def start_of(config: Mapping[str, Any], dataset: data.Dataset, images: np.ndarra
 
 def _mean(dataset: data.Dataset, seed: int) -> np.ndarray:
   chosen = data.subset(len(dataset.train), _FOR_MEAN, seed)
-  mean = dataset.train[chosen].mean(axis=0, dtype=np.float64) / dataset.scale
-  return mean.astype(np.float32)
+  return _seen(dataset.train[chosen].mean(axis=0, dtype=np.float64) / dataset.scale, dataset)
+
+
+def _seen(values: np.ndarray, dataset: data.Dataset) -> np.ndarray:
+  """Returns values as the likelihood sees them."""
+  if dataset.standard is not None:
+    values = (values - dataset.standard.shift) / dataset.standard.spread
+  return values.astype(np.float32)
 
 
 def _first(config: Mapping, mean: np.ndarray, scale: float, constants: _Constants) -> Any:
@@ -125,7 +134,8 @@ def _learns_scale(settings: Mapping) -> bool:
 def _changes(config: Mapping, dataset: data.Dataset, scale: float, x: np.ndarray) -> list[str]:
   """Returns what to set so that training starts at the best constant decoder."""
   if dataset.support == 'real' and not 1 / _MISFIT < x.std() < _MISFIT:
-    return ["data.standardize='per_pixel'"]
+    mode = 'all' if x.ndim == 4 else 'per_pixel'  # pictures, or a table
+    return [f'data.standardize={mode!r}']
   changes = []
   if _learns_scale(config['likelihood']):
     changes.append(f'likelihood.initial_scale={scale:.2g}')
