@@ -195,7 +195,7 @@ def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
   monkeypatch.setattr(states.checkpoint, 'restore_newest', older)
   again = train.evaluate(tmp_path / 'run', None, None)
   assert [row['reason'] for row in again.rows] == [None, bad['reason']]
-  assert outcome.read(tmp_path / 'run').exit_code == 3
+  assert again.exit_code == 3
 
 
 def examined(built, images, step=7):

@@ -119,7 +119,8 @@ def test_what_is_kept_of_another_evaluation_is_not_taken(trained, change):
 
 def stop_in(monkeypatch, calls):
   @contextlib.contextmanager
-  def deferred():
+  def deferred(*asked):
+    del asked
     yield signals_after(calls)
 
   monkeypatch.setattr(stopping, 'deferred', deferred)

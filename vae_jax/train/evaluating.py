@@ -66,6 +66,8 @@ def evaluate(
     built = built.at_width(workdir.recorded_width(directory))
     progress = _newest(built, directory)
     target = directory if own else _beside(directory, config, built)
+    if own:  # of other data the batch at which a lane diverged is not known
+      progress = outcome.explained(built, programs.make_examine(built.training), progress)
     result = _evaluated(built, config, target, progress, signal_number)
     if own:
       _record(built, config, directory)
@@ -83,7 +85,6 @@ def _evaluated(
   """Evaluates a checkpoint and writes tables and pictures."""
   settings, state = config['evaluation'], progress.state
   evaluations = outcome.make_evaluate(built, settings)(state, progress.step)
-  progress = outcome.explained(built, programs.make_examine(built.training), progress)
   kept = outcome.open_kept(built, target, settings, state, signal_number)
   estimates = outcome.estimate(built, settings, state, kept)
   outcome.write_disentanglement(built, target, settings, state, kept)
