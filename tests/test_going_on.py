@@ -222,7 +222,7 @@ def test_checkpoints_of_which_none_verifies_begin_again_with_the_flag_only(run, 
     damage_checkpoint(directory, step)
   built = study.from_config(config)
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
-    with pytest.raises(errors.DamagedError, match='; --from_scratch begins again at step 0$'):
+    with pytest.raises(errors.DamagedError, match=r'; --from_scratch begins again at step 0$'):
       resuming.restored(built, config, directory, manager, from_scratch=False)
     assert sorted(manager.all_steps()) == [30, 40]
     assert resuming.restored(built, config, directory, manager, from_scratch=True) is None
