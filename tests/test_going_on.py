@@ -368,6 +368,26 @@ def test_data_of_another_shape_and_data_that_nobody_named_are_refused(run, tmp_p
   assert contents(directory) == before
 
 
+def test_evaluate_says_that_the_world_is_another_and_does_not_record_it(run, caplog):
+  """What trained it stays: nothing else is what its parameters were made by."""
+  _, directory = run
+  stored = workdir.read_provenance(directory)
+  stored['versions']['jaxlib'] = '0.0'
+  workdir.write_provenance(directory, stored)
+  with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(train.evaluating, '_newest', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    train.evaluate(directory)
+  assert "the last bits may differ: versions.jaxlib is '0.0' there" in caplog.text
+  assert workdir.read_provenance(directory)['versions']['jaxlib'] == '0.0'
+
+
+def test_a_run_that_was_killed_as_it_began_has_no_checkpoint_yet(config, tmp_path):
+  manifest.begin(tmp_path, ())
+  manifest.write_text(tmp_path / 'config.json', json.dumps(config))
+  with pytest.raises(errors.InputError, match='no checkpoint yet; train it first'):
+    train.evaluate(tmp_path)
+
+
 def test_a_gathered_directory_names_the_shares(run):
   _, directory = run
   stored = workdir.read_provenance(directory)

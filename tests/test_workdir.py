@@ -1,8 +1,8 @@
 """The directory of a run: what it may go on under, what it says of it, and what it refuses."""
 
-import contextlib
 import copy
 import functools
+import itertools
 import json
 import logging
 import os
@@ -243,34 +243,46 @@ class KilledError(BaseException):
   """Stands for a kill: nothing catches it."""
 
 
-def test_a_kill_at_any_operation_of_the_disk_leaves_what_goes_on(config, tmp_path, monkeypatch):
-  """A new run, and a changed one: every rename and every fsync is the last thing in its turn."""
-  new = with_value(with_value(config, 'train.log_every', 20), 'train.steps', 100)
-  whole = tmp_path / 'whole'
-  for given in (config, new):
-    begin(whole, given)
-  for given in (config, new):
-    for count in range(1000):
-      directory = tmp_path / str(count)
-      left = [count]
+def begin_killed_after(count, directory, config):
+  """Begins and is killed at the rename or fsync after so many of them; returns whether it was."""
+  left = count
 
-      def act(original, *arguments, left=left):
-        if not left[0]:
-          raise KilledError
-        left[0] -= 1
-        return original(*arguments)
+  def then(act):
+    def counted(*arguments):
+      nonlocal left
+      if not left:
+        raise KilledError
+      left -= 1
+      return act(*arguments)
 
-      with monkeypatch.context() as patch, contextlib.suppress(KilledError):
-        for owner, name in ((pathlib.Path, 'replace'), (os, 'fsync')):
-          original = getattr(owner, name)
-          patch.setattr(owner, name, lambda *a, original=original, act=act: act(original, *a))
-        begin(directory, given)
-      assert manifest.faults(directory) == {} or left == [count]
-      if left[0]:
-        break
-      begin(directory, given)
-      assert manifest.faults(directory) == {}
-  for count in range(5):
-    stored = workdir.read_provenance(tmp_path / str(count))
-    assert stored['changes'] == workdir.read_provenance(whole)['changes']
-    assert workdir.read_config(tmp_path / str(count)) == workdir.read_config(whole)
+    return counted
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(pathlib.Path, 'replace', then(pathlib.Path.replace))
+    patch.setattr(os, 'fsync', then(os.fsync))
+    try:
+      begin(directory, config)
+    except KilledError:
+      return True
+  return False
+
+
+@pytest.mark.parametrize('is_new', [True, False])
+def test_a_kill_at_any_operation_of_the_disk_leaves_what_goes_on(config, tmp_path, is_new):
+  """Of a new run, and of one that is carried out otherwise: no fault, every change stands once."""
+  after = with_value(with_value(config, 'train.log_every', 20), 'train.steps', 100)
+  keys = [] if is_new else ['train.log_every', 'train.steps']
+  for count in itertools.count():
+    directory = tmp_path / str(count)
+    if not is_new:
+      begin(directory, config)
+    was_killed = begin_killed_after(count, directory, after)
+    assert manifest.faults(directory) == {}
+    begin(directory, after)
+    assert manifest.faults(directory) == {}
+    changes = workdir.read_provenance(directory).get('changes', [])
+    assert [change['key'] for change in changes] == keys
+    assert workdir.read_config(directory) == workdir.plain(settings.complete(after))
+    if not was_killed:
+      break
+  assert count > 10

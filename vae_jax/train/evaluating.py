@@ -59,10 +59,11 @@ def evaluate(
   directory = paths.expanded(directory, '--workdir')
   other = Other(num_samples, num_images, data_path, data_split)
   config = _config_with(workdir.read_config(directory), other)
-  _check_is_one_process(directory)
+  _check_has_checkpoints(directory)
   built = study.from_config(config)
   with workdir.holding(directory), stopping.deferred() as signal_number:
     own = _check_data(built, config, directory, other)
+    workdir.warn_of_another_world(directory)
     built = built.at_width(workdir.recorded_width(directory))
     progress = _newest(built, directory)
     target = directory if own else _beside(directory, config, built)
@@ -106,8 +107,10 @@ def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
   return config | {'evaluation': settings, 'data': source}
 
 
-def _check_is_one_process(directory: pathlib.Path) -> None:
-  """Refuses the directory in which a study of several processes was gathered."""
+def _check_has_checkpoints(directory: pathlib.Path) -> None:
+  """Refuses a run that was killed as it began, and what was gathered from several processes."""
+  if workdir.newest_step(directory) is None and not (directory / 'provenance.json').exists():
+    raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
   count = workdir.read_provenance(directory).get('processes')
   if count:
     shares = ', '.join(f'--workdir={directory}/process-{index}' for index in range(count))

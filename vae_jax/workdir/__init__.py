@@ -7,7 +7,14 @@
 Every file of it is in its manifest; see `vae_jax.manifest`.
 """
 
-from vae_jax.workdir.claiming import check_owner, claim, holding, holds_run, record_place
+from vae_jax.workdir.claiming import (
+  check_owner,
+  claim,
+  holding,
+  holds_run,
+  record_place,
+  warn_of_another_world,
+)
 from vae_jax.workdir.stored import (
   FILES,
   ORIGINALS,
@@ -44,5 +51,6 @@ __all__ = [
   'record_place',
   'record_width',
   'recorded_width',
+  'warn_of_another_world',
   'write_provenance',
 ]

@@ -136,10 +136,7 @@ def _go_on(workdir: pathlib.Path, config: Mapping, now: dict[str, Any]) -> None:
   """Compares with the attempt before, says what is another, and records it."""
   before, old = stored.read_provenance(workdir), stored.read_config(workdir)
   _refuse_other_data(workdir, before, old, now, config)
-  worlds = world.changes(before, now)
-  world.refuse(worlds)
-  for line in world.warnings(worlds):
-    logging.warning('%s', line)
+  worlds = _another_world(before, now)
   found = identity.changes(old, config)
   if found:
     logging.info('the same run, carried out otherwise: %s', identity.listed(found))
@@ -149,6 +146,8 @@ def _go_on(workdir: pathlib.Path, config: Mapping, now: dict[str, Any]) -> None:
     after['width'] = now['width']
   if 'train.steps' in keys:
     after['finished'] = False
+  if 'evaluated_on' in now and 'evaluated_on' not in before:
+    logging.info('evaluations from here on are of a random sample, and were of the first images')
   after = stored.with_changes(workdir, after, [*found, *worlds])
   # The provenance first: a kill in between leaves a change to be found again, not to be lost.
   if after != before:
@@ -157,6 +156,24 @@ def _go_on(workdir: pathlib.Path, config: Mapping, now: dict[str, Any]) -> None:
     stored.write_json(workdir / 'config.json', config)
   if not after.get('finished'):
     manifest.forget(workdir, stored.RECORD)
+
+
+def _another_world(before: Mapping, now: Mapping) -> list[identity.Change]:
+  """Returns what of the world is another, with a warning for each kind of it."""
+  found = world.changes(before, now)
+  world.refuse(found)
+  for line in world.warnings(found):
+    logging.warning('%s', line)
+  return found
+
+
+def warn_of_another_world(workdir: os.PathLike | str) -> None:
+  """Says in what this process differs from the last one that trained a run.
+
+  Raises:
+    InputError: its arrays are of another type here.
+  """
+  _another_world(stored.read_provenance(workdir), world.here())
 
 
 def _refuse_other_data(

@@ -53,6 +53,16 @@ def provenance(
   Width and devices are recorded because the last bits of a lane depend on them, and on nothing that
   is beside it.
   """
+  return here() | {
+    'data': f'{data_name} {data_version}',
+    'data_sha256': data_sha256,
+    'event': list(event),
+    'width': width,
+  }
+
+
+def here() -> dict[str, Any]:
+  """Returns the part of it that is the same for every run of this process."""
   device = jax.local_devices()[0]
   return {
     'versions': {name: _version(name) for name in _PACKAGES},
@@ -65,10 +75,6 @@ def provenance(
       'count': jax.local_device_count(),
     },
     'settings': _settings(),
-    'data': f'{data_name} {data_version}',
-    'data_sha256': data_sha256,
-    'event': list(event),
-    'width': width,
   }
 
 
