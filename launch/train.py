@@ -27,7 +27,7 @@ COORDINATOR = flags.DEFINE_string(
 PROCESSES = flags.DEFINE_integer('processes', None, 'How many processes train the study.')
 PROCESS = flags.DEFINE_integer('process', None, 'Which of them this is, from 0.')
 WAIT_SECONDS = flags.DEFINE_float(
-  'wait_seconds', 300.0, 'How long the processes wait for each other at the start.', lower_bound=0.0
+  'wait_seconds', 300.0, 'How long the processes wait for each other at the start.'
 )
 FROM_SCRATCH = flags.DEFINE_bool(
   'from_scratch', False, 'Begins a run at step 0 again whose checkpoints are lost or damaged.'
@@ -73,6 +73,8 @@ def _has_processes() -> bool:
     raise errors.InputError(
       f'--coordinator={COORDINATOR.value} is not HOST:PORT; give one such as localhost:12345'
     )
+  if not WAIT_SECONDS.value >= 0:  # NaN is neither more nor less
+    raise errors.InputError(f'--wait_seconds={WAIT_SECONDS.value} is no time; give 0 or more')
   _check_range(PROCESSES, 1, None)
   _check_range(PROCESS, 0, PROCESSES.value - 1)
   return True

@@ -225,8 +225,10 @@ def test_a_workdir_belongs_to_one_config_and_one_number_of_processes(config, tmp
     (('--coordinator=localhost:1', '--process=0'), '--processes is missing'),
     (('--coordinator=localhost:1', '--processes=2', '--process=2'), '--process=2 is not between 0 '
      'and 1; the nearest valid value is 1'),
+    (('--coordinator=localhost:1', '--processes=2', '--process=1', '--wait_seconds=nan'),
+     '--wait_seconds=nan is no time; give 0 or more'),
   ],
-  ids=['missing', 'out of range'],
+  ids=['missing', 'out of range', 'no time'],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_exit_2(command, tmp_path, arguments, words):
   workdir = tmp_path / 'run'

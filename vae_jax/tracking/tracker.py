@@ -15,7 +15,7 @@ from vae_jax.tracking import journal, wandb_runs, worker
 
 _MODES = ('online', 'offline', 'disabled')
 _CALL_SECONDS = 60.0  # to open all runs, or to log a row of each
-_CLOSE_SECONDS = 16.0  # for what is left, and the uploads
+_CLOSE_SECONDS = 15.0  # for what is left, and the uploads
 _ABANDON_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)

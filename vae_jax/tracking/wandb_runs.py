@@ -20,7 +20,7 @@ import numpy as np
 from vae_jax.tracking import descriptors, fragments, scalars, worker
 
 _INIT_SECONDS = 8.0
-_FINISH_SECONDS = 12.0
+_FINISH_SECONDS = 11.0
 _OPENING_THREADS = 8
 
 # One run records the machine, the code and the packages for all.
