@@ -64,6 +64,14 @@ def test_large_data_are_not_hashed(tmp_path, monkeypatch):
   assert 'duplicates not counted' in data.line(split, of, 'unit')
 
 
+def test_what_is_shared_is_counted_in_examples_of_the_test_split(tmp_path):
+  """Each time one stands there: three of six, though they are two images of training."""
+  test = np.concatenate([PHOTOS[[0, 0, 7]], PHOTOS[50:53]])
+  train = PHOTOS[[0, 0, 0, *range(30)]]
+  first, second = data.describe(stored(tmp_path, train, test))
+  assert (first.num_repeated, second.num_repeated, second.num_shared) == (3, 1, 3)
+
+
 @pytest.mark.parametrize(
   ('train', 'test', 'words'),
   [

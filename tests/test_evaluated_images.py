@@ -200,7 +200,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
   )
   monkeypatch.setattr(outcome, 'write_results', lambda *arguments: None)
   monkeypatch.setattr(outcome, 'write_curve', lambda *arguments: None)
-  monkeypatch.setattr(outcome, 'read', lambda directory: None)
+  monkeypatch.setattr(outcome, 'read', lambda *arguments: None)
   monkeypatch.setattr('vae_jax.figures.draw_all', lambda directory: None)
   point = watched.study.points[0]._replace(latent_size=2)
   built = watched.study._replace(

@@ -44,3 +44,24 @@ def test_where_every_lane_diverged_there_is_no_best(capsys):
   text = shown(capsys, row('wild', -1.0, status='diverged'))  # a table older than its reason
   assert 'none\n' in text
   assert 'wild diverged at step 7\n' in text
+
+
+def test_the_best_eight_by_test_elbo_come_first_to_last(capsys):
+  """Neither by another figure nor in the order of the lanes."""
+  elbos = [-24.0, -21.0, -30.0, -20.0, -28.0, -22.0, -29.0, -27.0, -23.0, -26.0]
+  rows = [
+    row(f'lane{i}', elbo, **{'test/rate': i, 'train/elbo': elbo * (-1) ** i, 'test/nll': -elbo})
+    for i, elbo in enumerate(elbos)
+  ]
+  lines = shown(capsys, *rows).splitlines()[4:12]
+  assert [line.split()[0] for line in lines] == [
+    'lane3', 'lane1', 'lane5', 'lane8', 'lane0', 'lane9', 'lane7', 'lane4',
+  ]  # fmt: skip
+  assert lines[0].split() == ['lane3', '1', '2', '1', '-20.00', '3.00', '1.00', '20.00', '1.00']
+  assert 'lane6' not in '\n'.join(lines)
+
+
+def test_a_sampled_rate_is_said_to_be_one(capsys):
+  for kl in ('analytic', 'sampled'):
+    terminal.show(outcome.Outcome([row('a', -1.0)], pathlib.Path('results.csv'), [], kl, 0))
+    assert ('The rate is sampled' in capsys.readouterr().out) == (kl == 'sampled')
