@@ -275,3 +275,39 @@ def test_a_declared_range_is_seen_from_0_to_1_whatever_else_is_set(tmp_path, sca
   assert (of.support, of.scale, of.levels) == ('unit', 255.0, 255.0)
   other = data.prepare(stored(tmp_path, PHOTOS, range=(0, 240)), scaled, 'none', 'none', 0)
   assert (other.support, other.scale, other.levels) == ('unit', 240.0, None)
+
+
+@pytest.mark.parametrize(
+  ('count', 'said'),
+  [(1, False), (2, True)],  # more than one in a hundred
+)
+def test_a_few_shared_examples_are_chance(tmp_path, count, said):
+  images = np.random.default_rng(1).integers(0, 256, (220, 5), dtype=np.uint8)
+  images[120 : 120 + count] = images[:count]
+  found = alarms(tmp_path, images[:120], images[120:])
+  assert (f'{count} of 100 test examples are in the training split' in found) == said
+
+
+@pytest.mark.parametrize(
+  ('factor', 'shift', 'size', 'said'),
+  [
+    (1.9, 0.0, 20, False),
+    (2.1, 0.0, 20, True),
+    (1.0, 0.4, 20, False),
+    (1.0, 0.6, 20, True),
+    (2.1, 0.6, 9, False),  # of so few the range says nothing
+  ],
+)
+def test_ranges_differ_from_twice_the_span_on_or_half_a_span_apart(
+  tmp_path, factor, shift, size, said
+):
+  train = np.random.default_rng(2).uniform(0, 1, (50, 6))
+  train[0], train[1] = 0, 1
+  test = train[:size] * factor + shift - 3
+  found = alarms(tmp_path, train - 3, test)
+  assert ('the splits differ in range' in found) == said
+
+
+def test_what_is_dark_in_one_split_alone_has_a_white(tmp_path):
+  for train, test in ((PHOTOS[:40] // 2, PHOTOS[40:]), (PHOTOS[:40], PHOTOS[40:] // 2)):
+    assert 'the largest value is' not in alarms(tmp_path, train, test)
