@@ -23,13 +23,13 @@ def show(module: str, full: bool) -> None:
   for flag in flags.FLAGS.get_flags_for_module(module):
     print(f'  --{flag.name:<13} {flag.help}')
   if 'config' in flags.FLAGS:
-    print(f'\n{_page() if full else _keys()}')
+    print(f'\n{page() if full else keys()}')
 
 
 _EVERY_KEY = 'Every key of the config is a flag, --config.SECTION.KEY=VALUE'
 
 
-def _keys() -> str:
+def keys() -> str:
   """Returns the keys by section."""
   lines = [f'{_EVERY_KEY} (--helpfull: what each means):\n']
   for section in validation.sections():
@@ -39,7 +39,7 @@ def _keys() -> str:
   return '\n'.join(lines)
 
 
-def _page() -> str:
+def page() -> str:
   """Returns the page of settings as it stands in the code, with its comments."""
   source = inspect.getsource(config.base)
   body = source[source.index('  config.study') : source.rindex('  return')]

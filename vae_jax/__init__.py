@@ -19,7 +19,7 @@ the distortion D = -E_q[log p(x|z)]:
 Imports go down these layers only:
 
   0  errors, config, paths, files, manifest, flops, densities, lanes, placement, data
-  1  disentanglement, networks, bounds, weighting, objectives, optimizers
+  1  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, checkpoint, tracking, figures
   3  identity, validation, study, workdir, stopping, outcome, train, shares
   4  launch (outside the package: flags end there)

@@ -9,7 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax import data, densities, flops, lanes, networks, placement, programs, validation
+from vae_jax import (
+  data,
+  densities,
+  flops,
+  lanes,
+  networks,
+  placement,
+  programs,
+  switches,
+  validation,
+)
 from vae_jax.config import complete
 from vae_jax.study import fitting
 from vae_jax.study.announcing import announce
@@ -150,6 +160,7 @@ def _checked(
   """
   problems = validation.problems(config)
   attempt = problems.attempt
+  attempt(switches.check)
   points = attempt(grid_of, config, needs=('lanes',))
   if points is not None:
     fit = ('bound.name', 'bound.free_bits_per', 'posterior.name', 'prior.name')
