@@ -313,3 +313,27 @@ def test_ranges_differ_from_twice_the_span_on_or_half_a_span_apart(
 def test_what_is_dark_in_one_split_alone_has_a_white(tmp_path):
   for train, test in ((PHOTOS[:40] // 2, PHOTOS[40:]), (PHOTOS[:40], PHOTOS[40:] // 2)):
     assert 'the largest value is' not in alarms(tmp_path, train, test)
+
+
+def test_grey_is_measured_between_the_black_and_the_white_that_are_declared(tmp_path):
+  x = RNG.integers(0, 16, (60, 6, 5, 1), dtype=np.uint8)
+  of = stored(tmp_path, x, range=(0, 15))
+  assert data.greyness(of) == pytest.approx(np.mean(4 * (x / 15) * (1 - x / 15)))
+  assert data.greyness(stored(tmp_path, 15 * (x > 7), range=(0, 15))) == 0
+
+
+@pytest.mark.parametrize(('outside', 'is_taken'), [(0.0009, True), (0.0011, False)])
+@pytest.mark.parametrize('sign', [-1, 1])
+def test_what_resizing_leaves_outside_of_a_declared_range_is_clipped(
+  tmp_path, outside, is_taken, sign
+):
+  """A thousandth of the range, below black or above white: here from 2 to 4."""
+  x = RNG.uniform(2, 4, (60, 6, 5, 1))
+  x[3, 2, 1] = (2 if sign < 0 else 4) + sign * 2 * outside
+  if not is_taken:
+    with pytest.raises(errors.InputError, match='2 values of .* lie outside'):
+      stored(tmp_path, x, range=(2, 4))
+    return
+  of = stored(tmp_path, x, range=(2, 4))
+  np.testing.assert_allclose(of.train, np.clip((x - 2) / 2, 0, 1), atol=1e-6)
+  assert '2 values' in of.reason  # it stands in either split
