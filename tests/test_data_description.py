@@ -331,7 +331,7 @@ def test_what_resizing_leaves_outside_of_a_declared_range_is_clipped(
   x = RNG.uniform(2, 4, (60, 6, 5, 1))
   x[3, 2, 1] = (2 if sign < 0 else 4) + sign * 2 * outside
   if not is_taken:
-    with pytest.raises(errors.InputError, match='2 values of .* lie outside'):
+    with pytest.raises(errors.InputError, match=r'2 values of .* lie outside'):
       stored(tmp_path, x, range=(2, 4))
     return
   of = stored(tmp_path, x, range=(2, 4))
