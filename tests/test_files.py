@@ -8,10 +8,12 @@ import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from launch import command
 from vae_jax import errors, files
+from vae_jax.data import cache, sources
 from vae_jax.files import locks
 
 FAULTS = [
@@ -156,6 +158,19 @@ def test_of_the_files_half_written_those_of_dead_writers_go(tmp_path):
     writer.kill()
     writer.communicate()
   assert [path.name for path in tmp_path.iterdir()] == ['mine.npy']
+
+
+def test_what_a_killed_caching_left_goes_with_the_next_look(tmp_path, monkeypatch):
+  monkeypatch.setenv('VAE_JAX_CACHE', str(tmp_path))
+  left = cache.directory() / '.mnist-3.0.1-train.tmp-0123456789abcdef.npy'
+  examples = sources.Examples(np.zeros((2, 3), np.uint8), None)
+  for _ in range(2):  # nothing is cached; it is
+    files.make_directory(left.parent)
+    left.write_bytes(b'half')
+    read = cache.fetch('mnist', '3.0.1', 'train', '0' * 16, lambda: examples)
+    np.testing.assert_array_equal(read.images, examples.images)
+    (cached,) = left.parent.iterdir()
+    assert (mode(left.parent), mode(cached)) == (0o700, 0o600)
 
 
 def test_where_nobody_can_tell_who_lives_half_written_files_stay(tmp_path, monkeypatch):

@@ -65,6 +65,7 @@ def fetch(
     source: fingerprint of the prepared files, or None to take what is cached.
     decode: called where nothing valid is cached.
   """
+  files.remove_abandoned(directory())
   for entry in entries(name):
     if (entry.version, entry.split) == (version, split) and source in (None, entry.source):
       examples = _verified(entry)
@@ -99,7 +100,6 @@ def _store(examples: sources.Examples, name: str, version: str, split: str, sour
     digest.update(part)
   folder = directory()
   files.make_directory(folder)
-  files.remove_abandoned(folder)
   path = folder / f'{name}-{version}-{split}-{source}-{digest.hexdigest()}.npy'
   with files.atomic_path(path) as temporary, open(temporary, 'wb') as file:
     for part in parts:
