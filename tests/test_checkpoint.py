@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import math
 import os
 import pathlib
@@ -9,6 +10,7 @@ import resource
 import stat
 import tarfile
 import tracemalloc
+import types
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ import pytest
 from conftest import ROOT
 
 from vae_jax import checkpoint, errors
+from vae_jax.checkpoint import manager as orbax_manager
 
 RECORD = {'seconds': 1.5, 'evaluated': {'test/elbo': [-1.25, None]}}
 
@@ -358,6 +361,17 @@ def test_too_many_open_files_end_a_read_in_words_of_tensorstore(manager, monkeyp
   stderr = capfd.readouterr().err
   assert 'Event loop is closed' not in stderr
   assert 'never retrieved' not in stderr
+
+
+def test_what_orbax_says_after_an_error_is_not_said_and_all_else_is(manager, caplog):
+  logger, told = logging.getLogger('asyncio'), []
+  logger.error('Future exception was never retrieved\nfuture: <Future finished>')
+  logger.error('Executing took 3 seconds')
+  assert caplog.messages == ['Executing took 3 seconds']
+  for error in (RuntimeError('Event loop is closed'), RuntimeError('Event loop is on fire')):
+    echo = types.SimpleNamespace(exc_value=error)
+    orbax_manager._tell_unless_echo(lambda unraisable: told.append(unraisable.exc_value), echo)
+  assert told == [error]
 
 
 def test_a_step_that_cannot_be_looked_at_is_not_taken_for_none(manager, monkeypatch):

@@ -22,11 +22,11 @@ class _DurableStep(ocp.path.atomicity.AtomicRenameTemporaryPath):
   """A step whose bytes are on the disk before it has its name, and its name before others go.
 
   Orbax itself syncs the arrays alone: after a power cut a step would stand there without its
-  digests. Between the two syncs it writes what a step is read without.
+  digests. It names each item of a step in this way before it names the step: what it adds to the
+  step in between, notes of its own, a step is read without.
   """
 
   async def finalize(self) -> None:
-    files.sync_tree(self.get())
     await super().finalize()
     files.sync_tree(self.get_final())
     files.sync(self.get_final().parent)
