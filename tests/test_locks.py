@@ -149,4 +149,4 @@ def test_of_two_starts_at_once_the_second_sees_a_run(tmp_path, monkeypatch):
     return glob(path, pattern)
 
   monkeypatch.setattr(type(directory), 'glob', meanwhile)
-  workdir._check_owner(directory, config, ())
+  workdir.check_owner(directory, config)
