@@ -580,7 +580,7 @@ def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplo
       sys.exit(1)
     ended.wait()
 
-  monkeypatch.setattr(tracker_module, '_CLOSE_SECONDS', 2.0)
+  monkeypatch.setattr(tracker_module, '_CLOSE_SECONDS', 1.0)
   monkeypatch.setattr(wandb if name == 'init' else wandb.Run, name, act)
   began = time.monotonic()
   tracker = open_tracker(workdir, 'offline')
