@@ -63,7 +63,7 @@ def start(workdir: pathlib.Path, count: int = 2) -> list[subprocess.Popen]:
 def finish(processes: list[subprocess.Popen]) -> tuple[list[int], list[str], list[str]]:
   """Returns exit codes, stdout and stderr; a process that hangs fails the test."""
   try:
-    outputs = [process.communicate(timeout=100) for process in processes]
+    outputs = [process.communicate(timeout=250) for process in processes]
   finally:
     for process in processes:
       process.kill()
