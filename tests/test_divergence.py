@@ -233,6 +233,8 @@ def test_the_lane_that_diverged_is_examined_on_the_training_images(built):
     asked.append((params, lane, images, step))
     return findings('rate', largest_x=float(step))
 
+  dataset = built.dataset._replace(train_fixed=built.dataset.train.copy())
+  built = built._replace(dataset=dataset)  # what is fixed is another array
   state = jax.vmap(built.training.learner.init)(built.lanes)
   state = state._replace(diverged_at=np.array([-1, 5, 9, -1], np.int32))
   found = outcome.reasons(built, examine, state, [None, 'known', None, None])
