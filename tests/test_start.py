@@ -132,21 +132,26 @@ def test_of_digits_it_is_what_a_collapsed_lane_comes_to(config):
 
 
 @pytest.mark.parametrize(
-  ('given', 'distortion', 'learned'),
+  ('given', 'distortion', 'started', 'learned'),
   [
-    (69.0, 69.0, False),  # at the start
-    (69.0, 30.1, False),  # within 0.1 nats a dimension from 30 on
-    (69.0, 29.9, True),
-    (69.0, 12.0, True),  # below the best without z: it uses z
-    (24.0, 22.1, False),  # a start within 0.1 nats a dimension: half of the way
-    (24.0, 21.9, True),
-    (20.0, 20.9, True),  # a start at the best: there is nothing to learn but z
-    (20.0, 21.1, False),
-    (19.0, 20.9, True),
+    (69.0, 69.0, False, False),  # at the start
+    (69.0, 44.6, False, False),  # half of the way is 44.5
+    (69.0, 44.4, True, False),
+    (69.0, 30.1, True, False),  # within 0.1 nats a dimension from 30 on
+    (69.0, 29.9, True, True),
+    (69.0, 12.0, True, True),  # below the best without z: it uses z
+    (24.0, 22.1, False, False),  # a start within 0.1 nats a dimension: half of the way
+    (24.0, 21.9, True, True),
+    (20.0, 20.9, True, True),  # a start at the best: there is nothing to learn but z
+    (20.0, 21.1, False, False),
+    (19.0, 20.9, True, True),
   ],
 )
-def test_a_decoder_has_learned_once_it_is_near_the_best_without_z(given, distortion, learned):
-  assert Start(given, best=20.0, size=100, advice='').has_learned(distortion) == learned
+def test_a_decoder_has_learned_once_it_is_near_the_best_without_z(
+  given, distortion, started, learned
+):
+  start = Start(given, best=20.0, size=100, advice='')
+  assert (start.has_started(distortion), start.has_learned(distortion)) == (started, learned)
 
 
 def test_a_collapse_is_said_once_and_never_of_what_is_not_known(caplog):

@@ -103,8 +103,8 @@ def _nll(
     study.place,
     pieces,
   )
-  for name, lonely in zip(study.names, result.lonely, strict=True):
-    if lonely > _MAX_LONELY:
+  for name, lonely, mean in zip(study.names, result.lonely, result.mean, strict=True):
+    if lonely > _MAX_LONELY and math.isfinite(mean):  # of a lane that diverged nothing is known
       logging.warning(
         '%s: one sample carries the NLL of %.0f %% of the images (effective sample size below 2); '
         'it is an upper bound that more than %d samples would lower',
@@ -135,7 +135,7 @@ def _nll(
 def _on_8_bits(bits_per_dim: np.ndarray, levels: float | None) -> np.ndarray:
   """Returns bits per dimension [G] on the grid of 256 levels, NaN where the data have none.
 
-    b + log2(levels to one unit of x): a density's mass on a level is its value times their distance
+  b + log2(levels to one unit of x): a density's mass on a level is its value times their distance
   """
   return bits_per_dim + (math.nan if levels is None else math.log2(levels))
 

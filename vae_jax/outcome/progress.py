@@ -54,7 +54,7 @@ def collapsed(
     gone = learned and active == 0
     if gone and since is None:
       logging.warning('%s: posterior collapse at step %d, no unit is active', name, step)
-    if last and known and not learned:
+    if last and known and not start.has_started(distortion):
       _warn_of_no_start(name, step, start, distortion)
     result.append((step if since is None else since) if gone else None)
   return result

@@ -34,17 +34,21 @@ class Start(NamedTuple):
   size: int
   advice: str
 
+  def has_started(self, distortion: float) -> bool:
+    """Tells whether a decoder has come half the way to the best that ignores z, or is as good."""
+    if self.best is None:
+      return distortion < self.given - _LEARNED * self.size
+    return distortion - self.best <= max(_AS_GOOD * self.size, (self.given - self.best) / 2)
+
   def has_learned(self, distortion: float) -> bool:
     """Tells whether a decoder has learned what there is to learn without z, or more.
 
-    It has come within a tenth of a nat per dimension of the best decoder that ignores z, and half
-    of the way to it where it started nearer than twice that. Before, latents that carry nothing are
-    no collapse: there was nothing yet for which a rate could have been paid.
+    It has started, and is within a tenth of a nat per dimension of the best decoder that ignores z.
+    Before, latents that carry nothing are no collapse: there was nothing yet for which a rate could
+    have been paid.
     """
-    if self.best is None:
-      return distortion < self.given - _LEARNED * self.size
-    half = max(_AS_GOOD * self.size, (self.given - self.best) / 2)
-    return distortion - self.best <= min(_LEARNED * self.size, half)
+    near = self.best is None or distortion - self.best <= _LEARNED * self.size
+    return near and self.has_started(distortion)
 
 
 class _Constants:
