@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import types
 
 
 def leave_at_once(exit_code: int, message: str) -> None:
@@ -34,9 +35,18 @@ def _open_what_is_closed() -> None:
       os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
+def _say_of_imports(kind: type, error: BaseException, trace: types.TracebackType | None) -> None:
+  """Is the excepthook: JAX reads its environment when it is imported, and refuses a wrong value."""
+  if kind is ValueError and 'jax' in str(error).lower():
+    os.write(2, f'{error}; set the variable of that name to another, or unset it\n'.encode())
+    os._exit(2)
+  sys.__excepthook__(kind, error, trace)
+
+
 if sys.argv[0] == '-m':  # `python -m launch.NAME` has got this far
   # What it imports are 200,000 objects that live to its end: to look through them again and again
   # for garbage takes a third of a start. `command.start` turns the collector on.
   gc.disable()
   leave_at_once(130, 'interrupted')
   _open_what_is_closed()
+  sys.excepthook = _say_of_imports

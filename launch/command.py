@@ -25,6 +25,7 @@ def start(main: Callable[[], outcome.Outcome]) -> None:
   """Parses the flags, calls `main`, prints the outcome and exits with its code."""
   absl_logging.use_absl_handler()  # it takes the place of others only while stderr is the plain one
   streams.make_patient()
+  sys.excepthook = sys.__excepthook__  # the imports are done, see `launch`
   app.run(lambda _: sys.exit(_run(main)), flags_parser=functools.partial(_parse, main.__module__))
 
 

@@ -85,6 +85,14 @@ def test_ctrl_c_in_the_imports_is_exit_130_in_one_line(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+def test_a_wrong_value_of_a_switch_of_jax_is_one_line_and_exit_2():
+  process = start('--workdir=x', env={'JAX_DEBUG_NANS': 'maybe'}, stderr=subprocess.PIPE, text=True)
+  _, stderr = process.communicate(timeout=60)
+  assert process.returncode == 2, stderr
+  assert len(stderr.splitlines()) == 1
+  assert 'JAX_DEBUG_NANS' in stderr.upper()
+
+
 def test_a_closed_stdout_and_stderr_leave_no_file_their_numbers(tmp_path):
   """The library's C++ writes to descriptor 2: a journal of that number would be torn."""
   code = (

@@ -50,10 +50,18 @@ def test_nothing_is_said_of_what_changes_nothing():
   switches.check_devices()
 
 
-def test_a_platform_that_is_not_here_is_named(monkeypatch):
+@pytest.mark.parametrize(
+  ('error', 'words'),
+  [
+    (RuntimeError("Unable to start 'nosuch': why (set JAX_PLATFORMS)"), "'nosuch': why;"),
+    (AssertionError(), 'there is no such device;'),
+  ],
+)
+def test_a_platform_that_is_not_here_is_named(config, tmp_path, monkeypatch, error, words):
   def devices():
-    raise RuntimeError("Unable to initialize backend 'nosuch': it is not here\nand more")
+    raise error
 
   monkeypatch.setattr(jax, 'devices', devices)
-  with pytest.raises(errors.InputError, match=r'^JAX_PLATFORMS=.*nosuch.*; unset it, or name one'):
-    switches.check_devices()
+  with pytest.raises(errors.InputError, match=rf'^JAX_PLATFORMS=.*: .*{words} unset it, or name'):
+    train.run(config, tmp_path / 'run')
+  assert not list(tmp_path.iterdir())

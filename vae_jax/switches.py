@@ -51,8 +51,9 @@ def check_devices() -> None:
   """
   try:
     jax.devices()
-  except RuntimeError as error:  # JAX has no class for it
+  except (RuntimeError, AssertionError) as error:  # JAX has no class for it, and of CUDA no word
+    reason = str(error).split(' (')[0] or 'there is no such device'
     raise errors.InputError(
-      f'JAX_PLATFORMS={jax.config.jax_platforms}: {str(error).splitlines()[0]}; unset it, or name '
-      'one that is here, such as cpu'
+      f'JAX_PLATFORMS={jax.config.jax_platforms}: {reason}; unset it, or name one that is here, '
+      'such as cpu'
     ) from error

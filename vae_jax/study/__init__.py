@@ -178,6 +178,7 @@ def _checked(
     for part in ('encoder', 'decoder'):
       attempt(check_network, part, config, stored, likelihood, needs=(part, 'likelihood.name'))
   problems.refuse()
+  switches.check_devices()
   return points, stored, dataset, likelihood
 
 
