@@ -337,3 +337,17 @@ def test_what_resizing_leaves_outside_of_a_declared_range_is_clipped(
   of = stored(tmp_path, x, range=(2, 4))
   np.testing.assert_allclose(of.train, np.clip((x - 2) / 2, 0, 1), atol=1e-6)
   assert '2 values' in of.reason  # it stands in either split
+
+
+@pytest.mark.parametrize(
+  ('types', 'support'),
+  [
+    ((np.uint8, np.uint8), 'uint8'),
+    ((np.uint16, np.uint16), 'count'),
+    ((np.uint8, np.int64), 'count'),
+    ((np.int64, np.uint8), 'count'),
+  ],
+)
+def test_vectors_are_bytes_where_every_split_is_stored_in_bytes(tmp_path, types, support):
+  train, test = (RNG.integers(0, 200, (30, 5)).astype(dtype) for dtype in types)
+  assert stored(tmp_path, train, test).support == support
