@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import lockless
 import pytest
@@ -27,6 +28,15 @@ with files.directory_lock({directory!r}):
   print('held', flush=True)
   time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def local_disk(tmp_path, monkeypatch):
+  """The directory of temporary files, of this process and of those that it starts."""
+  path = tmp_path.with_name(f'{tmp_path.name}-local')
+  path.mkdir()
+  monkeypatch.setenv('TMPDIR', str(path))
+  monkeypatch.setattr(tempfile, 'tempdir', str(path))
 
 
 @pytest.fixture
