@@ -136,6 +136,8 @@ def test_a_file_is_taken_or_refused_once_with_what_to_set(
     follow(config, found)
   dataset = study.from_config(config).dataset
   assert np.isfinite(dataset.train).all()
+  if dataset.support in ('unit', 'binary'):
+    assert dataset.train.min() >= 0 and dataset.train.max() <= dataset.scale
   if meant is not None:
     x = dataset.train.astype(np.float64) / dataset.scale
     meant = np.asarray(meant, np.float64)[:40].reshape(x.shape)
@@ -175,6 +177,17 @@ def test_the_advice_goes_with_the_likelihood(tmp_path, changes, expected):
     study.from_config(config)
   found = advice(str(caught.value))
   assert found == expected
+  follow(config, found)
+  study.from_config(config)
+
+
+def test_real_numbers_have_no_mean_from_0_to_1(tmp_path):
+  config = config_of(tmp_path / 'mine.npz', CASES['series'][0])
+  config['likelihood'] |= dict(name='gaussian', mean='sigmoid')
+  with pytest.raises(errors.InputError) as caught:
+    study.from_config(config)
+  found = advice(str(caught.value))
+  assert found['likelihood.mean'] == 'identity'
   follow(config, found)
   study.from_config(config)
 

@@ -50,7 +50,9 @@ def sorted_study(config, tmp_path):
   return config
 
 
-def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path, monkeypatch):
+def test_every_evaluation_takes_a_sample_of_a_sorted_file(
+  sorted_study, tmp_path, monkeypatch, quick_compiler
+):
   """What each is given, caught on its way: both colours, and those of `data.subset`."""
   seen = {}
 
