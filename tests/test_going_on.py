@@ -194,11 +194,24 @@ def test_the_journal_of_a_finished_run_is_mended_to_the_same_bytes(run, caplog):
   with pytest.raises(errors.DamagedError, match=r'metrics\.jsonl fails its sha256; nothing was ev'):
     train.evaluate(directory)
   train.run(config, directory)
-  assert 'metrics.jsonl fails its sha256' in caplog.text
+  assert 'run: metrics.jsonl fails its sha256' in caplog.text
   assert 'made again from step 30' in caplog.text
   assert path.read_bytes() == whole
   assert workdir.is_finished(directory)
   assert manifest.faults(directory) == {}
+
+
+def test_a_finished_run_without_its_last_checkpoint_trains_to_it_again(run, original, caplog):
+  """What `launch.evaluate` advises; one whose checkpoints were all cleared away stays finished."""
+  config, directory = run
+  shutil.rmtree(directory / 'checkpoints' / '40')
+  assert resuming.finished(config, directory) is None
+  assert 'checkpoints/40 is missing' in caplog.text
+  assert not workdir.is_finished(directory)
+  train.run(config, directory)
+  assert state_digest(directory, config) == state_digest(original[1], config)
+  shutil.rmtree(directory / 'checkpoints')
+  assert train.run(config, directory).exit_code == 0
 
 
 def test_lost_checkpoints_are_said_and_a_flag_begins_again(run, original):
@@ -288,7 +301,7 @@ def test_evaluate_never_replaces_figures_by_those_of_an_older_step(run, loss):
     shutil.rmtree(lost if loss == 'all removed' else lost / '40')
   before = contents(directory)
   with pytest.raises(
-    errors.DamagedError, match=r'step 40, of which there are figures.* nothing was'
+    errors.DamagedError, match=r'checkpoints/40, of which there are figures.* nothing w'
   ):
     train.evaluate(directory)
   after = contents(directory)

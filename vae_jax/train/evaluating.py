@@ -170,8 +170,9 @@ def _newest(built: study.Study, directory: pathlib.Path) -> Progress:
   reached = max(steps)
   if progress is None or progress.step < reached:
     raise errors.DamagedError(
-      f'{directory}/checkpoints: step {reached}, of which there are figures, does not verify or is '
-      'missing; nothing was evaluated; put it back, or train to it again with launch.train'
+      f'{directory}/checkpoints/{reached}, of which there are figures, does not verify or is '
+      'missing; nothing was evaluated; put it back, or remove it and train to it again with '
+      'launch.train'
     )
   _check_journal(directory)
   seconds = [stored.get('seconds', 0.0), progress.seconds, *(row['seconds'] for row in rows)]

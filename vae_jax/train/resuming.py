@@ -40,9 +40,14 @@ def finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | No
   if any(change.key == 'train.steps' for change in found):
     return None
   faults = manifest.faults(directory)
-  if workdir.RECORD in faults:
-    # Training alone writes it, so that the run is not finished after all.
-    logging.warning('%s %s', directory / workdir.RECORD, faults[workdir.RECORD])
+  # What training alone writes: without it the run is not finished after all.
+  lost = [f'{workdir.RECORD} {faults[workdir.RECORD]}'] if workdir.RECORD in faults else []
+  newest = workdir.newest_step(directory)
+  # Without any, they were cleared away, or are in the directories of several processes.
+  if newest is not None and newest < config['train']['steps']:
+    lost.append(f'checkpoints/{config["train"]["steps"]} {manifest.MISSING}')
+  if lost:
+    logging.warning('%s: %s', directory, ' and '.join(lost))
     workdir.mark_unfinished(directory)
     return None
   for name, what in faults.items():
