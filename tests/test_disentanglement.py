@@ -79,6 +79,48 @@ def test_two_factors_turned_by_45_degrees():
   assert found['factor_vae_score'] == pytest.approx((0.5 + 0.5 + 1) / 3, abs=5 * STDERR)
 
 
+@pytest.mark.parametrize('noise', [0.3, 1.0])
+def test_factorised_codes_with_noise_are_disentangled(noise):
+  """A latent for each factor, and three of noise: 1 is ideal, fully grown trees find 0.7, 0.2."""
+  rng = np.random.default_rng(0)
+  factors = np.stack([rng.integers(0, size, 1500) for size in SIZES], axis=1)
+  scaled = (factors - factors.mean(axis=0)) / factors.std(axis=0)
+  codes = scaled + noise * rng.normal(size=scaled.shape)
+  codes = np.hstack([codes, rng.normal(size=(len(codes), 3))])
+  found = disentanglement.dci(codes, factors, seed=0)
+  assert found.disentanglement > 0.9 and found.completeness > 0.9
+  # Bayes' rule knows the factor of a code: what is left is the trees' doing.
+  levels = [
+    (np.arange(size) - f.mean()) / f.std() for size, f in zip(SIZES, factors.T, strict=True)
+  ]
+  nearest = [
+    np.abs(c[:, None] - level).argmin(axis=1) for c, level in zip(codes.T, levels, strict=False)
+  ]
+  best = np.mean([np.mean(n == f) for n, f in zip(nearest, factors.T, strict=True)])
+  assert best - 0.06 < found.informativeness < best + 0.04
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_no_latent_is_of_use_where_none_knows_anything(seed):
+  """Importance is 0 then, not that of the latent which a tree happened to take."""
+  rng = np.random.default_rng(seed)
+  factors = np.stack([rng.integers(0, size, 400) for size in SIZES], axis=1)
+  found = disentanglement.dci(rng.normal(size=(400, 4)), factors, seed)
+  assert found.disentanglement == found.completeness == 0
+
+
+@pytest.mark.parametrize('size', [2, 3, 5, 8])
+def test_few_examples_are_scored_without_an_error(size):
+  factors = np.stack([np.arange(size) % 2, np.arange(size)], axis=1)
+  found = disentanglement.dci(np.random.default_rng(0).normal(size=(size, 3)), factors, seed=0)
+  assert all(0 <= value <= 1 for value in found)
+
+
+def test_importance_that_is_not_known_is_not_none():
+  rows = np.array([[np.nan, 1.0], [0.0, 0.0], [0.5, 0.0]])
+  np.testing.assert_array_equal(importance._concentration(rows), [np.nan, 0, 1])
+
+
 def test_codes_that_know_nothing():
   factors = grid(copies=60)
   codes = np.random.default_rng(0).normal(size=(len(factors), 4))
@@ -146,8 +188,9 @@ def test_order_sign_and_scale_of_the_latents_do_not_matter(change):
   codes = mixed(factors)
   before, after = (disentanglement.scores(c, factors, seed=0) for c in (codes, change(codes)))
   for name, value in before.items():
-    # The bins and thresholds of a mirrored code differ by the codes on their borders.
-    assert after[name] == pytest.approx(value, abs=0.02), name
+    # The bins and thresholds of a mirrored code differ by the codes on their borders; and the depth
+    # of trees is a whole number.
+    assert after[name] == pytest.approx(value, abs=0.07 if name.startswith('dci') else 0.02), name
   tiny = disentanglement.beta_vae_score(1e-4 * change(codes), factors, seed=0)
   assert tiny == pytest.approx(before['beta_vae_score'], abs=0.02)
   order = np.random.default_rng(3).permutation(len(factors))

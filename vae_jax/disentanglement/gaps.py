@@ -41,7 +41,7 @@ def mutual_information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
     for f, factor in enumerate(factors.T):
       joint = np.bincount(bins * (factor.max() + 1) + factor)
       parts = _entropy(np.bincount(bins)) + _entropy(np.bincount(factor))
-      information[z, f] = max(0.0, parts - _entropy(joint))
+      information[z, f] = np.maximum(0.0, parts - _entropy(joint))
   return information
 
 
