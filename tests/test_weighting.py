@@ -40,6 +40,26 @@ def test_a_warm_up_ends_at_beta_and_stays_there():
       assert weighting.beta_at(lane, jnp.int32(step)) == 3.0
 
 
+@pytest.mark.parametrize('warmup_steps', [1, 3, 1000, 2**20, 2**24 - 1])
+def test_a_cycle_keeps_its_phase_to_the_last_step(warmup_steps):
+  """Beyond 2^24, where float32 holds no step of its own: Python's integers are the oracle."""
+  lane = lane_of(warmup='cyclical', warmup_steps=warmup_steps)
+  last = 2**31 - 1
+  steps = [2**24, 2**24 + 1, 2**30 + 1, last - 3 * warmup_steps // 2, last - 1, last]
+  steps = [step for step in steps if step >= 2**24]
+  found = jax.vmap(lambda step: weighting.beta_at(lane, step))(jnp.asarray(steps, jnp.int32))
+  expected = [3.0 * min(step % (2 * warmup_steps) / warmup_steps, 1) for step in steps]
+  np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_before_float32_loses_a_step_a_cycle_is_the_quotient_to_the_bit():
+  lane = lane_of(warmup='cyclical', warmup_steps=7)
+  steps = jnp.asarray([*range(300), 10**6 + 3, 2**24 - 2, 2**24 - 1], jnp.int32)
+  quotient = steps.astype(jnp.float32) / jnp.float32(7)
+  found = jax.vmap(lambda step: weighting.beta_at(lane, step))(steps)
+  np.testing.assert_array_equal(found, jnp.float32(3.0) * jnp.minimum(quotient % 2, 1.0))
+
+
 def rate_of(lane, step=0, per_latent=True, lower_size=0, rates=RATES, mask=MASK):
   groups = weighting.rate_groups(mask, rates.size, per_latent, lower_size)
   return float(weighting.penalised_rate(rates, groups, lane, step))

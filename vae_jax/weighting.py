@@ -19,15 +19,26 @@ def beta_at(lane: Lane, step: Array) -> Array:
 
   `step` counts the steps before this one, so a checkpoint that has the step has the schedule.
   """
-  t = step / jnp.maximum(lane.warmup_steps, 1)
+  steps = jnp.maximum(lane.warmup_steps, 1)
+  t = step / steps
   once = jnp.minimum(t, 1.0)
   ramps = {
     'constant': jnp.ones_like(t),
     'linear': once,
     'cosine': (1 - jnp.cos(jnp.pi * once)) / 2,
-    'cyclical': jnp.minimum(t % 2, 1.0),
+    'cyclical': jnp.where(step < 2**24, jnp.minimum(t % 2, 1.0), _cyclical(step, steps)),
   }
   return lane.beta * jnp.stack([ramps[name] for name in WARMUPS])[lane.warmup]
+
+
+def _cyclical(step: Array, steps: Array) -> Array:
+  """Returns min(step / steps mod 2, 1) in integers: float32 does not hold a step from 2^24 on.
+
+  Before that the quotient is as it always was, so that a run goes on with the bits it began with.
+  """
+  step, steps = jnp.asarray(step).astype(jnp.uint32), steps.astype(jnp.uint32)
+  is_level = (step // steps) % 2 == 1
+  return jnp.where(is_level, 1.0, (step % steps) / steps)
 
 
 def capacity_at(lane: Lane, step: Array) -> Array:
