@@ -186,6 +186,13 @@ def test_nll_of_one_image_has_no_standard_error():
   assert np.isnan(result.stderr[0])
 
 
+def test_an_effective_size_that_is_not_known_is_no_low_one():
+  found = evidence_with([[[-1.0, -3.0]], [[-1.0, -1.0]]])
+  found.effective[0, 0, 1] = np.nan
+  result = evaluation.nll_of(found, np.ones((1, 2)), event_size=4)
+  np.testing.assert_array_equal(result.lonely, [np.nan, 0])
+
+
 def known_codes():
   """Three images [3], the centres of their codes [3, 2] and the scales that all share."""
   return np.eye(3, dtype=np.float32), np.array([[0, 0], [1.2, -0.4], [-0.5, 2.0]]), [0.5, 0.8]
@@ -315,6 +322,48 @@ def test_evaluate_averages_over_images_whatever_the_batches(lane, batch_size):
   np.testing.assert_allclose(result.variances, [0.0101, 0.0099, 0, 0], rtol=1e-3)
 
 
+@pytest.mark.parametrize(('count', 'bad'), [(1, False), (3, True), (3, False)])
+def test_activity_is_not_known_of_one_image_or_of_nan(lane, count, bad):
+  """A count of 0 would be a collapse; NaN is no count. Inert latents have the variance 0."""
+  lane = lane._replace(mask=jnp.array([1.0, 1.0, 0.0]))
+
+  def evaluate_batch(params, lane, batch, index, weights):
+    centres = jnp.stack([batch[:, 0], 0 * batch[:, 0], 0 * batch[:, 0]], axis=1)
+    averages = {'distortion': jnp.float32(1.0), 'rates': jnp.ones(3)}
+    return averages, centres.at[0, 1].set(jnp.nan) if bad else centres
+
+  images = np.arange(count, dtype=np.float32)[:, None]
+  result = evaluation.evaluate(
+    fake_learner(evaluate_batch), None, lane, evaluation.cut(images, count), 1.0, 0
+  )
+  known = count > 1 and not bad
+  assert np.isnan(result.metrics['active_units']) != known
+  assert not known or result.metrics['active_units'] == 1
+  assert np.isnan(result.variances[1]) != known
+  assert result.variances[2] == 0
+  assert np.isfinite(result.metrics['rate'])
+
+
+@pytest.mark.parametrize('limits', [(1, None), (2, None), (2, 7), (2, 40)])
+def test_a_fitting_size_leaves_no_batch_of_too_few(limits):
+  """By trying every size: the nearest that is allowed."""
+  smallest, largest = limits
+  for count in (1, 2, 3, 7, 13, 31):
+    for wanted in (0, 1, 2, 5, 12, 30, 99):
+      found = evaluation.fitting_size(count, wanted, smallest, largest)
+      sizes = [min(size, count - first) for size in (found,) for first in range(0, count, size)]
+      allowed = [
+        size
+        for size in range(smallest, min(count, largest or count) + 1)
+        if all(min(size, count - first) >= smallest for first in range(0, count, size))
+      ]
+      if allowed:
+        assert min(sizes) >= smallest and found in allowed
+        assert abs(found - wanted) == min(abs(size - wanted) for size in allowed)
+      else:
+        assert 1 <= found <= count
+
+
 def test_evaluation_runs_at_the_highest_precision(lane):
   seen = []
 
@@ -360,3 +409,27 @@ def test_a_traversal_of_one_latent_repeats_its_row(lane):
   two = evaluation.traverse(model, None, padded, jnp.array([1.0, 0.0]), 3)
   np.testing.assert_allclose(np.asarray(two)[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
   np.testing.assert_allclose(np.asarray(two)[..., 1], 0)
+
+
+def test_usage_that_is_not_known_does_not_move_what_is_inert(lane):
+  """Of one test image no variance is known: the first latents move, not the padding."""
+  lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
+  usage = jnp.array([jnp.nan, jnp.nan, jnp.nan, 0.0])
+  grid = np.asarray(evaluation.traverse(model_that_shows_its_code(), None, lane, usage, 3))
+  assert np.ptp(grid[..., 0]) == np.ptp(grid[..., 1]) == 2
+  np.testing.assert_array_equal(grid[..., 2:], 0)
+
+
+def test_a_traversal_of_two_layers_moves_what_the_decoder_reads(lane):
+  """The upper latents are used more, and are not read: the lower move, in units of their scales."""
+  lane = lane._replace(mask=jnp.ones(5))
+  below = lambda params, z_2, mask: densities.DiagonalGaussian(  # noqa: E731
+    jnp.array([5.0, 6.0, 7.0]) + z_2.sum(), jnp.array([0.5, 1.0, 2.0]), jnp.ones(3)
+  )
+  prior = lambda params, mask: densities.TwoLayerPrior((), mask, 3, below)  # noqa: E731
+  model = model_that_shows_its_code()._replace(prior=prior, lower_size=3)
+  grid = np.asarray(evaluation.traverse(model, None, lane, jnp.array([1, 3, 2, 9, 8.0]), 3))
+  axis = np.array([-1.0, 0.0, 1.0])
+  np.testing.assert_allclose(grid[..., 1], np.tile(6 + axis, (3, 1)))
+  np.testing.assert_allclose(grid[..., 2], np.tile((7 + 2 * axis)[:, None], (1, 3)))
+  np.testing.assert_allclose(grid[..., 0], 5)

@@ -92,10 +92,12 @@ def test_without_rates_the_variances_stand_in_on_a_logarithmic_axis():
 
 
 def test_a_table_of_an_older_run_lacks_columns_and_values():
+  """Without a word on activity a latent is neither active nor not: it has no dot."""
   rows = grid(betas=(1.0,), latent_sizes=(2,), seeds=(0,))
   table = [{'lane': 0, 'latent': 0, 'rate': 1.0}, {'lane': 0, 'latent': 1, 'rate': float('nan')}]
   (axes,) = figures.latents(table, rows).axes
-  assert dots(axes, full=False) == [[(1, 1.0)]] and dots(axes, full=True) == [[]]
+  assert dots(axes, full=False) == dots(axes, full=True) == [[]]
+  assert [list(line.get_ydata()) for line in thick_lines(axes)] == [[1.0]]
   assert figures.latents(table[1:], rows) is None
   assert figures.latents([], rows) is None
 

@@ -75,17 +75,36 @@ def test_what_fills_a_batch_up_has_no_weight():
   assert not np.any(found[:, 3:])
 
 
-def test_the_stratified_estimate_of_the_aggregate_posterior_is_unbiased():
-  """Averaged over every batch of 3 of 5 examples in every order, it is q(z) exactly."""
+@pytest.mark.parametrize('size', [2, 3, 5])
+def test_the_stratified_estimate_of_the_aggregate_posterior_is_unbiased(size):
+  """Averaged over every batch of 2, 3 or all of 5 examples in every order, it is q(z) exactly."""
   rng = np.random.default_rng(1)
   density = rng.uniform(size=(5, 5))  # q(z_i | x_j)
   estimates = {i: [] for i in range(5)}
-  w = np.exp(np.asarray(objectives.stratified_weights(jnp.ones(3), 5), np.float64))
-  for order in itertools.permutations(range(5), 3):
+  w = np.exp(np.asarray(objectives.stratified_weights(jnp.ones(size), 5), np.float64))
+  for order in itertools.permutations(range(5), size):
     for row, i in enumerate(order):
       estimates[i].append(w[row] @ density[i, list(order)])
   for i, values in estimates.items():
     assert np.mean(values) == pytest.approx(density[i].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('weights', 'num_examples'),
+  [([1], 7), ([1, 0, 0], 7), ([1] * 6, 5), ([1] * 7, 5), ([1, 1, 1, 0], 2)],
+)
+def test_one_example_and_more_than_there_are_know_no_aggregate_posterior(weights, num_examples):
+  found = objectives.stratified_weights(jnp.asarray(weights, jnp.float32), num_examples)
+  assert np.all(np.isnan(found[: sum(weights), : sum(weights)]))
+
+
+@pytest.mark.parametrize(
+  'make', [lambda: objectives.beta_tcvae(40), lambda: objectives.dip_vae('I', 1.0)]
+)
+def test_one_example_compares_with_none(batch, make):
+  terms, posteriors = jax.tree.map(lambda leaf: leaf[:1], batch)
+  found = make().terms(terms, posteriors, jnp.ones(1), jnp.asarray(MASK))
+  assert all(np.isnan(value) for value in found.values())
 
 
 def test_the_terms_of_the_beta_tcvae_against_numpy(batch):
@@ -98,9 +117,9 @@ def test_the_terms_of_the_beta_tcvae_against_numpy(batch):
   own = np.stack([pairs[i, :, i] for i in range(N)])
   log_p = MASK * scipy.stats.norm.logpdf(terms.z)
   expected = {
-    'mutual_information': (own.sum(-1) - joint).mean(),
-    'total_correlation': (joint - marginals.sum(-1)).mean(),
-    'dimension_wise_kl': (marginals - log_p).sum(-1).mean(),
+    'stratified_mutual_information': (own.sum(-1) - joint).mean(),
+    'stratified_total_correlation': (joint - marginals.sum(-1)).mean(),
+    'stratified_dimension_wise_kl': (marginals - log_p).sum(-1).mean(),
   }
   objective = objectives.beta_tcvae(num_examples)
   found = objective.terms(terms, posteriors, jnp.ones(N), jnp.asarray(MASK))
@@ -111,8 +130,9 @@ def test_the_terms_of_the_beta_tcvae_against_numpy(batch):
   assert sum(found.values()) == pytest.approx(float(rate), rel=1e-4)
   means = {'distortion': jnp.float32(7.0), **found}
   value = objective.combine(means, lane_of(warmup='linear', warmup_steps=10), 5)
-  parts = 1.5 * expected['total_correlation'] + expected['mutual_information']
-  assert value == pytest.approx(float(-7 - parts - expected['dimension_wise_kl']), rel=1e-4)
+  parts = 1.5 * expected['stratified_total_correlation']
+  parts += expected['stratified_mutual_information'] + expected['stratified_dimension_wise_kl']
+  assert value == pytest.approx(float(-7 - parts), rel=1e-4)
 
 
 @pytest.mark.parametrize('independent', [True, False])
@@ -133,9 +153,9 @@ def test_total_correlation_tells_a_grid_of_codes_from_a_line(independent):
   )
   found = objectives.beta_tcvae(size).terms(terms, posteriors, jnp.ones(size), jnp.ones(2))
   if independent:
-    assert found['total_correlation'] == pytest.approx(0, abs=0.03)
+    assert found['stratified_total_correlation'] == pytest.approx(0, abs=0.03)
   else:
-    assert found['total_correlation'] > 0.5
+    assert found['stratified_total_correlation'] > 0.5
 
 
 @pytest.mark.parametrize('kind', ['I', 'II'])

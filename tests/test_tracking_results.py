@@ -15,7 +15,8 @@ HEADER = (
   'test/elbo,test/rate,test/distortion,test/objective,'
   'test/nll,test/nll_stderr,test/nll_samples,test/nll_images,test/bits_per_dim_8bit,'
   'test/bits_per_dim_density,'
-  'test/effective_samples,test/largest_weight,test/active_units,test/mutual_information,'
+  'test/effective_samples,test/largest_weight,test/low_effective_fraction,test/active_units,'
+  'test/mutual_information,test/mutual_information_stderr,test/mutual_information_ceiling,'
   'test/marginal_kl,test/total_correlation,test/dimension_wise_kl,collapsed_at,reason,'
   'seconds,steps_per_second'
 )
@@ -32,8 +33,8 @@ def test_the_file_has_the_columns_of_the_contract(tmp_path):
   tracking.write_results(path, [row(), last], FIELDS)
   assert path.read_text().splitlines() == [
     HEADER,
-    '0,lane-0,running,5,0.1,10,0' + ',' * 26,
-    '1,lane-1,diverged,5,0.1,10,0' + ',' * 10 + 'nan' + ',' * 15 + '1.5,',
+    '0,lane-0,running,5,0.1,10,0' + ',' * 29,
+    '1,lane-1,diverged,5,0.1,10,0' + ',' * 10 + 'nan' + ',' * 18 + '1.5,',
   ]
   assert HEADER.split(',') == tracking.result_columns(FIELDS)
 
@@ -92,5 +93,5 @@ def test_a_cut_row_is_damage(tmp_path):
   path = tmp_path / 'results.csv'
   tracking.write_results(path, [row(0), row(1)], FIELDS)
   path.write_text(path.read_text()[:-5])
-  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 29 cells for 33 columns'):
+  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 32 cells for 36 columns'):
     tracking.read_results(path)

@@ -24,7 +24,8 @@ from vae_jax import densities
 class ElboTerms(NamedTuple):
   """What every bound is made of, for one x and L samples of z. Nats per example.
 
-  P is Z where posterior and prior both factorise over the latents, and 1 where one does not.
+  P is Z where posterior and prior both come by latent (see `densities.posteriors`), 1 where one
+  does not.
   """
 
   z: Array  # [L, Z]
@@ -66,23 +67,21 @@ def elbo_terms(
     posterior, 'kl_to_standard_normal'
   )
 
+  def log_ratio(log_p: Array, log_q: Array) -> Array:
+    if posterior.by_latent and prior.by_latent:
+      return log_p - log_q
+    return jnp.sum(log_p, axis=-1, keepdims=True) - jnp.sum(log_q, axis=-1, keepdims=True)
+
   def terms_of(z: Array, log_q: Array) -> ElboTerms:
     return ElboTerms(
       z=z,
       log_likelihood=jax.vmap(lambda z_l: decode(z_l).log_prob(x))(z),
-      log_ratio=_difference(jax.vmap(prior.log_prob)(z), log_q),
+      log_ratio=log_ratio(jax.vmap(prior.log_prob)(z), log_q),
       kl=posterior.kl_to_standard_normal() if closed_form else None,
     )
 
   z, log_q = jax.vmap(posterior.sample)(noise)  # [L, Z], [L, P]
   return (gradient or reparameterized)(posterior, z, log_q, terms_of)
-
-
-def _difference(log_p: Array, log_q: Array) -> Array:
-  """Returns log p - log q [L, P], by latent where both factorise."""
-  if log_p.shape == log_q.shape:
-    return log_p - log_q
-  return jnp.sum(log_p, axis=-1, keepdims=True) - jnp.sum(log_q, axis=-1, keepdims=True)
 
 
 def reparameterized(

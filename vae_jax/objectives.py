@@ -25,10 +25,14 @@ class Objective(NamedTuple):
     terms: (terms of N examples, their posteriors, weights [N], mask [Z]) -> named averages beside
       `rates` [P] and `distortion`; weights are 1, or 0 for what only fills a batch up.
     combine: (averages, lane, step) -> objective [].
+    smallest_batch: how many examples the terms need, to compare with each other.
+    largest_batch: how many they can take; None for any number.
   """
 
   terms: Callable[[bounds.ElboTerms, densities.Posterior, Array, Array], Means]
   combine: Callable[[Means, Lane, Array], Array]
+  smallest_batch: int = 1
+  largest_batch: int | None = None
 
 
 def _no_terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:
@@ -78,10 +82,11 @@ def beta_tcvae(num_examples: int) -> Objective:
     DW = E sum_j log q(z_j) - log p(z_j)       dimension-wise KL
 
   Chen et al. 2018, eqs. 2 and 4, arxiv.org/abs/1802.04942; I + TC + DW is the sampled rate. q(z) is
-  estimated from the batch by `stratified_weights`.
+  estimated from the batch by `stratified_weights`: the terms are named `stratified_...`, and are
+  not the parts of the rate under the aggregate posterior of a data set, `evaluation.aggregate`.
 
   Args:
-    num_examples: how many the training set has.
+    num_examples: n, how many the training set has; a batch has from 2 to n.
   """
 
   def terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:
@@ -96,18 +101,18 @@ def beta_tcvae(num_examples: int) -> Objective:
     marginals = jax.nn.logsumexp(log_w[..., None] + pairs, axis=2)
     log_p = terms.log_ratio + own
     parts = {
-      'mutual_information': own.sum(-1) - joint,
-      'total_correlation': joint - marginals.sum(-1),
-      'dimension_wise_kl': (marginals - log_p).sum(-1),
+      'stratified_mutual_information': own.sum(-1) - joint,
+      'stratified_total_correlation': joint - marginals.sum(-1),
+      'stratified_dimension_wise_kl': (marginals - log_p).sum(-1),
     }
     return {name: mean(values.mean(axis=1), weights) for name, values in parts.items()}
 
   def combine(means: Means, lane: Lane, step: Array) -> Array:
-    correlation = weighting.beta_at(lane, step) * means['total_correlation']
-    rest = means['mutual_information'] + means['dimension_wise_kl']
+    correlation = weighting.beta_at(lane, step) * means['stratified_total_correlation']
+    rest = means['stratified_mutual_information'] + means['stratified_dimension_wise_kl']
     return -means['distortion'] - rest - correlation
 
-  return Objective(terms, combine)
+  return Objective(terms, combine, smallest_batch=2, largest_batch=num_examples)
 
 
 def stratified_weights(weights: Array, num_examples: int) -> Array:
@@ -116,12 +121,13 @@ def stratified_weights(weights: Array, num_examples: int) -> Array:
     W_ii = 1/n    W_i,i+1 = (n - M) / (n M)    W_ij = 1/M otherwise,    M = N - 1
 
   n is the size of the training set. Row i counts its own example as the one in n that it is, and
-  the others as a sample of the rest: the mean over batches is q(z_i) exactly. Chen et al. 2018,
-  appendix C.2, arxiv.org/abs/1802.04942.
+  the others as a sample of the rest: the mean over batches of different examples is q(z_i) exactly.
+  Chen et al. 2018, appendix C.2, arxiv.org/abs/1802.04942. One example says nothing of the others,
+  and more than n are no such sample: the weights of both are NaN.
 
   Args:
     weights: [N], 1 for the batch and 0 for what fills it up, at its end.
-    num_examples: n, at least N.
+    num_examples: n.
   """
   size = weights.sum()
   index = jnp.arange(weights.size)
@@ -131,6 +137,7 @@ def stratified_weights(weights: Array, num_examples: int) -> Array:
     (num_examples - others) / (num_examples * others)
   )
   w = w.at[index, index].set(1 / num_examples)
+  w = jnp.where((size > 1) & (size <= num_examples), w, jnp.nan)
   return jnp.where(weights > 0, jnp.log(w), -jnp.inf)
 
 
@@ -141,7 +148,8 @@ def dip_vae(kind: str, diagonal_ratio: float) -> Objective:
 
     kind I:  C = Cov_x(loc(x))        kind II:  C = Cov_x(loc(x)) + E_x[Cov(z | x)]
 
-  Kumar et al. 2018, eqs. 5 to 7, arxiv.org/abs/1711.00848; the covariance is that of the batch.
+  Kumar et al. 2018, eqs. 5 to 7, arxiv.org/abs/1711.00848; the covariance is that of the batch, and
+  NaN of one example.
 
   Args:
     kind: 'I' or 'II'.
@@ -153,6 +161,7 @@ def dip_vae(kind: str, diagonal_ratio: float) -> Objective:
     loc = posteriors.loc  # [N, Z]
     centred = loc - mean(loc, weights)
     covariance = jnp.einsum('n,ni,nj->ij', weights, centred, centred) / weights.sum()
+    covariance = jnp.where(weights.sum() > 1, covariance, jnp.nan)
     if kind == 'II':
       covariance += jnp.diag(mean(jnp.square(posteriors.scale), weights))
     variances = jnp.diagonal(covariance)
@@ -168,4 +177,4 @@ def dip_vae(kind: str, diagonal_ratio: float) -> Objective:
     penalty = means['covariance_off_diagonal'] + diagonal_ratio * means['covariance_diagonal']
     return -means['distortion'] - rate - lane.covariance_weight * penalty
 
-  return Objective(terms, combine)
+  return Objective(terms, combine, smallest_batch=2)

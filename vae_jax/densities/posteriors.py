@@ -6,8 +6,13 @@ A posterior is a pytree (its leaves are what the encoder made) with
   sample(noise [Z])    -> z [Z], log q(z | x) [P]
   log_prob(z [Z])      -> log q(z | x) [P]
 
-log q comes in P parts whose sum is the density: P = Z, one part a latent, where q factorises over
-the latents, and P = 1 where it does not. `sample` computes it from the noise,
+log q comes in P parts whose sum is the density. What the parts are, the type says:
+
+  by_latent    P = Z, part j the density of z_j, given latents of other parts or not; else P = 1
+  factorises   part j is the marginal density of z_j: q(z) = prod_j q(z_j)
+
+A chain q(z_1 | x) q(z_2 | z_1) is by latent and does not factorise. `sample` computes log q from
+the noise,
 
   log q(z | x) = log N(noise; 0, I) - log |det dz / dnoise|
 
@@ -17,7 +22,7 @@ mask 0 are 0 in z and absent from every log q.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import distrax
 import flax.struct
@@ -31,6 +36,9 @@ _MAX_LOG_SCALE = 40.0
 
 class Posterior(Protocol):
   """What every posterior can do; see the module."""
+
+  by_latent: ClassVar[bool]
+  factorises: ClassVar[bool]
 
   @property
   def loc(self) -> Array: ...
@@ -56,6 +64,9 @@ def log_normal(noise: Array) -> Array:
 @flax.struct.dataclass
 class DiagonalGaussian:
   """q(z | x) = N(z; loc, diag(scale^2)), P = Z; Kingma & Welling 2014, eq. 9, arXiv 1312.6114."""
+
+  by_latent: ClassVar[bool] = True
+  factorises: ClassVar[bool] = True
 
   loc: Array  # [Z]
   scale: Array  # [Z]
@@ -83,6 +94,9 @@ class FullGaussian:
   Kingma & Welling 2019, section 2.5.1, eqs. 2.31-2.36, arxiv.org/abs/1906.02691. Rows and columns
   of inert latents are those of the identity.
   """
+
+  by_latent: ClassVar[bool] = False
+  factorises: ClassVar[bool] = False
 
   loc: Array  # [Z]
   triangle: Array  # [Z, Z]
@@ -122,6 +136,9 @@ class FlowPosterior:
     make: params, mask -> f, which leaves inert latents at 0.
   """
 
+  by_latent: ClassVar[bool] = False
+  factorises: ClassVar[bool] = False
+
   base: DiagonalGaussian
   params: Any
   make: Callable[[Any, Array], distrax.Bijector] = flax.struct.field(pytree_node=False)
@@ -157,6 +174,9 @@ class TwoLayerPosterior:
     upper_mask: [Z_2].
     make: params, z_1, upper_mask -> q(z_2 | z_1).
   """
+
+  by_latent: ClassVar[bool] = True
+  factorises: ClassVar[bool] = False
 
   lower: DiagonalGaussian
   params: Any

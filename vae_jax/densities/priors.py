@@ -5,12 +5,12 @@ A prior has
   log_prob(z [Z])                      -> log p(z) [P], in parts whose sum is the density
   sample(noise [Z], uniform [])        -> z [Z] ~ p(z), from standard normal and uniform noise
 
-P = Z, one part a latent, where p factorises along z, and P = 1 where it does not. Latents of mask 0
-are 0 in z and absent from log p.
+What the P parts are, the type says, by the words of `posteriors`: `by_latent`, and `factorises`.
+Latents of mask 0 are 0 in z and absent from log p.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import distrax
 import flax.struct
@@ -24,6 +24,9 @@ from vae_jax.densities import posteriors
 class Prior(Protocol):
   """What every prior can do; see the module."""
 
+  by_latent: ClassVar[bool]
+  factorises: ClassVar[bool]
+
   def log_prob(self, z: Array) -> Array: ...
 
   def sample(self, noise: Array, uniform: Array) -> Array: ...
@@ -32,6 +35,9 @@ class Prior(Protocol):
 @flax.struct.dataclass
 class StandardNormal:
   """p(z) = N(z; 0, I), P = Z."""
+
+  by_latent: ClassVar[bool] = True
+  factorises: ClassVar[bool] = True
 
   mask: Array  # [Z]
 
@@ -56,6 +62,9 @@ class Mixture:
     components: a posterior whose leaves have a leading axis [K].
     log_weights: [K], up to a constant.
   """
+
+  by_latent: ClassVar[bool] = False
+  factorises: ClassVar[bool] = False
 
   components: Any
   log_weights: Array  # [K]
@@ -82,6 +91,9 @@ class FlowPrior:
     mask: [Z].
     make: params, mask -> f, from noise to z.
   """
+
+  by_latent: ClassVar[bool] = False
+  factorises: ClassVar[bool] = False
 
   params: Any
   mask: Array
@@ -110,6 +122,9 @@ class TwoLayerPrior:
     lower_size: the size of z_1.
     make: params, z_2, mask of z_2 -> p(z_1 | z_2), a DiagonalGaussian.
   """
+
+  by_latent: ClassVar[bool] = True
+  factorises: ClassVar[bool] = False
 
   params: Any
   mask: Array

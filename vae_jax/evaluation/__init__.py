@@ -5,8 +5,8 @@ lanes and jits. Matrix products run at the highest precision: a GPU's TF32 moves
 """
 
 from vae_jax.evaluation.aggregate import aggregate
-from vae_jax.evaluation.averages import ACTIVE_VARIANCE, Evaluation, evaluate
-from vae_jax.evaluation.batches import Batches, cut, highest_precision
+from vae_jax.evaluation.averages import ACTIVE_VARIANCE, Evaluation, evaluate, is_active, refitted
+from vae_jax.evaluation.batches import Batches, cut, fitting_size, highest_precision
 from vae_jax.evaluation.constant import best_scale, constant_distortion
 from vae_jax.evaluation.evidence import Evidence, Nll, curve_samples, evidence, nll_of
 from vae_jax.evaluation.pictures import reconstruct, sample_prior, traverse
@@ -24,9 +24,12 @@ __all__ = [
   'cut',
   'evaluate',
   'evidence',
+  'fitting_size',
   'highest_precision',
+  'is_active',
   'nll_of',
   'reconstruct',
+  'refitted',
   'sample_prior',
   'traverse',
 ]

@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
   Attributes:
     metrics: name -> [], in nats per example, and the number of active units.
     rates: [P], the mean rate by part; see `densities.posteriors` for the parts.
-    variances: [Z] Var_x of the posterior's centre.
+    variances: [Z] Var_x of the posterior's centre; NaN of a single image, 0 of an inert latent.
   """
 
   metrics: dict[str, Array]
@@ -60,8 +60,9 @@ def evaluate(
 
   The metrics are elbo, rate, distortion, objective (weighed as at `step`), the objective's own
   terms (which see one batch at a time), and active_units: the number of latents u with
-  Var_x(E_q[u | x]) > 0.01 (Burda et al. 2016, section 5.1, arxiv.org/abs/1509.00519). Where E_q has
-  no closed form (a flow), the image of noise 0 stands for it.
+  Var_x(E_q[u | x]) > 0.01 (Burda et al. 2016, section 5.1, arxiv.org/abs/1509.00519), NaN where one
+  of the variances is not known. Where E_q has no closed form (a flow), the image of noise 0 stands
+  for it.
 
   Args:
     of_lane: the learner.
@@ -88,7 +89,37 @@ def evaluate(
   start = (sums, _Moments(jnp.zeros(()), zeros, zeros), 0)
   (sums, moments, _), _ = jax.lax.scan(add_batch, start, batches)
   averages = {name: total / moments.count for name, total in sums.items()}
-  variances = lane.mask * moments.squares / moments.count
+  known = jnp.where(moments.count > 1, moments.squares / moments.count, jnp.nan)
+  variances = jnp.where(lane.mask > 0, known, 0.0)
   metrics = learner.metrics_of(of_lane.estimator, averages, lane, step)
-  active = {'active_units': jnp.sum(variances > ACTIVE_VARIANCE)}
+  active = {'active_units': jnp.sum(is_active(variances))}
   return Evaluation(metrics | active, averages['rates'], variances)
+
+
+@highest_precision
+def refitted(
+  of_lane: learner.Learner, params: Any, lane: Lane, batches: Batches, scale: float
+) -> Any:
+  """Returns a lane's parameters with the likelihood's shared numbers at their best for a data set.
+
+  Training refits them on each batch: what it leaves is the last batch's, and of a small batch far
+  off. They are fitted twice, as the first reading may lack digits: see `optimal_scale`. Where
+  nothing is refitted the parameters are those given.
+
+  Args:
+    of_lane, params, lane, batches, scale: as for `evaluate`, which draws the same z.
+  """
+  model = of_lane.estimator.model
+  if model.refit is None:
+    return params
+
+  def fit(_: Array, params: Any) -> Any:
+    found = evaluate(of_lane, params, lane, batches, scale, jnp.zeros((), jnp.int32))
+    return params | {'likelihood': model.refit(params, -found.metrics['distortion'])}
+
+  return jax.lax.fori_loop(0, 2, fit, params)
+
+
+def is_active(variances: Array) -> Array:
+  """Returns 1 where a latent's variance is above 0.01, 0 where not, and NaN where it is NaN."""
+  return jnp.where(jnp.isnan(variances), jnp.nan, variances > ACTIVE_VARIANCE)

@@ -31,6 +31,22 @@ def cut(images: np.ndarray, batch_size: int) -> Batches:
   return Batches(filled.reshape(*shape, *images.shape[1:]), weights.reshape(shape))
 
 
+def fitting_size(count: int, wanted: int, smallest: int, largest: int | None) -> int:
+  """Returns the batch size nearest to `wanted` that leaves no batch of too few of `count` images.
+
+  Where there is none, it is `wanted`, within what the images allow.
+
+  Args:
+    count: how many images are cut.
+    wanted: batch size.
+    smallest, largest: how many images of a batch an objective can compare; None for any number.
+  """
+  high = count if largest is None else min(count, largest)
+  rests = {size: count % size for size in range(smallest, high + 1)}
+  sizes = [size for size, rest in rests.items() if not 0 < rest < smallest]
+  return min(sizes, key=lambda size: abs(size - wanted), default=max(1, min(wanted, high)))
+
+
 def highest_precision(function: Callable) -> Callable:
   """Traces `function` with float32 matrix products, also where a GPU would use TF32."""
 

@@ -101,7 +101,7 @@ class Nll(NamedTuple):
   bits_per_dim: np.ndarray  # [G] mean / (D log 2)
   effective: np.ndarray  # [G] mean effective sample size
   largest: np.ndarray  # [G] mean largest normalised weight
-  lonely: np.ndarray  # [G] fraction of the images whose effective sample size is below 2
+  lonely: np.ndarray  # [G] fraction of the images whose effective sample size is below 2, or NaN
   curve: np.ndarray  # [G, C] mean L_k; higher is better
   curve_stderr: np.ndarray  # [G, C]
 
@@ -123,7 +123,7 @@ def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
     bits_per_dim=-mean[:, -1] / (event_size * math.log(2)),
     effective=effective.mean(axis=1),
     largest=largest.mean(axis=1),
-    lonely=(effective < 2).mean(axis=1),
+    lonely=np.where(np.isnan(effective), np.nan, effective < 2).mean(axis=1),
     curve=mean,
     curve_stderr=stderr,
   )

@@ -32,15 +32,24 @@ def traverse(model: networks.Model, params: Any, lane: Lane, usage: Array, size:
   """Returns the mean of p(x | z) on a grid of z over [-1, 1]^2, [size, size, *event].
 
   The grid moves the two latents of the largest `usage` [Z], down and across; the others are 0. A
-  lane of one latent moves it across, in rows that are the same.
+  lane of one latent moves it across, in rows that are the same. Usage that is not known, NaN, is
+  the least.
+
+  With two layers the decoder reads the lower one alone: it is moved in units of the scales of
+  p(z_1 | z_2) about its mean at z_2 = 0.
   """
   values = jnp.linspace(-1.0, 1.0, size)
-  order = jnp.argsort(-usage * lane.mask)
+  num_read = model.lower_size or usage.size
+  known = jnp.where(jnp.isnan(usage), 0.0, usage)
+  order = jnp.argsort(jnp.where(lane.mask > 0, -known, jnp.inf)[:num_read])
   across = order[0]
-  down = order[min(1, usage.size - 1)]
+  down = order[min(1, num_read - 1)]
+  prior = model.prior(params, lane.mask) if model.lower_size else None
 
   def one(row: Array, column: Array) -> Array:
-    z = jnp.zeros_like(lane.mask).at[down].set(row).at[across].set(column)
-    return model.decode(params, lane.mask * z, lane.mask).mean()
+    z = lane.mask * jnp.zeros_like(lane.mask).at[down].set(row).at[across].set(column)
+    if prior is not None:
+      z = prior.sample(z, jnp.zeros(()))
+    return model.decode(params, z, lane.mask).mean()
 
   return jax.vmap(lambda row: jax.vmap(lambda column: one(row, column))(values))(values)

@@ -14,8 +14,8 @@ _TITLES = {'rate': 'rate of each latent', 'mean_variance': 'variance of each pos
 _UNITS = {'rate': 'rate (nats)', 'mean_variance': 'variance over the data'}
 _DOTS = dict(marker='o', linestyle='', zorder=4)
 
-# One lane's latents of one layer, the largest value first: (value, 1 if active else 0).
-Profile = list[tuple[float, int]]
+# One lane's latents of one layer, the largest value first: (value, 1 if active, 0 if not, or NaN).
+Profile = list[tuple[float, float]]
 
 
 def latents(table: Sequence[Mapping], rows: Sequence[Mapping], study: str = '') -> Figure | None:
@@ -23,9 +23,9 @@ def latents(table: Sequence[Mapping], rows: Sequence[Mapping], study: str = '') 
 
   The sum over a line is the lane's whole rate. Lines are means, rank by rank, over the lanes that
   differ in their seed alone, thin lines the single lanes. A full dot is a latent that is active in
-  at least half of the lanes, a hollow one a latent that is not. Every layer of latents has panels
-  of its own; of more than eight, an even choice. Lanes that diverged are left out. Nats per
-  example; lower is cheaper.
+  at least half of the lanes, a hollow one a latent that is not; where that is not known there is no
+  dot. Every layer of latents has panels of its own; of more than eight, an even choice. Lanes that
+  diverged are left out. Nats per example; lower is cheaper.
 
   Where the rate does not split by latent, its place is taken by the variance of the posterior mean
   over the data, on a logarithmic axis; it has no sign.
@@ -66,7 +66,8 @@ def read_profiles(
   for line in table:
     number = points.value(line, column)
     if number is not None and line['lane'] in kept:
-      latent = (number, int(line.get('active') or 0))
+      active = points.value(line, 'active')
+      latent = (number, float('nan') if active is None else active)
       profiles.setdefault((line['lane'], line.get('layer') or 0), []).append(latent)
   return {key: sorted(profile, reverse=True) for key, profile in profiles.items()}
 
@@ -87,9 +88,11 @@ def _draw_cell(axes: Axes, profiles: Sequence[Profile], look: Mapping) -> None:
   curves = [{rank: v for rank, (v, _) in enumerate(p, start=1)} for p in profiles]
   mean = panels.draw_mean(axes, curves, look)
   size = float(np.clip(75 / len(mean), 1.0, 3.2))
-  used = {rank: np.mean([p[rank - 1][1] for p in profiles]) >= 0.5 for rank in mean}
-  for active, face in ((True, look['color']), (False, 'white')):
-    dots = {rank: mean[rank] for rank in mean if used[rank] == active}
+  share = {rank: np.mean([p[rank - 1][1] for p in profiles]) for rank in mean}
+  full = {rank for rank in mean if share[rank] >= 0.5}
+  hollow = {rank for rank in mean if share[rank] < 0.5}
+  for ranks, face in ((full, look['color']), (hollow, 'white')):
+    dots = {rank: mean[rank] for rank in mean if rank in ranks}
     edge = dict(markeredgecolor=look['color'], markeredgewidth=min(0.6, size / 4))
     panels.plot(axes, dots, markersize=size, markerfacecolor=face, **edge, **_DOTS)
 

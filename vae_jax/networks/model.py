@@ -24,6 +24,7 @@ class Model(NamedTuple):
   outputs: Callable[[Any, Array, Array], Array]  # params, z, mask -> [heads, D] of the decoder
   likelihood: Callable[[Any, Array], distrax.Distribution]  # params, outputs -> p(x | z)
   refit: Callable[[Any, Array], Any] | None  # params, mean log p(x | z) [] -> the shared numbers
+  lower_size: int = 0  # of two layers of latents the decoder reads the first so many; 0: reads all
 
   def decode(self, params: Any, z: Array, mask: Array) -> distrax.Distribution:
     """Returns p(x | z)."""
@@ -103,7 +104,7 @@ def make_model(
     return densities.Shaped(flat, event)
 
   refit = _refit(likelihood, event, standard)
-  return Model(init, encode, make_prior, outputs_of, observed, refit)
+  return Model(init, encode, make_prior, outputs_of, observed, refit, lower_size)
 
 
 def _refit(

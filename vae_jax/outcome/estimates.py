@@ -19,25 +19,43 @@ def make_evaluate(
   study: Study, settings: Mapping[str, Any]
 ) -> Callable[[programs.States, int], dict[str, evaluation.Evaluation]]:
   """Returns (state [G], step) -> {'train': ..., 'test': ...} [G], on the images that are fixed."""
-  # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
-  batch_size = max(1, settings['batch_size'] // study.num_samples)
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
-  splits = {
-    'train': study.dataset.train_fixed[study.sample('train', settings['train_images'])],
-    'test': study.dataset.test[study.sample('test', settings['test_images'])],
-  }
-  batches = {
-    split: jax.device_put(evaluation.cut(images, min(batch_size, len(images))))
-    for split, images in splits.items()
-  }
+  batches = {split: _batches(study, settings, split) for split in ('train', 'test')}
+  fitted = _make_fitted(study, batches['train'])
 
   def evaluate(state: programs.States, step: int) -> dict[str, evaluation.Evaluation]:
+    params = fitted(state)
     return {
-      split: program(programs.params_of(state), study.lanes, cut, np.int32(step))
-      for split, cut in batches.items()
+      split: program(params, study.lanes, cut, np.int32(step)) for split, cut in batches.items()
     }
 
   return evaluate
+
+
+def _batches(study: Study, settings: Mapping[str, Any], split: str) -> evaluation.Batches:
+  """Returns the images of a split that are evaluated, in batches, on the devices."""
+  dataset, objective = study.dataset, study.training.learner.estimator.objective
+  images = dataset.train_fixed if split == 'train' else dataset.test
+  images = images[study.sample(split, settings[f'{split}_images'])]
+  # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
+  wanted = settings['batch_size'] // study.num_samples
+  limits = objective.smallest_batch, objective.largest_batch
+  size = evaluation.fitting_size(len(images), wanted, *limits)
+  return jax.device_put(evaluation.cut(images, size))
+
+
+def _make_fitted(
+  study: Study, train_batches: evaluation.Batches
+) -> Callable[[programs.States], Any]:
+  """Returns state [G] -> the parameters [G] that are evaluated; the state stays as it is.
+
+  They are those of the state but for a scale in closed form, which training leaves at the optimum
+  of its last batch: that is fitted to the training images of the evaluation.
+  """
+  if study.model.refit is None:
+    return programs.params_of
+  program = programs.make_refit(study.training.learner, study.dataset.fixed_scale, study.place)
+  return lambda state: program(programs.params_of(state), study.lanes, train_batches)
 
 
 def metrics_of(evaluations: Mapping[str, evaluation.Evaluation]) -> dict[str, Array]:
@@ -63,26 +81,49 @@ def estimate(
   pieces: programs.Pieces = programs.computed,
 ) -> Estimates:
   """Returns the test NLL with its error and diagnostics, and the parts of the rate."""
+  images = study.dataset.test[study.sample('test', settings['aggregate_images'])]
   parts = programs.aggregate(
     study.model,
     programs.params_of(state),
     study.lanes,
-    study.dataset.test[study.sample('test', settings['aggregate_images'])],
+    images,
     study.dataset.fixed_scale,
     settings['batch_size'],
     study.place,
     pieces,
   )
   metrics = {f'test/{name}': values for name, values in parts.items()}
+  metrics |= _ceiling(study, metrics['test/mutual_information'], len(images))
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  nll, curve = _nll(study, settings, state, pieces)
+  params = _make_fitted(study, _batches(study, settings, 'train'))(state)
+  nll, curve = _nll(study, settings, params, pieces)
   return Estimates(metrics | nll, curve)
 
 
+def _ceiling(study: Study, information: Array, num_images: int) -> dict[str, list[float]]:
+  """Returns log n [G], above which I(x; z) of n images cannot be; warns of lanes that are at it.
+
+  exp(log n - I) is the number of images that share a code, on average. Below two of them I says how
+  many images there were, and no longer what the codes hold.
+  """
+  ceiling = math.log(num_images)
+  for name, found in zip(study.names, np.asarray(information).tolist(), strict=True):
+    if num_images > 1 and ceiling - found < math.log(2):
+      logging.warning(
+        '%s: I(x; z) = %.2f nats is at its ceiling, log %d: test/mutual_information is a lower '
+        'bound, test/marginal_kl and test/total_correlation are upper bounds that more of '
+        'evaluation.aggregate_images would lower',
+        name,
+        found,
+        num_images,
+      )
+  return {'test/mutual_information_ceiling': [ceiling] * len(study.points)}
+
+
 def _nll(
-  study: Study, settings: Mapping[str, Any], state: programs.States, pieces: programs.Pieces
+  study: Study, settings: Mapping[str, Any], params: Any, pieces: programs.Pieces
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
   images = study.dataset.test[study.sample('test', settings['nll_images'])]
   num_samples = settings['nll_samples']
@@ -94,7 +135,7 @@ def _nll(
   )
   result = programs.nll(
     study.model,
-    programs.params_of(state),
+    params,
     study.lanes,
     images,
     study.dataset.fixed_scale,
@@ -121,6 +162,7 @@ def _nll(
     'test/nll_images': [len(images)] * len(study.points),
     'test/effective_samples': result.effective,
     'test/largest_weight': result.largest,
+    'test/low_effective_fraction': result.lonely,
   }
   curve = [
     dict(lane=i, name=name, samples=k, bound=bound, stderr=stderr, images=len(images))

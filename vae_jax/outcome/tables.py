@@ -55,6 +55,7 @@ def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evalua
   rows = []
   for i, mask in enumerate(np.asarray(study.lanes.mask)):
     rates, variances = np.asarray(test.rates[i]), np.asarray(test.variances[i])
+    active = np.asarray(evaluation.is_active(variances))
     for j in np.flatnonzero(mask):
       rows.append(
         dict(
@@ -64,10 +65,21 @@ def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evalua
           latent=int(j),
           rate=rates[j] if rates.size == mask.size else None,
           mean_variance=variances[j],
-          active=int(variances[j] > evaluation.ACTIVE_VARIANCE),
+          active=active[j] if np.isnan(active[j]) else int(active[j]),
         )
       )
-  tracking.write_table(directory / 'latents.csv', tracking.LATENT_COLUMNS, rows)
+  _write_known(directory / 'latents.csv', tracking.LATENT_COLUMNS, rows)
+
+
+def _write_known(
+  path: pathlib.Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+  """Writes a table in which a number that is not finite is an empty cell: it is not known."""
+
+  def known(value: Any) -> Any:
+    return None if isinstance(value, (float, np.floating)) and not np.isfinite(value) else value
+
+  tracking.write_table(path, columns, [{name: known(v) for name, v in row.items()} for row in rows])
 
 
 def write_disentanglement(
@@ -83,6 +95,13 @@ def write_disentanglement(
     return
   chosen = study.sample('test', settings['factor_images'])
   logging.info('scoring the codes of %d images and %d lanes', len(chosen), len(study.points))
+  factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
+  if not np.ptp(factors, axis=0).any():
+    # At the end of a run it must not be refused: what else was measured would be lost.
+    logging.warning('the %d images have one value of each factor: no scores', len(chosen))
+    rows = [dict(lane=i, name=name, images=len(chosen)) for i, name in enumerate(study.names)]
+    _write_known(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
+    return
   codes = programs.encode(
     study.model,
     programs.params_of(state),
@@ -91,7 +110,6 @@ def write_disentanglement(
     dataset.fixed_scale,
     study.place,
   )
-  factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
 
   def scores(i: int) -> dict[str, float]:
     return disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
@@ -101,9 +119,9 @@ def write_disentanglement(
     | pieces(f'the scores of {name}', functools.partial(scores, i))
     for i, name in enumerate(study.names)
   ]
-  tracking.write_table(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
+  _write_known(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
 
 
 def write_curve(directory: pathlib.Path, curve: Sequence[Mapping[str, Any]]) -> None:
   """Writes nll_curve.csv: the bounds of 1, 10, 100 ... importance samples of every lane."""
-  tracking.write_table(directory / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS, curve)
+  _write_known(directory / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS, curve)

@@ -19,7 +19,14 @@ from vae_jax.programs.chunks import (
 from vae_jax.programs.divergence import Findings, make_examine
 from vae_jax.programs.importance import make_nll, nll
 from vae_jax.programs.pieces import Arrays, Pieces, computed, in_pieces
-from vae_jax.programs.reviews import Pictures, aggregate, encode, make_evaluate, pictures
+from vae_jax.programs.reviews import (
+  Pictures,
+  aggregate,
+  encode,
+  make_evaluate,
+  make_refit,
+  pictures,
+)
 
 __all__ = [
   'Arrays',
@@ -38,6 +45,7 @@ __all__ = [
   'make_evaluate',
   'make_examine',
   'make_nll',
+  'make_refit',
   'nll',
   'params_of',
   'pictures',

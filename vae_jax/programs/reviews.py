@@ -27,6 +27,16 @@ def make_evaluate(
   return lambda params, lanes, *shared: placement.in_turn(place, program, (params, lanes), *shared)
 
 
+def make_refit(learner: Learner, scale: float, place: Placement) -> Callable[..., Any]:
+  """Returns (params [G], lanes [G], batches) -> the parameters to evaluate; see `refitted`."""
+
+  def one_lane(params, lane, batches):
+    return evaluation.refitted(learner, params, lane, batches, scale)
+
+  program = jax.jit(mapping.over_lanes(one_lane, place, (0, 0, None)))
+  return lambda params, lanes, batches: placement.in_turns(place, program, (params, lanes), batches)
+
+
 def aggregate(
   model: networks.Model,
   params: Any,

@@ -24,7 +24,7 @@ from vae_jax.config import complete
 from vae_jax.study import fitting
 from vae_jax.study.announcing import announce
 from vae_jax.study.model import check_network, likelihood_of, lower_size_of, model_of
-from vae_jax.study.objective import learner_of
+from vae_jax.study.objective import check_batch, learner_of
 from vae_jax.study.points import check_fit, grid_of
 from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
 from vae_jax.study.start import Start as Start  # for who asks where training starts
@@ -177,6 +177,8 @@ def _checked(
   if stored is not None:
     for part in ('encoder', 'decoder'):
       attempt(check_network, part, config, stored, likelihood, needs=(part, 'likelihood.name'))
+    batch = ('bound', 'train.batch_size')
+    attempt(check_batch, config, len(stored.train), needs=batch)
   problems.refuse()
   switches.check_devices()
   return points, stored, dataset, likelihood

@@ -2,7 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_jax import errors, lanes
+from vae_jax import densities, errors, lanes
+
+_POSTERIORS: Mapping[str, type[densities.Posterior]] = {
+  'diagonal': densities.DiagonalGaussian,
+  'full_covariance': densities.FullGaussian,
+  'flow': densities.FlowPosterior,
+  'two_layer': densities.TwoLayerPosterior,
+}
+_PRIORS: Mapping[str, type[densities.Prior]] = {
+  'standard_normal': densities.StandardNormal,
+  'mixture': densities.Mixture,
+  'vamp': densities.Mixture,
+  'flow': densities.FlowPrior,
+  'two_layer': densities.TwoLayerPrior,
+}
 
 
 def points_of(config: Mapping) -> list[lanes.Point]:
@@ -61,6 +75,6 @@ def _absent_fields(bound: str) -> tuple[str, ...]:
 
 
 def _splits_by_latent(config: Mapping) -> bool:
-  """Returns whether posterior and prior both factorise over the latents."""
-  pair = (config['posterior']['name'], config['prior']['name'])
-  return pair in (('diagonal', 'standard_normal'), ('two_layer', 'two_layer'))
+  """Returns whether posterior and prior both come by latent."""
+  posterior, prior = _POSTERIORS[config['posterior']['name']], _PRIORS[config['prior']['name']]
+  return posterior.by_latent and prior.by_latent
