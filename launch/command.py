@@ -184,13 +184,12 @@ def _of_config(error: Exception) -> str:
 
 
 def _tidy(message: str) -> str:
-  """Says what absl says without its repetitions, its tuples, its tracebacks and its lengths."""
+  """Says what absl says without its repetitions, its tuples and its tracebacks."""
   message = message.replace('flag --', '--').strip()
   before, traceback, trace = message.partition('Traceback (most recent call last)')
   if traceback:
     message = f'{before.strip()} {trace.strip().splitlines()[-1]}'
-  message = re.sub(r"\('([^']*)', '[^']*'\)", r'\1', message)
-  return re.sub(r'\S{300,}', lambda word: f'{word[0][:60]}...{word[0][-60:]}', message)
+  return re.sub(r"\('([^']*)', '[^']*'\)", r'\1', message)
 
 
 def read_config(holder: flags.FlagHolder) -> dict[str, Any]:

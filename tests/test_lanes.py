@@ -121,3 +121,23 @@ def test_zip_of_unequal_lengths_is_refused():
 def test_list_needs_whole_points(points):
   with pytest.raises(errors.InputError, match=r'lanes\.points'):
     lanes.from_axes('list', AXES, points)
+
+
+def test_a_grid_without_end_is_refused_before_it_is_made():
+  axes = AXES | dict(seed=tuple(range(10_000)), free_bits=tuple(range(10_000)))
+  with pytest.raises(errors.InputError, match=r'makes 400000000 lanes .* at most 100000'):
+    lanes.from_axes('product', axes, ())
+
+
+def test_every_wrong_value_of_every_axis_is_named_once():
+  axes = AXES | dict(beta=(-1.0, 10**400, 2.0), seed=('x',), warmup=('liner',), latent_size=())
+  with pytest.raises(errors.InputError) as caught:
+    lanes.from_axes('product', axes, ())
+  assert [line.split('=')[0].split(' ')[0] for line in caught.value.problems] == [
+    'lanes.beta',
+    'lanes.beta',
+    'lanes.latent_size',
+    'lanes.seed',
+    'lanes.warmup',
+  ]
+  assert max(map(len, caught.value.problems)) < 160

@@ -75,6 +75,10 @@ BAD = [
   ('evaluation.nll_images', -9, ('nearest valid value is 0',)),
   ('wandb.mode', 'off', ("'offline'",)),
   ('wandb.project', '', ('not empty',)),
+  ('wandb.project', 'a:b', ('1 to 128 characters and none of / \\ # ? % :',)),
+  ('wandb.project', 'x' * 129, ('1 to 128 characters',)),
+  ('wandb.entity', 'a/b', ('0 to 128 characters',)),
+  ('wandb.tags', ('ok', 'x' * 65), ('wandb.tags[1]', '1 to 64 characters')),
 ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import small_config
 
 from vae_jax import config as settings
-from vae_jax import errors, lanes, validation, workdir
+from vae_jax import errors, lanes, study, validation, workdir
 from vae_jax.study import points
 
 DEEP = []
@@ -102,6 +102,16 @@ def test_every_mutant_is_accepted_or_refused_in_short_lines():
       assert len(grid) <= lanes.MAX_LANES
       assert workdir.plain(json.loads(json.dumps(completed))) == workdir.plain(completed)
   assert 50 < accepted < 1000
+
+
+@pytest.mark.parametrize('name', ['npz', 'csv', None])
+@pytest.mark.parametrize('value', [v for v in ODD if isinstance(v, str)], ids=lambda v: v[:10])
+def test_any_text_as_a_data_set_or_its_path_is_refused_in_short_lines(name, value):
+  given = copy.deepcopy(BASE)
+  given['data'] |= dict(name=name, path=value) if name else dict(name=value)
+  with pytest.raises(errors.InputError) as caught:
+    study.from_config(given)
+  assert max(map(len, caught.value.problems)) < 600
 
 
 @pytest.mark.parametrize('value', [*range(len(ODD))])

@@ -3,12 +3,14 @@
 The library raises them; `launch` turns each into lines on stderr and the exit code named here.
 """
 
+import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 _MOST_PROBLEMS = 20  # that a message says; the rest is counted
 _LONGEST_VALUE = 60  # characters of a value in a message
+_LONGEST_LINE = 2000  # characters of a problem, whatever is in it
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -23,10 +25,17 @@ class InputError(ValueError):
   exit_code = 2
 
   def __init__(self, *problems: str):
-    self.problems = [' '.join(map(str.strip, problem.splitlines())) for problem in problems]
+    self.problems = [_one_line(problem) for problem in problems]
     more = len(problems) - _MOST_PROBLEMS
     rest = [f'and {more} more'] if more > 0 else []
     super().__init__('\n'.join(self.problems[:_MOST_PROBLEMS] + rest))
+
+
+def _one_line(text: str) -> str:
+  """Returns a text as one line in which no word, such as a value given by mistake, has no end."""
+  line = ' '.join(map(str.strip, text.splitlines()))
+  line = re.sub(r'\S{300,}', lambda word: f'{word[0][:60]}...{word[0][-60:]}', line)
+  return line if len(line) <= _LONGEST_LINE else f'{line[:_LONGEST_LINE]}...'
 
 
 class DamagedError(Exception):

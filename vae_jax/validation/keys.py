@@ -23,11 +23,11 @@ _WIDTHS = kinds.tuple_of(kinds.whole(1))
 _SIZE = kinds.tuple_of(kinds.whole(1), sizes=(0, 2))
 
 CHECKS: Mapping[str, kinds.Check] = {
-  'study': kinds.text(empty=False),
+  'study': kinds.text(empty=False, longest=200),
   'lanes.combine': kinds.choice('product', 'zip', 'list'),
   **{f'lanes.{field}': kinds.axis for field in lanes.Point._fields},
   'lanes.points': kinds.axis,
-  'data.name': kinds.text(empty=False),
+  'data.name': kinds.text(empty=False, longest=200),
   'data.path': kinds.text(empty=True),
   'data.train_split': kinds.text(empty=False),
   'data.test_split': kinds.text(empty=False),

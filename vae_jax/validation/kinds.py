@@ -42,6 +42,8 @@ def text(empty: bool, longest: int | None = None, without: str = '') -> Check:
   def check(key: str, value: Any) -> None:
     if not isinstance(value, str) or not (value.strip() or empty):
       refuse(key, value, 'it is a text' + ('' if empty else ', not empty'))
+    if '\0' in value or any('\ud800' <= character <= '\udfff' for character in value):
+      refuse(key, value, 'it has characters that no file and no terminal can have')
     if len(value) > (longest or len(value)) or set(value) & set(without):
       none_of = f' and none of {" ".join(without)}' if without else ''
       refuse(key, value, f'it has {int(not empty)} to {longest} characters{none_of}')
