@@ -67,22 +67,38 @@ class Watched:
 
 
 @pytest.fixture(scope='module')
-def watched(tmp_path_factory):
-  config, path = small_config(), tmp_path_factory.mktemp('data') / 'images.npz'
+def images(tmp_path_factory):
+  path = tmp_path_factory.mktemp('data') / 'images.npz'
   grey = np.random.default_rng(0).integers(40, 215, (TRAIN + TEST, *EVENT), dtype=np.uint8)
   np.savez(path, train=grey[:TRAIN], test=grey[TRAIN:])
+  return path
+
+
+def config_of(path, **likelihood):
+  """Four lanes on these images, half way up their warm-up."""
+  config = small_config()
   config['data'] |= dict(name='npz', path=str(path), train_split='train', test_split='test')
   config['data'] |= dict(scale_to_unit=True, binarize='none')
-  config['likelihood'] |= dict(name='gaussian', mean='sigmoid')
+  config['likelihood'] |= dict(name='gaussian', mean='sigmoid') | likelihood
   config['encoder'] |= dict(hidden=(4,))
   config['decoder'] |= dict(hidden=(4,))
   config['lanes'] |= dict(beta=(3.0,), latent_size=(2, 3), seed=(0, 7))
   config['lanes'] |= dict(warmup=('linear',), warmup_steps=(10,))
   config['evaluation'] |= COUNTS | dict(batch_size=5, nll_samples=4)
+  return config
+
+
+@pytest.fixture(scope='module')
+def watched(images):
   jax.config.update('jax_disable_most_optimizations', True)  # `quick_compiler` comes after
-  result = Watched(config)
+  result = Watched(config_of(images))
   jax.config.update('jax_disable_most_optimizations', False)
   return result
+
+
+def no_parts(*arguments, **keywords):
+  """In the place of `programs.aggregate`, which is no part of the NLL."""
+  return {'mutual_information': np.zeros(4)}
 
 
 def test_metrics_are_of_the_fixed_images_of_their_split_weighed_as_at_their_step(watched):
@@ -218,3 +234,26 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
   found = [(row['latent'], row['rate'], row['active'], row['layer']) for row in table]
   assert found == [(0, 1.0, 1, 1), (1, 2.0, 0, 1)]
   assert evaluation.ACTIVE_VARIANCE == 0.01
+
+
+def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_evaluated(
+  images, monkeypatch
+):
+  """Whatever the last batch left: where all weights are 0, x ~ N(1/2, s^2), s that of training."""
+  watched = Watched(config_of(images, scale='optimal', initial_scale=0.7))
+  monkeypatch.setattr(programs, 'aggregate', no_parts)
+  state, dataset = jax.tree.map(jnp.zeros_like, watched.state), watched.study.dataset
+  x = {
+    split: getattr(dataset, array)[watched.study.sample(split, count)] / dataset.fixed_scale
+    for split, array, count in (('train', 'train_fixed', 6), ('test', 'test', 9))
+  }
+  normal = scipy.stats.norm(0.5, np.sqrt(np.mean((x['train'] - 0.5) ** 2)))
+  nll = -normal.logpdf(x['test']).reshape(9, -1).sum(axis=1)
+  found = outcome.estimate(watched.study, watched.settings, state)
+  assert watched.counts() == {'train_fixed': 6, 'test': 9}
+  np.testing.assert_allclose(found.metrics['test/nll'], nll.mean(), rtol=1e-4)
+  evaluations = outcome.make_evaluate(watched.study, watched.settings)(state, 0)
+  assert watched.counts() == {'train_fixed': 6, 'test': 7}
+  best = 25 * (np.log(normal.std()) + 0.5 * np.log(2 * np.pi) + 0.5)
+  distortion = evaluations['train'].metrics['distortion']
+  np.testing.assert_allclose(distortion, best, rtol=1e-4)
