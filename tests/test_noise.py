@@ -213,3 +213,18 @@ def test_the_aggregate_posterior_is_drawn_from_a_key_of_its_own(lane, images, mo
   batches = evaluation.cut(images[:4], 2)
   evaluation.aggregate(transparent(encode=encode), None, lane, batches, 1.0)
   assert asked == [(random.key_data(key_of('aggregate')).tolist(), (4, 1, SIZE))]
+
+
+def test_padding_changes_no_part_of_the_rate():
+  """Not by the noise of what is inert either, which a lane of its own size does not have."""
+  found, images = [], np.random.default_rng(0).normal(size=(200, SIZE)).astype(np.float32)
+  for width in (1, 3):
+    stacked = lanes.stack([lanes.Point(1.0, 1, SEED, 1e-3)], width)
+    lane = jax.tree.map(lambda leaf: leaf[0], stacked)
+    encode = lambda params, x, mask: densities.DiagonalGaussian(  # noqa: E731
+      mask * x[0], 0.5**mask, mask
+    )
+    batches = evaluation.cut(images, 50)
+    found.append(evaluation.aggregate(transparent(encode=encode), None, lane, batches, 1.0))
+  for name, value in found[0].items():
+    np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=1e-6, err_msg=name)
