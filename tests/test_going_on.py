@@ -13,7 +13,7 @@ from conftest import small_config
 from run_files import state_digest
 
 from vae_jax import checkpoint, errors, manifest, study, tracking, train, workdir
-from vae_jax.train import loop, resuming
+from vae_jax.train import evaluating, loop, resuming
 
 STEPS = [10, 20, 30, 40]
 
@@ -407,3 +407,29 @@ def test_a_gathered_directory_names_the_shares(run):
   workdir.write_provenance(directory, stored | {'processes': 2})
   with pytest.raises(errors.InputError, match=r'gathered from 2 .*/process-0, --workdir=\S*-1$'):
     train.evaluate(directory)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'refit', 'words'),
+  [
+    ({'data': {'standardize': 'all'}}, None, r"data\.standardize='all' is fitted to the training"),
+    (
+      {'likelihood': {'name': 'gaussian', 'scale': 'optimal'}},
+      object(),
+      r"scale='optimal' is fitted",
+    ),
+  ],
+)
+def test_what_the_training_split_decides_is_not_made_up_of_other_data(
+  original, changes, refit, words
+):
+  config, directory = original
+  config = config | {name: config[name] | section for name, section in changes.items()}
+  built = types.SimpleNamespace(
+    dataset=types.SimpleNamespace(sha256='another'),
+    model=types.SimpleNamespace(refit=refit),
+    event=(8, 8, 1),
+  )
+  other = evaluating.Other(data_path='other.npz')
+  with pytest.raises(errors.InputError, match=words):
+    evaluating._check_data(built, config, directory, other)

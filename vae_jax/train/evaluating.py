@@ -137,11 +137,15 @@ def _check_data(
       f'data.path={path!r} has other data than --workdir={directory} was trained on (sha256 '
       f'{built.dataset.sha256}, and {stored["data_sha256"]}); give --data_path=FILE'
     )
-  if config['data']['standardize'] != 'none':
+  # What the training split of the run decides, and no checkpoint holds.
+  standardize = config['data']['standardize']
+  if standardize != 'none' or built.model.refit is not None:
+    key = (
+      f'data.standardize={standardize!r}' if standardize != 'none' else "likelihood.scale='optimal'"
+    )
     raise errors.InputError(
-      f'data.standardize={config["data"]["standardize"]!r}: the data of --workdir={directory} were '
-      f'standardised by their own training split, which data.path={path!r} does not have; evaluate '
-      'the data of the run'
+      f'{key} is fitted to the training split of --workdir={directory}, which data.path={path!r} '
+      'does not have; evaluate the data of the run'
     )
   event = stored.get('event', list(built.event))
   if list(built.event) != event:
