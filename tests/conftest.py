@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,15 @@ import pytest
 from configs import digits
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# A suite that runs in the background or under nohup inherits ignored signals, and hands them on to
+# the programs that it starts; what is ignored stays so in them.
+for _number, _handler in (
+  (signal.SIGINT, signal.default_int_handler),
+  (signal.SIGHUP, signal.SIG_DFL),
+):
+  if signal.getsignal(_number) is signal.SIG_IGN:
+    signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -188,13 +188,13 @@ ALL_LATENTS = list(itertools.product(validation.keys.POSTERIORS, validation.keys
 
 @pytest.mark.parametrize('latents', ALL_LATENTS, ids=label)
 def test_what_cannot_be_combined_is_refused_by_name(latents):
-  """Every refusal is one line that names a key of the clash and what to set."""
+  """Every problem is one line that names a key of the clash and what to set."""
   for bound in ALL_BOUNDS:
     if (latents, bound) in VALID:
       continue
     with pytest.raises(errors.InputError) as caught:
       validation.check(config_of('bernoulli', latents, bound, ''))
-    message = str(caught.value)
-    assert '\n' not in message
-    assert any(key in message for key in ('bound.', 'posterior.name', 'prior.name'))
-    assert 'set ' in message or 'needs' in message
+    for line in caught.value.problems:
+      assert '\n' not in line
+      assert any(key in line for key in ('bound.', 'posterior.name', 'prior.name'))
+      assert 'set ' in line or 'needs' in line

@@ -35,8 +35,9 @@ COLUMNS = [
   *(f'test/{term}' for term in TERMS),
   *('test/nll', 'test/nll_stderr', 'test/nll_samples', 'test/nll_images', 'test/bits_per_dim_8bit'),
   'test/bits_per_dim_density',
-  *('test/effective_samples', 'test/largest_weight', 'test/active_units'),
-  *('test/mutual_information', 'test/marginal_kl', 'test/total_correlation'),
+  *('test/effective_samples', 'test/largest_weight', 'test/low_effective_fraction'),
+  *('test/active_units', 'test/mutual_information', 'test/mutual_information_stderr'),
+  *('test/mutual_information_ceiling', 'test/marginal_kl', 'test/total_correlation'),
   *('test/dimension_wise_kl', 'collapsed_at', 'reason', 'seconds', 'steps_per_second'),
 ]
 
