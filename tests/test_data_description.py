@@ -11,7 +11,7 @@ from scipy import stats
 from vae_jax import data, errors, study
 from vae_jax.data import description
 from vae_jax.programs import reviews
-from vae_jax.study import announcing
+from vae_jax.study import announcing, fitting
 
 RNG = np.random.default_rng(0)
 SECONDS = 1.7e9 + 1e3 * RNG.normal(size=(60, 6))
@@ -351,3 +351,13 @@ def test_what_resizing_leaves_outside_of_a_declared_range_is_clipped(
 def test_vectors_are_bytes_where_every_split_is_stored_in_bytes(tmp_path, types, support):
   train, test = (RNG.integers(0, 200, (30, 5)).astype(dtype) for dtype in types)
   assert stored(tmp_path, train, test).support == support
+
+
+@pytest.mark.parametrize(('largest', 'dark'), [(15, True), (17, True), (18, False), (60, False)])
+def test_greys_of_four_bits_in_bytes_are_dark_and_a_dim_photograph_is_not(
+  tmp_path, config, largest, dark
+):
+  """Up to a fifteenth of white, 17 of 255; the warning of a distant maximum goes further."""
+  x = RNG.integers(0, largest + 1, (60, 6, 5, 1), dtype=np.uint8)
+  x[:, 0, 0] = largest
+  assert fitting.is_dark(config, stored(tmp_path, x)) == dark

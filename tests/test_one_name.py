@@ -2,6 +2,7 @@
 
 import logging
 import math
+import types
 
 import jax
 import numpy as np
@@ -224,7 +225,15 @@ def test_a_ceiling_is_warned_of(config, caplog):
     )
   assert found == {'test/mutual_information_ceiling': [math.log(25)] * 2}
   (record,) = [r for r in caplog.records if 'ceiling' in r.message]
-  assert record.message.startswith(built.names[0]) and 'log 25' in record.message
+  assert record.message.startswith(f'{built.names[0]}: ') and 'log 25' in record.message
+
+
+def test_many_lanes_at_their_ceiling_are_one_warning(caplog):
+  lanes = types.SimpleNamespace(names=list('abcdef'), points=[None] * 6)
+  with caplog.at_level(logging.WARNING):
+    outcome.estimates._ceiling(lanes, np.array([3.2, 0.0, 3.2, 3.2, 3.2, 3.2]), 25)
+  (record,) = caplog.records
+  assert record.message.startswith('a, c, d and 2 more: ')
 
 
 @pytest.mark.parametrize(

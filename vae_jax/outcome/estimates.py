@@ -13,6 +13,7 @@ from vae_jax import evaluation, programs, tracking
 from vae_jax.study import Study
 
 _MAX_LONELY = 0.1  # of the images may hang on one importance sample before a warning
+_NAMED = 3  # lanes that a warning of many names
 
 
 def make_evaluate(
@@ -109,16 +110,18 @@ def _ceiling(study: Study, information: Array, num_images: int) -> dict[str, lis
   many images there were, and no longer what the codes hold.
   """
   ceiling = math.log(num_images)
-  for name, found in zip(study.names, np.asarray(information).tolist(), strict=True):
-    if num_images > 1 and ceiling - found < math.log(2):
-      logging.warning(
-        '%s: I(x; z) = %.2f nats is at its ceiling, log %d: test/mutual_information is a lower '
-        'bound, test/marginal_kl and test/total_correlation are upper bounds that more of '
-        'evaluation.aggregate_images would lower',
-        name,
-        found,
-        num_images,
-      )
+  found = zip(study.names, np.asarray(information).tolist(), strict=True)
+  at_it = [name for name, value in found if num_images > 1 and ceiling - value < math.log(2)]
+  if at_it:
+    more = f' and {len(at_it) - _NAMED} more' if len(at_it) > _NAMED else ''
+    logging.warning(
+      '%s: I(x; z) is at its ceiling, log %d = %.2f nats: test/mutual_information is a lower '
+      'bound, test/marginal_kl and test/total_correlation are upper bounds that more of '
+      'evaluation.aggregate_images would lower',
+      ', '.join(at_it[:_NAMED]) + more,
+      num_images,
+      ceiling,
+    )
   return {'test/mutual_information_ceiling': [ceiling] * len(study.points)}
 
 
