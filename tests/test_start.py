@@ -1,6 +1,7 @@
 """The best decoder that ignores z, where training starts beside it, and what is a collapse."""
 
 import logging
+import math
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.stats
 from conftest import small_config
 
 from vae_jax import data, figures, outcome, study, train
+from vae_jax.study import start
 from vae_jax.study.start import Start
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
@@ -218,3 +220,8 @@ def test_bytes_start_where_their_intensities_do(config, tmp_path, binarize):
   mean, test = images[:60].mean(axis=0) / 255, built.dataset.test
   expected = -(test * np.log(mean) + (1 - test) * np.log1p(-mean)).sum((1, 2, 3)).mean()
   assert starts[0].best == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(('value', 'text'), [(-0.3, '0'), (1292.4, '1,292'), (math.inf, 'inf')])
+def test_nats_of_a_start_are_whole_and_never_minus_zero(value, text):
+  assert start._whole(value) == text

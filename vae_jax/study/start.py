@@ -103,10 +103,14 @@ def start_of(config: Mapping[str, Any], dataset: data.Dataset, images: np.ndarra
   advice = ''
   if given - best >= _FAR * size and (changes := _changes(config, dataset, scale, constants.x)):
     advice = (
-      f'training starts at a distortion of {given:,.0f} nats per example, where a decoder that '
-      f'ignores z can have {best:,.0f}: set {" and ".join(changes)}'
+      f'training starts at a distortion of {_whole(given)} nats per example, where a decoder that '
+      f'ignores z can have {_whole(best)}: set {" and ".join(changes)}'
     )
   return Start(given, best, size, advice)
+
+
+def _whole(nats: float) -> str:
+  return f'{nats:,.0f}' if abs(nats) >= 0.5 else '0'  # and never -0
 
 
 def _mean(dataset: data.Dataset, seed: int) -> np.ndarray:
