@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import logging
 import math
 import os
@@ -341,6 +342,13 @@ def test_a_step_that_cannot_be_written_is_a_storage_error(manager, monkeypatch, 
     checkpoint.save(manager, 20, state_of(20), RECORD)
 
 
+def limit_with_free(count: int) -> int:
+  """Returns the limit below which so many descriptors are free, whatever gaps there are."""
+  used = {int(name) for name in os.listdir('/proc/self/fd')}
+  free = (number for number in itertools.count() if number not in used)
+  return next(itertools.islice(free, count, None))
+
+
 @pytest.mark.filterwarnings('ignore:coroutine .* was never awaited')
 def test_too_many_open_files_end_a_read_in_words_of_tensorstore(manager, monkeypatch, capfd):
   """The system's own limit, and nothing on stderr of the reads that were under way."""
@@ -350,7 +358,7 @@ def test_too_many_open_files_end_a_read_in_words_of_tensorstore(manager, monkeyp
   capfd.readouterr()
   seen = set()
   for more in range(8):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + more, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit_with_free(more), hard))
     try:
       seen.add(checkpoint.restore_newest(manager, state_of(0)).step)
     except errors.StorageError as error:
