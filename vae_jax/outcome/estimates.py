@@ -22,7 +22,7 @@ def make_evaluate(
   """Returns (state [G], step) -> {'train': ..., 'test': ...} [G], on the images that are fixed."""
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
   batches = {split: _batches(study, settings, split) for split in ('train', 'test')}
-  fitted = _make_fitted(study, batches['train'])
+  fitted = _make_fitted(study, lambda: batches['train'])
 
   def evaluate(state: programs.States, step: int) -> dict[str, evaluation.Evaluation]:
     params = fitted(state)
@@ -46,7 +46,7 @@ def _batches(study: Study, settings: Mapping[str, Any], split: str) -> evaluatio
 
 
 def _make_fitted(
-  study: Study, train_batches: evaluation.Batches
+  study: Study, train_batches: Callable[[], evaluation.Batches]
 ) -> Callable[[programs.States], Any]:
   """Returns state [G] -> the parameters [G] that are evaluated; the state stays as it is.
 
@@ -56,7 +56,8 @@ def _make_fitted(
   if study.model.refit is None:
     return programs.params_of
   program = programs.make_refit(study.training.learner, study.dataset.fixed_scale, study.place)
-  return lambda state: program(programs.params_of(state), study.lanes, train_batches)
+  images = train_batches()  # asked for here alone: to most likelihoods they are of no use
+  return lambda state: program(programs.params_of(state), study.lanes, images)
 
 
 def metrics_of(evaluations: Mapping[str, evaluation.Evaluation]) -> dict[str, Array]:
@@ -98,7 +99,7 @@ def estimate(
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  params = _make_fitted(study, _batches(study, settings, 'train'))(state)
+  params = _make_fitted(study, lambda: _batches(study, settings, 'train'))(state)
   nll, curve = _nll(study, settings, params, pieces)
   return Estimates(metrics | nll, curve)
 

@@ -83,7 +83,7 @@ def _lead(
       train.run(share, share_directory(directory, 0), from_scratch=from_scratch)
     except errors.Stopped:
       raise  # and so part from the others, which then save and stop
-    except Exception as error:
+    except Exception as error:  # raised again below, when the others need it no more
       logging.warning('process 0 has failed and stays until the others are done: %s', error)
       wait(lambda: not peers.present(), math.inf)
       raise
