@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from launch import command
-from vae_jax import checkpoint, files, learner, outcome, programs, study, train
+from vae_jax import files, learner, programs, study
+from vae_jax.runs import checkpoint, outcome, training
 
 flags.disclaim_key_flags()  # --help shows them as flags of the experiment that calls `start`
 
@@ -82,12 +83,12 @@ def run(
 ) -> Table:
   """Trains each launch in directory/NAME, prints the table and writes directory/table.md.
 
-  A launch that is finished is read back, one that was stopped goes on: see `vae_jax.train.run`.
+  A launch that is finished is read back, one that was stopped goes on: see `vae_jax.training.run`.
   """
   directory = pathlib.Path(directory)
   launches, exit_codes = {}, []
   for name, config in configs.items():
-    result = train.run(config, directory / name)
+    result = training.run(config, directory / name)
     launches[name] = Launch(config, result.rows, directory / name)
     exit_codes.append(result.exit_code)
   table = rows(launches)

@@ -18,7 +18,8 @@ from ml_collections import config_dict
 import launch
 from launch import streams, usage, words
 from vae_jax import config as settings
-from vae_jax import errors, files, outcome, study
+from vae_jax import errors, files, study
+from vae_jax.runs import outcome
 
 
 def start(main: Callable[[], outcome.Outcome]) -> None:

@@ -11,7 +11,7 @@ the figures go to WORKDIR/evaluations, and those of the run stay:
 from absl import flags
 
 from launch import command, terminal
-from vae_jax import outcome, train
+from vae_jax.runs import evaluating, outcome
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'The directory of the run.')
 NUM_SAMPLES = flags.DEFINE_integer(
@@ -33,7 +33,7 @@ flags.mark_flag_as_required('workdir')
 
 
 def main() -> outcome.Outcome:
-  result = train.evaluate(
+  result = evaluating.evaluate(
     WORKDIR.value, NUM_SAMPLES.value, NUM_IMAGES.value, DATA_PATH.value, DATA_SPLIT.value
   )
   terminal.show(result)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_jax import outcome
+from vae_jax.runs import outcome
 
 _BEST = 8
 

@@ -16,7 +16,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from launch import command, terminal, words
-from vae_jax import errors, outcome, shares, train
+from vae_jax import errors, multihost
+from vae_jax.runs import outcome, training
 
 with words.seen_without_flag_files():
   CONFIG = config_flags.DEFINE_config_file('config', None, 'The study.', lock_config=True)
@@ -38,15 +39,15 @@ flags.mark_flags_as_required(['config', 'workdir'])
 def main() -> outcome.Outcome:
   config = command.read_config(CONFIG)
   if not _has_processes():
-    result = train.run(config, WORKDIR.value, from_scratch=FROM_SCRATCH.value)
+    result = training.run(config, WORKDIR.value, from_scratch=FROM_SCRATCH.value)
     terminal.show(result)
     return result
-  shares.check(config, WORKDIR.value, PROCESSES.value)
+  multihost.check(config, WORKDIR.value, PROCESSES.value)
   host, _, port = COORDINATOR.value.rpartition(':')
-  here = shares.Meeting(
+  here = multihost.Meeting(
     host.strip('[]'), int(port), PROCESSES.value, config['lanes'], WAIT_SECONDS.value
   )
-  result = shares.run(config, WORKDIR.value, PROCESS.value, here, FROM_SCRATCH.value)
+  result = multihost.run(config, WORKDIR.value, PROCESS.value, here, FROM_SCRATCH.value)
   if PROCESS.value:
     print(f'the share of process {PROCESS.value} is done: {result.results}', flush=True)
   else:

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from vae_jax import tracking
+from vae_jax import records
 from vae_jax.figures import style
 
 FIELDS = ('beta', 'latent_size', 'seed', 'learning_rate')
@@ -142,7 +142,7 @@ def shades(num_lanes, count=3, shape=(8, 8, 1)):
 
 
 def fill_workdir(path, rows, metrics=None, images=True):
-  tracking.write_results(path / 'results.csv', rows, FIELDS)
+  records.write_results(path / 'results.csv', rows, FIELDS)
   lines = metrics_of(rows) if metrics is None else metrics
   (path / 'metrics.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
   (path / 'config.json').write_text(json.dumps({'study': 'digits'}))

@@ -6,8 +6,8 @@ import pathlib
 
 import numpy as np
 
-from vae_jax import checkpoint, study
-from vae_jax.train import states
+from vae_jax import study
+from vae_jax.runs import checkpoint, states
 
 TIMES = {'seconds', 'steps_per_second'}
 

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from vae_jax import checkpoint, errors
-from vae_jax.checkpoint import manager as orbax_manager
+from vae_jax import errors
+from vae_jax.runs import checkpoint
+from vae_jax.runs.checkpoint import manager as orbax_manager
 
 RECORD = {'seconds': 1.5, 'evaluated': {'test/elbo': [-1.25, None]}}
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT, small_config
 from ml_collections import config_dict
 
-from vae_jax import checkpoint, config, errors, study, tracking, train, validation, workdir
-from vae_jax.train import states
+from vae_jax import config, errors, records, study, validation
+from vae_jax.runs import checkpoint, evaluating, states, training, workdir
 
 FIXTURES = ROOT / 'tests' / 'fixtures'
 
@@ -93,7 +93,7 @@ def test_numpy_and_a_config_dict_are_the_same_config_as_plain_values():
 @pytest.mark.parametrize('nothing', [None, 7, 'configs/digits.py', [1]])
 def test_what_is_no_config_is_refused(nothing, tmp_path):
   with pytest.raises(errors.InputError, match=r'the config is .*; give a ConfigDict, or a dict'):
-    train.run(nothing, tmp_path / 'run')
+    training.run(nothing, tmp_path / 'run')
   assert not list(tmp_path.iterdir())
 
 
@@ -106,8 +106,8 @@ def earlier(tmp_path):
 
 
 def test_a_finished_run_of_an_earlier_version_is_read_and_evaluated(earlier):
-  before = tracking.read_results(earlier / 'finished' / 'results.csv')
-  outcome = train.evaluate(earlier / 'finished', num_samples=None, num_images=None)
+  before = records.read_results(earlier / 'finished' / 'results.csv')
+  outcome = evaluating.evaluate(earlier / 'finished', num_samples=None, num_images=None)
   assert [row['step'] for row in outcome.rows] == [65] * 4
   for old, new in zip(before, outcome.rows, strict=True):
     assert new['test/nll'] == pytest.approx(old['test/nll'], abs=5 * old['test/nll_stderr'])
@@ -115,7 +115,7 @@ def test_a_finished_run_of_an_earlier_version_is_read_and_evaluated(earlier):
 
 def test_a_half_run_of_an_earlier_version_goes_on_to_the_parameters_of_the_whole_one(earlier):
   stored = json.loads((FIXTURES / 'config_of_91_keys.json').read_text())
-  train.run(stored, earlier / 'half')
+  training.run(stored, earlier / 'half')
   built = study.from_config(config.complete(stored))
   halves, whole = (restored(built, earlier / name) for name in ('half', 'finished'))
   assert halves.step == whole.step == 65

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from vae_jax import errors, study, train
+from vae_jax import errors, study
+from vae_jax.runs import training
 
 RNG = np.random.default_rng(0)
 N = 60  # 40 to train on
@@ -210,7 +211,7 @@ def test_what_was_advised_trains(tmp_path, quick_compiler):
   follow(config, settings)
   config['train'] |= dict(steps=20, log_every=20, evaluate_every=20)
   config['evaluation'] |= dict(nll_samples=5)
-  (row,) = train.run(config, tmp_path / 'run').rows
+  (row,) = training.run(config, tmp_path / 'run').rows
   assert row['status'] == 'done'
   # Near that of independent normals of these spreads, in the units of the file.
   spread = np.log(TABLE[:40].std(0)).sum() + 2 * math.log(2 * math.pi * math.e)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vae_jax import data, densities, outcome, programs, study, train
+from vae_jax import data, densities, programs, study
+from vae_jax.runs import outcome, training
 
 RNG = np.random.default_rng(0)
 SCALES = np.array([1.0, 1e4, 1e-3, 30.0, 1.0], np.float32)
@@ -127,7 +128,7 @@ def test_what_is_reported_is_in_the_units_of_the_file(built, config, tmp_path):
   """metrics.jsonl and results.csv agree; provenance.json has what was subtracted."""
   built(TABLE, 'per_pixel')
   config['train'] |= dict(steps=20, log_every=10, evaluate_every=20)
-  table = train.run(config, tmp_path / 'run').rows
+  table = training.run(config, tmp_path / 'run').rows
   rows = [json.loads(row) for row in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
   assert rows[-1]['test/elbo'] == pytest.approx(table[0]['test/elbo'])
   assert table[0]['test/nll'] == pytest.approx(-table[0]['test/elbo'], abs=5)

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from vae_jax import data, outcome, study, train
+from vae_jax import data, study
+from vae_jax.runs import outcome, training
 
 
 def test_a_sample_is_the_beginning_of_a_larger_one_without_repeats():
@@ -74,7 +75,7 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(
     'cut',
     lambda images, size: seen.setdefault('cut', []).append(images) or cut(images, size),
   )
-  train.run(sorted_study, tmp_path / 'run')
+  training.run(sorted_study, tmp_path / 'run')
   dataset = study.from_config(sorted_study).dataset
   settings = sorted_study['evaluation']
 

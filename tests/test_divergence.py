@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import data, figures, lanes, outcome, placement, programs, study, train
-from vae_jax.outcome import divergence
-from vae_jax.train import states
+from vae_jax import data, figures, lanes, placement, programs, study
+from vae_jax.runs import evaluating, outcome, states, training
+from vae_jax.runs.outcome import divergence
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -176,7 +176,7 @@ def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
   config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
   config['train'] |= dict(steps=20, checkpoint_every=10)
   config['program'] |= dict(width=1)
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   good, bad = result.rows
   assert good['reason'] is None
   said = [r.getMessage() for r in caplog.records if 'diverged at' in r.getMessage()]
@@ -193,7 +193,7 @@ def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
     return found
 
   monkeypatch.setattr(states.checkpoint, 'restore_newest', older)
-  again = train.evaluate(tmp_path / 'run', None, None)
+  again = evaluating.evaluate(tmp_path / 'run', None, None)
   assert [row['reason'] for row in again.rows] == [None, bad['reason']]
   assert again.exit_code == 3
 

@@ -14,7 +14,8 @@ import pytest
 import scipy.stats
 from conftest import small_config
 
-from vae_jax import data, disentanglement, evaluation, learner, outcome, programs, study, tracking
+from vae_jax import data, disentanglement, evaluation, learner, programs, records, study
+from vae_jax.runs import outcome
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -174,7 +175,7 @@ def test_codes_and_factors_are_of_the_same_test_images_without_padding(
     loc = jax.vmap(lambda x, own=own, lane=lane: watched.encode(own, x, lane.mask).loc)(x)
     assert codes.shape == (11, built.points[i].latent_size)
     np.testing.assert_allclose(codes, loc[:, : codes.shape[1]], rtol=1e-5, atol=1e-6)
-  table = tracking.read_table(tmp_path / 'disentanglement.csv', outcome.DISENTANGLEMENT_COLUMNS)
+  table = records.read_table(tmp_path / 'disentanglement.csv', outcome.DISENTANGLEMENT_COLUMNS)
   assert [row['images'] for row in table] == [11] * 4
 
 
@@ -230,7 +231,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
   progress = outcome.Progress(3, watched.state, {}, [None], [None], 1.0, 1.0)
   outcome.review(built, tmp_path, progress, evaluations, outcome.Estimates({}, []), final=True)
   np.testing.assert_array_equal(given[0], evaluations['test'].variances)
-  table = tracking.read_table(tmp_path / 'latents.csv', tracking.LATENT_COLUMNS)
+  table = records.read_table(tmp_path / 'latents.csv', records.LATENT_COLUMNS)
   found = [(row['latent'], row['rate'], row['active'], row['layer']) for row in table]
   assert found == [(0, 1.0, 1, 1), (1, 2.0, 0, 1)]
   assert evaluation.ACTIVE_VARIANCE == 0.01

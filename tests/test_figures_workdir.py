@@ -19,7 +19,7 @@ from figure_data import (
 )
 from PIL import Image
 
-from vae_jax import errors, figures, tracking
+from vae_jax import errors, figures, records
 
 # Everything of a workdir
 
@@ -126,8 +126,8 @@ def fill_later(path, rows, config=None):
   fill_workdir(path, rows, metrics_of(rows) + losses_of(rows))
   if config is not None:
     (path / 'config.json').write_text(json.dumps(config))
-  tracking.write_table(path / 'latents.csv', tracking.LATENT_COLUMNS, latents_of(rows))
-  tracking.write_table(path / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS, nll_curve_of(rows))
+  records.write_table(path / 'latents.csv', records.LATENT_COLUMNS, latents_of(rows))
+  records.write_table(path / 'nll_curve.csv', records.NLL_CURVE_COLUMNS, nll_curve_of(rows))
   originals, made = shades(len(rows))
   walks = np.zeros((len(rows), 2, 3, 8, 8, 1), np.uint8)
   arrays = dict(originals=originals, reconstructions=made, samples=made, traversals=walks)

@@ -12,8 +12,9 @@ import pytest
 from conftest import small_config
 from run_files import state_digest
 
-from vae_jax import checkpoint, errors, manifest, study, tracking, train, workdir
-from vae_jax.train import evaluating, loop, resuming
+from vae_jax import errors, records, study, tracking
+from vae_jax.records import manifest
+from vae_jax.runs import checkpoint, evaluating, loop, resuming, training, workdir
 
 STEPS = [10, 20, 30, 40]
 
@@ -41,7 +42,7 @@ def original(tmp_path_factory):
   """A finished run, its config, and the file that it was trained on."""
   root = tmp_path_factory.mktemp('original')
   config = npz_config(save_images(root / 'faces.npz', seed=0))
-  train.run(config, root / 'run')
+  training.run(config, root / 'run')
   return config, root / 'run'
 
 
@@ -72,7 +73,7 @@ def damage_checkpoint(directory: pathlib.Path, step: int):
 
 
 def steps_and_lanes(directory: pathlib.Path) -> list[tuple[int, int]]:
-  rows = tracking.read_metrics(directory / 'metrics.jsonl')
+  rows = records.read_metrics(directory / 'metrics.jsonl')
   return [(row['step'], row['lane']) for row in rows]
 
 
@@ -83,9 +84,9 @@ def test_more_steps_at_another_cadence_end_with_the_bits_of_one_long_run(origina
     'train': config['train'] | dict(steps=70, log_every=20, evaluate_every=40, checkpoint_every=20),
     'program': config['program'] | dict(resident_gib=0.0),
   }
-  train.run(longer, directory)
+  training.run(longer, directory)
   once = tmp_path / 'once'
-  train.run(config | {'train': config['train'] | dict(steps=70)}, once)
+  training.run(config | {'train': config['train'] | dict(steps=70)}, once)
   assert state_digest(directory, longer) == state_digest(once, longer)
   assert steps_and_lanes(directory) == [(s, i) for s in (*STEPS, 60, 70) for i in range(2)]
   assert workdir.is_finished(directory)
@@ -147,7 +148,7 @@ def test_a_journal_behind_its_checkpoint_is_said_and_made_again_where_it_can_be(
   words = f'made again from step {older}' if older else 'no checkpoint is older, and so it stays so'
   assert words in caplog.text
   assert path.with_suffix('.damaged').exists() == moved
-  assert tracking.steps_in(progress.logged) == [s for s in STEPS if s <= progress.step]
+  assert records.steps_in(progress.logged) == [s for s in STEPS if s <= progress.step]
   good = [(s, i) for s in STEPS for i in range(2)]
   assert set(steps_and_lanes(directory)) <= set(good) - {missing}
 
@@ -168,7 +169,7 @@ def test_a_journal_of_an_earlier_version_is_checked_too_and_sealed(run, caplog, 
   """Its rows have no check, its checkpoints no log points: they follow from the cadence."""
   config, directory = run
   path = directory / 'metrics.jsonl'
-  rows = tracking.read_metrics(path)
+  rows = records.read_metrics(path)
   path.write_text(''.join(json.dumps(row) + '\n' for row in rows if row['step'] != 30))
   built = study.from_config(config)
   if cadence == 'another':
@@ -178,11 +179,11 @@ def test_a_journal_of_an_earlier_version_is_checked_too_and_sealed(run, caplog, 
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
     newest = resuming.states.restored(built, manager)._replace(logged=None)
   steps = resuming._log_points(config, directory, newest)
-  missing = tracking.damage(path, steps, 2).missing
+  missing = records.damage(path, steps, 2).missing
   assert missing == ([(30, 0), (30, 1)] if cadence == 'as it was' else [])
   tracking.open_tracker(directory, built.names, [p._asdict() for p in built.points], config,
                         tracking.Settings(group='', **config['wandb']), 40).close(0)  # fmt: skip
-  assert [row for row in rows if row['step'] != 30] == tracking.read_metrics(path)
+  assert [row for row in rows if row['step'] != 30] == records.read_metrics(path)
   assert all(', "crc32": "' in line for line in path.read_text().splitlines())
 
 
@@ -192,8 +193,8 @@ def test_the_journal_of_a_finished_run_is_mended_to_the_same_bytes(run, caplog):
   whole = path.read_bytes()
   path.write_bytes(whole[: whole.rindex(b'\n', 0, -1) + 1])
   with pytest.raises(errors.DamagedError, match=r'metrics\.jsonl fails its sha256; nothing was ev'):
-    train.evaluate(directory)
-  train.run(config, directory)
+    evaluating.evaluate(directory)
+  training.run(config, directory)
   assert 'run: metrics.jsonl fails its sha256' in caplog.text
   assert 'made again from step 30' in caplog.text
   assert path.read_bytes() == whole
@@ -208,10 +209,10 @@ def test_a_finished_run_without_its_last_checkpoint_trains_to_it_again(run, orig
   assert resuming.finished(config, directory) is None
   assert 'checkpoints/40 is missing' in caplog.text
   assert not workdir.is_finished(directory)
-  train.run(config, directory)
+  training.run(config, directory)
   assert state_digest(directory, config) == state_digest(original[1], config)
   shutil.rmtree(directory / 'checkpoints')
-  assert train.run(config, directory).exit_code == 0
+  assert training.run(config, directory).exit_code == 0
 
 
 def test_lost_checkpoints_are_said_and_a_flag_begins_again(run, original):
@@ -222,9 +223,9 @@ def test_lost_checkpoints_are_said_and_a_flag_begins_again(run, original):
   with pytest.raises(
     errors.InputError, match=r'checkpoints are gone; put them back, or give --from'
   ):
-    train.run(config, directory)
+    training.run(config, directory)
   assert (directory / 'metrics.jsonl').read_bytes() == before
-  train.run(config, directory, from_scratch=True)
+  training.run(config, directory, from_scratch=True)
   assert state_digest(directory, config) == state_digest(original[1], config)
   assert (directory / 'metrics.jsonl').read_bytes() == before
 
@@ -248,8 +249,8 @@ def test_a_finished_run_needs_no_data_and_says_what_has_no_effect(run, caplog):
   caplog.set_level(logging.INFO)
   moved = config | {'data': config['data'] | dict(path='no/such/file.npz')}
   before = contents(directory)
-  result = train.run(moved, directory)
-  assert result.rows == tracking.read_results(directory / 'results.csv')
+  result = training.run(moved, directory)
+  assert result.rows == records.read_results(directory / 'results.csv')
   assert "without effect: data.path is '" in caplog.text
   assert contents(directory) == before
 
@@ -257,17 +258,17 @@ def test_a_finished_run_needs_no_data_and_says_what_has_no_effect(run, caplog):
 def test_a_damaged_table_of_a_finished_run_is_named_with_what_makes_it_again(run, caplog):
   config, directory = run
   (directory / 'figures' / 'samples.png').unlink()
-  assert train.run(config, directory).exit_code == 0
+  assert training.run(config, directory).exit_code == 0
   assert 'figures/samples.png is missing; python -m launch.evaluate' in caplog.text
   flip(directory / 'latents.csv')
   with pytest.raises(errors.DamagedError, match=r'latents\.csv fails its sha256; python -m launch'):
-    train.run(config, directory)
-  rows = tracking.read_results(directory / 'results.csv')
+    training.run(config, directory)
+  rows = records.read_results(directory / 'results.csv')
   flip(directory / 'results.csv')
-  train.evaluate(directory)
+  evaluating.evaluate(directory)
   assert 'it is made again' in caplog.text
   assert manifest.faults(directory) == {}
-  again = tracking.read_results(directory / 'results.csv')
+  again = records.read_results(directory / 'results.csv')
   assert [row | {'seconds': 0} for row in again] == [row | {'seconds': 0} for row in rows]
   # Recorded beside the table, so that it does not shrink even where the table was lost.
   assert [row['seconds'] for row in again] == [row['seconds'] for row in rows]
@@ -303,7 +304,7 @@ def test_evaluate_never_replaces_figures_by_those_of_an_older_step(run, loss):
   with pytest.raises(
     errors.DamagedError, match=r'checkpoints/40, of which there are figures.* nothing w'
   ):
-    train.evaluate(directory)
+    evaluating.evaluate(directory)
   after = contents(directory)
   assert {name: after[name] for name in before if 'checkpoints' not in name} == {
     name: content for name, content in before.items() if 'checkpoints' not in name
@@ -321,22 +322,22 @@ def test_evaluate_does_not_believe_an_edited_config(run, old, new):
   with pytest.raises(
     errors.DamagedError, match=r'config\.json fails its sha256; it cannot be made'
   ):
-    train.evaluate(directory)
+    evaluating.evaluate(directory)
   assert contents(directory) == before
 
 
 def test_a_data_file_that_has_moved_is_named_once(run, original, tmp_path, monkeypatch):
   config, directory = run
   moved = pathlib.Path(shutil.copy(config['data']['path'], tmp_path / 'moved.npz'))
-  rows = tracking.read_results(directory / 'results.csv')
-  result = train.evaluate(directory, data_path=str(moved))
+  rows = records.read_results(directory / 'results.csv')
+  result = evaluating.evaluate(directory, data_path=str(moved))
   assert result.rows == rows  # `seconds` included
   assert workdir.read_config(directory)['data']['path'] == str(moved)
   (change,) = workdir.read_provenance(directory)['changes']
   assert (change['key'], change['is']) == ('data.path', str(moved))
   moved.rename(tmp_path / 'again.npz')
   with pytest.raises(errors.InputError, match=r'moved\.npz'):
-    train.evaluate(directory)
+    evaluating.evaluate(directory)
 
 
 def test_figures_of_other_data_stand_beside_those_of_the_run(run, tmp_path):
@@ -344,8 +345,8 @@ def test_figures_of_other_data_stand_beside_those_of_the_run(run, tmp_path):
   other = save_images(tmp_path / 'others.npz', seed=1)
   names = [name for name in contents(directory) if 'checkpoints' not in name]
   before = contents(directory)
-  first = train.evaluate(directory, data_path=str(other))
-  second = train.evaluate(directory, data_path=str(other), data_split='test[:30]')
+  first = evaluating.evaluate(directory, data_path=str(other))
+  second = evaluating.evaluate(directory, data_path=str(other), data_split='test[:30]')
   after = contents(directory)
   assert {name: after[name] for name in names} == {name: before[name] for name in names}
   folders = sorted(path.name for path in (directory / 'evaluations').iterdir())
@@ -355,7 +356,7 @@ def test_figures_of_other_data_stand_beside_those_of_the_run(run, tmp_path):
     assert manifest.faults(result.results.parent) == {}
     assert (result.results.parent / 'figures' / 'samples.png').exists()
   assert (
-    first.rows[0]['test/elbo'] != tracking.read_results(directory / 'results.csv')[0]['test/elbo']
+    first.rows[0]['test/elbo'] != records.read_results(directory / 'results.csv')[0]['test/elbo']
   )
   # The same split twice: train and test figures are of the same images, and of different noise.
   assert second.rows[0]['train/elbo'] == pytest.approx(second.rows[0]['test/elbo'], rel=0.05)
@@ -368,14 +369,14 @@ def test_data_of_another_shape_and_data_that_nobody_named_are_refused(run, tmp_p
   before = contents(directory)
   wide = save_images(tmp_path / 'wide.npz', seed=1, shape=(8, 9))
   with pytest.raises(errors.InputError, match=r'shape \[8, 9, 1\], and .* trained on \[8, 8, 1\]'):
-    train.evaluate(directory, data_path=str(wide))
+    evaluating.evaluate(directory, data_path=str(wide))
   assert contents(directory) == before
   path = pathlib.Path(config['data']['path'])
   kept = path.read_bytes()
   try:
     save_images(path, seed=5)
     with pytest.raises(errors.InputError, match=r'other data than .* give --data_path=FILE$'):
-      train.evaluate(directory)
+      evaluating.evaluate(directory)
   finally:
     path.write_bytes(kept)
   assert contents(directory) == before
@@ -388,8 +389,8 @@ def test_evaluate_says_that_the_world_is_another_and_does_not_record_it(run, cap
   stored['versions']['jaxlib'] = '0.0'
   workdir.write_provenance(directory, stored)
   with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-    patch.setattr(train.evaluating, '_newest', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    train.evaluate(directory)
+    patch.setattr(evaluating, '_newest', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    evaluating.evaluate(directory)
   assert "the last bits may differ: versions.jaxlib is '0.0' there" in caplog.text
   assert workdir.read_provenance(directory)['versions']['jaxlib'] == '0.0'
 
@@ -398,7 +399,7 @@ def test_a_run_that_was_killed_as_it_began_has_no_checkpoint_yet(config, tmp_pat
   manifest.begin(tmp_path, ())
   manifest.write_text(tmp_path / 'config.json', json.dumps(config))
   with pytest.raises(errors.InputError, match='no checkpoint yet; train it first'):
-    train.evaluate(tmp_path)
+    evaluating.evaluate(tmp_path)
 
 
 def test_a_gathered_directory_names_the_shares(run):
@@ -406,7 +407,7 @@ def test_a_gathered_directory_names_the_shares(run):
   stored = workdir.read_provenance(directory)
   workdir.write_provenance(directory, stored | {'processes': 2})
   with pytest.raises(errors.InputError, match=r'gathered from 2 .*/process-0, --workdir=\S*-1$'):
-    train.evaluate(directory)
+    evaluating.evaluate(directory)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,8 @@ import numpy as np
 import pytest
 from run_files import results_without_times
 
-from vae_jax import (
-  errors,
-  evaluation,
-  figures,
-  outcome,
-  placement,
-  programs,
-  stopping,
-  study,
-  train,
-)
+from vae_jax import errors, evaluation, figures, placement, programs, stopping, study
+from vae_jax.runs import evaluating, outcome, training
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -133,21 +124,21 @@ def test_a_study_and_launch_evaluate_are_stopped_in_the_evaluation_and_end(
   config['train'] |= dict(steps=10)
   config['evaluation'] |= dict(batch_size=100)
   monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
-  train.run(config, tmp_path / 'whole')
+  training.run(config, tmp_path / 'whole')
   # One signal is looked for after the chunk, one before the evaluation, then one a piece.
   for calls in (4, 2):
     stop_in(monkeypatch, calls)
     with pytest.raises(errors.Stopped, match='what is done is kept'):
-      train.run(config, tmp_path / 'run')
+      training.run(config, tmp_path / 'run')
   stop_in(monkeypatch, 99)
-  train.run(config, tmp_path / 'run')
+  training.run(config, tmp_path / 'run')
   assert results_without_times(tmp_path / 'run') == results_without_times(tmp_path / 'whole')
   assert not (tmp_path / 'run' / 'evaluation.partial').exists()
   stop_in(monkeypatch, 2)
   with pytest.raises(errors.Stopped, match='before NLL, part 2 of 3'):
-    train.evaluate(tmp_path / 'run', 40, None)
+    evaluating.evaluate(tmp_path / 'run', 40, None)
   assert (tmp_path / 'run' / 'evaluation.partial').exists()
   stop_in(monkeypatch, 2)
-  train.evaluate(tmp_path / 'run', 40, None)
+  evaluating.evaluate(tmp_path / 'run', 40, None)
   assert not (tmp_path / 'run' / 'evaluation.partial').exists()
   assert ',40,30,' in (tmp_path / 'run' / 'results.csv').read_text()

@@ -11,8 +11,9 @@ import lockless
 import pytest
 from conftest import small_config
 
-from vae_jax import errors, files, workdir
+from vae_jax import errors, files
 from vae_jax.files import locks
+from vae_jax.runs import workdir
 
 # How a file system without locks answers, or one whose locks keep nobody out.
 ANSWERS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, 0]

@@ -5,8 +5,8 @@ import types
 import numpy as np
 import pytest
 
-from vae_jax import evaluation, outcome, programs, study
-from vae_jax.train import loop
+from vae_jax import evaluation, programs, study
+from vae_jax.runs import loop, outcome
 
 SETTINGS = dict(
   steps=65, log_every=10, log_powers_of_two=False, evaluate_every=20, checkpoint_every=30

@@ -8,17 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax import (
-  errors,
-  evaluation,
-  learner,
-  outcome,
-  placement,
-  programs,
-  study,
-  tracking,
-  train,
-)
+from vae_jax import errors, evaluation, learner, placement, programs, records, study
+from vae_jax.runs import outcome, training
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -48,11 +39,11 @@ def of_kind(config, kind):
 
 @pytest.mark.parametrize('kind', ['beta_tcvae', 'optimal', 'two_layer'])
 def test_every_name_is_one_number(config, tmp_path, kind):
-  train.run(of_kind(config, kind), tmp_path)
-  rows = tracking.read_results(tmp_path / 'results.csv')
-  metrics = {m['lane']: m for m in tracking.read_metrics(tmp_path / 'metrics.jsonl')}
-  latents = tracking.read_table(tmp_path / 'latents.csv', tracking.LATENT_COLUMNS)
-  curve = tracking.read_table(tmp_path / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS)
+  training.run(of_kind(config, kind), tmp_path)
+  rows = records.read_results(tmp_path / 'results.csv')
+  metrics = {m['lane']: m for m in records.read_metrics(tmp_path / 'metrics.jsonl')}
+  latents = records.read_table(tmp_path / 'latents.csv', records.LATENT_COLUMNS)
+  curve = records.read_table(tmp_path / 'nll_curve.csv', records.NLL_CURVE_COLUMNS)
   for row in rows:
     last = metrics[row['lane']]
     assert last['step'] == row['step'] == 40
@@ -197,21 +188,21 @@ def test_of_one_test_image_nothing_is_a_collapse(config, tmp_path, caplog):
   config['lanes'] |= dict(beta=(0.5,), latent_size=(2,))
   config['evaluation'] |= dict(test_images=1, aggregate_images=1, nll_images=1)
   with caplog.at_level(logging.WARNING):
-    train.run(config, tmp_path)
+    training.run(config, tmp_path)
   said = ' '.join(record.message for record in caplog.records)
   assert 'collapse' not in said and 'ceiling' not in said
-  (row,) = tracking.read_results(tmp_path / 'results.csv')
+  (row,) = records.read_results(tmp_path / 'results.csv')
   for name in ('active_units', 'nll_stderr', 'mutual_information', 'mutual_information_stderr'):
     assert row[f'test/{name}'] is None, name
   for name in ('marginal_kl', 'total_correlation', 'dimension_wise_kl'):
     assert row[f'test/{name}'] is None, name
   assert row['collapsed_at'] is None and row['test/rate'] > 0 and row['test/nll'] > 0
-  for line in tracking.read_table(tmp_path / 'latents.csv', tracking.LATENT_COLUMNS):
+  for line in records.read_table(tmp_path / 'latents.csv', records.LATENT_COLUMNS):
     assert line['active'] is None and line['mean_variance'] is None and line['rate'] > 0
-  for line in tracking.read_table(tmp_path / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS):
+  for line in records.read_table(tmp_path / 'nll_curve.csv', records.NLL_CURVE_COLUMNS):
     assert line['stderr'] is None and line['bound'] < 0
   assert 'nan' not in (tmp_path / 'latents.csv').read_text()
-  last = tracking.read_metrics(tmp_path / 'metrics.jsonl')[-1]
+  last = records.read_metrics(tmp_path / 'metrics.jsonl')[-1]
   assert last['test/active_units'] is None and last['train/active_units'] is not None
 
 

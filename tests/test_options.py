@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vae_jax import disentanglement, evaluation, outcome, programs, study, tracking, train
+from vae_jax import disentanglement, evaluation, programs, records, study
+from vae_jax.runs import outcome, training
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -65,9 +66,9 @@ pytestmark = pytest.mark.usefixtures('quick_compiler')
 def test_every_option_trains_to_a_better_bound(config, tmp_path, changes):
   for section, values in changes.items():
     config[section] |= values
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   assert result.exit_code == 0
-  metrics = tracking.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  metrics = records.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
   for row in result.rows:
     curve = [m['batch/objective'] for m in metrics if m['lane'] == row['lane']]
     assert np.all(np.isfinite(curve))
@@ -77,8 +78,8 @@ def test_every_option_trains_to_a_better_bound(config, tmp_path, changes):
 
 def check_tables(config, rows, workdir):
   """latents.csv, nll_curve.csv and disentanglement.csv agree with results.csv."""
-  latents = tracking.read_table(workdir / 'latents.csv', tracking.LATENT_COLUMNS)
-  curve = tracking.read_table(workdir / 'nll_curve.csv', tracking.NLL_CURVE_COLUMNS)
+  latents = records.read_table(workdir / 'latents.csv', records.LATENT_COLUMNS)
+  curve = records.read_table(workdir / 'nll_curve.csv', records.NLL_CURVE_COLUMNS)
   two_layers = config['posterior']['name'] == 'two_layer'
   lower = config['posterior']['lower_size'] if two_layers else 0
   by_latent = config['prior']['name'] in ('standard_normal', 'two_layer')
@@ -102,15 +103,15 @@ def check_tables(config, rows, workdir):
   scores = workdir / 'disentanglement.csv'
   assert scores.exists() == (config['data']['name'] == 'shapes')
   if scores.exists():
-    table = tracking.read_table(scores, ('lane', 'name', 'images', *disentanglement.NAMES))
+    table = records.read_table(scores, ('lane', 'name', 'images', *disentanglement.NAMES))
     assert [line['images'] for line in table] == [300] * len(rows)
     assert all(0 <= line['mig'] <= 1 for line in table)
 
 
 def test_log_points_at_powers_of_two(config, tmp_path):
   config['train'] |= dict(log_every=20, steps=65, log_powers_of_two=True)
-  train.run(config, tmp_path / 'run')
-  metrics = tracking.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  training.run(config, tmp_path / 'run')
+  metrics = records.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
   steps = [m['step'] for m in metrics if m['lane'] == 0]
   assert steps == [1, 2, 4, 8, 16, 20, 32, 40, 60, 64, 65]
 
@@ -119,14 +120,14 @@ def test_a_collapse_is_said_when_it_comes_and_recorded(config, tmp_path, caplog)
   """Beta far above what the rate is worth: no unit stays active."""
   config['lanes'] |= dict(beta=(0.01, 1000.0), latent_size=(2,), learning_rate=(1e-2,))
   config['train'] |= dict(steps=200, log_every=20, evaluate_every=20, checkpoint_every=100)
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   fine, collapsed = result.rows
   assert fine['collapsed_at'] is None
   assert collapsed['test/active_units'] == 0
   at = collapsed['collapsed_at']
   said = [r.message for r in caplog.records if 'collapse' in r.message]
   assert said == [f'{collapsed["name"]}: posterior collapse at step {at}, no unit is active']
-  metrics = tracking.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  metrics = records.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
   active = {
     m['step']: m['test/active_units']
     for m in metrics
@@ -159,7 +160,7 @@ def test_a_run_on_a_thread_needs_no_signal_handlers(config, tmp_path):
   import threading
 
   results = []
-  thread = threading.Thread(target=lambda: results.append(train.run(config, tmp_path / 'run')))
+  thread = threading.Thread(target=lambda: results.append(training.run(config, tmp_path / 'run')))
   thread.start()
   thread.join()
   assert results[0].exit_code == 0
@@ -169,7 +170,7 @@ def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monk
   for name in ('WANDB_DIR', 'WANDB_DATA_DIR', 'WANDB_CACHE_DIR', 'WANDB_CONFIG_DIR'):
     monkeypatch.setenv(name, str(tmp_path / 'home'))
   config['wandb'] |= dict(mode='offline', tags=('test',))
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   assert result.exit_code == 0
   warnings = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
   # So small a study has all of these.

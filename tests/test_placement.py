@@ -14,7 +14,8 @@ import pytest
 from conftest import QUICKLY, ROOT
 from run_files import assert_same_run, results_without_times, state_digest
 
-from vae_jax import data, placement, programs, study, train, workdir
+from vae_jax import data, placement, programs, study
+from vae_jax.runs import training, workdir
 
 
 def trained(config, width, steps=20):
@@ -95,7 +96,7 @@ def test_products_of_many_rows_are_eigens_in_the_nll(config, batch_size):
 @pytest.mark.usefixtures('quick_compiler')
 def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp_path):
   config['program'] |= dict(width=3)
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   assert [row['status'] for row in result.rows] == ['done'] * 4
   assert workdir.recorded_width(tmp_path / 'run') == 3
   for row in result.rows:
@@ -108,14 +109,14 @@ def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
   """Down to one lane, which is tried in any case; the bits are those of that width."""
   config['program'] |= dict(memory_gib=1e-6)
   caplog.set_level(logging.WARNING)
-  train.run(config, tmp_path / 'short')
+  training.run(config, tmp_path / 'short')
   said = [r.getMessage() for r in caplog.records if 'programs of' in r.getMessage()]
   assert len(said) == 2
   assert said[0].startswith('a program of 4 lanes needs 0.')
   assert said[0].endswith('may have 0.00; from here on programs of 2 lanes')
   assert workdir.recorded_width(tmp_path / 'short') == 1
   asked = config | {'program': config['program'] | dict(width=1, memory_gib=0.0)}
-  train.run(asked, tmp_path / 'asked')
+  training.run(asked, tmp_path / 'asked')
   assert state_digest(tmp_path / 'short', config) == state_digest(tmp_path / 'asked', asked)
   assert results_without_times(tmp_path / 'short') == results_without_times(tmp_path / 'asked')
 
@@ -130,7 +131,7 @@ def test_running_out_of_memory_halves_the_width_and_goes_on(config, tmp_path, mo
     return original(training, chunk, states, lanes, feed, first, stop)
 
   monkeypatch.setattr(programs, 'take_chunk', take_chunk)
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   assert result.exit_code == 0
   assert workdir.recorded_width(tmp_path / 'run') == 2
   assert 'RESOURCE_EXHAUSTED' in caplog.text
@@ -145,16 +146,16 @@ def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monk
 
   monkeypatch.setattr(programs, 'take_chunk', take_chunk)
   with pytest.raises(jax.errors.JaxRuntimeError, match='something else'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   assert workdir.recorded_width(tmp_path / 'run') == 4  # no narrower program was tried
 
 
 @pytest.mark.usefixtures('quick_compiler')
 def test_a_streamed_data_set_gives_the_same_bits(config, tmp_path):
-  train.run(config, tmp_path / 'resident')
+  training.run(config, tmp_path / 'resident')
   streamed = config | {'program': config['program'] | dict(resident_gib=0.0)}
   assert study.from_config(streamed).feed().shape.shape == (10 * 32, 8, 8, 1)
-  train.run(streamed, tmp_path / 'streamed')
+  training.run(streamed, tmp_path / 'streamed')
   assert_same_run(tmp_path / 'resident', tmp_path / 'streamed', config)
 
 

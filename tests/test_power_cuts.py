@@ -15,8 +15,8 @@ import pytest
 from conftest import ROOT
 from run_files import assert_same_run
 
-from vae_jax import checkpoint, study
-from vae_jax.train import states
+from vae_jax import study
+from vae_jax.runs import checkpoint, states
 
 pytestmark = pytest.mark.slow
 

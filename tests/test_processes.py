@@ -16,8 +16,9 @@ import pytest
 from conftest import QUICKLY, ROOT
 from run_files import results_without_times
 
-from vae_jax import errors, lanes, shares, study, tracking, train, validation
-from vae_jax.shares import gathering
+from vae_jax import errors, lanes, multihost, records, study, validation
+from vae_jax.multihost import gathering
+from vae_jax.runs import training
 
 TRAIN = {'steps': 100, 'evaluate_every': 40, 'checkpoint_every': 20}
 # Shares of one lane and of two, and names that tell learning rates apart where there are several.
@@ -92,7 +93,7 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
   for name in ('latents.csv', 'nll_curve.csv'):
     assert_close(read(workdir / name), read(reference / name))
   journals = [path / 'metrics.jsonl' for path in (workdir, reference)]
-  assert_close(*map(tracking.read_metrics, journals))
+  assert_close(*map(records.read_metrics, journals))
   with np.load(workdir / 'images.npz') as images, np.load(reference / 'images.npz') as like:
     assert sorted(images) == sorted(like)
     for name in like:
@@ -108,7 +109,7 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
 def reference(tmp_path_factory):
   """The same study by one process."""
   workdir = tmp_path_factory.mktemp('one') / 'run'
-  train.run(long_config(), workdir)
+  training.run(long_config(), workdir)
   return workdir
 
 
@@ -161,7 +162,7 @@ def test_every_lane_is_in_one_share_and_in_order(config, count):
   config['lanes'] |= dict(beta=(0.5, 1.0, 4.0), warmup=('linear',), warmup_steps=(10,))
   whole = study.points_of(config)
   assert len(whole) == 6
-  cuts = [shares.cut(config, index, count) for index in range(count)]
+  cuts = [multihost.cut(config, index, count) for index in range(count)]
   for share in cuts:
     validation.check(share)
     assert {name for name in config if share[name] != config[name]} == {'lanes'}
@@ -174,12 +175,12 @@ def test_every_lane_is_in_one_share_and_in_order(config, count):
 
 def test_more_processes_than_lanes_are_refused(config):
   with pytest.raises(errors.InputError, match=r'--processes=5 is .* 4 lanes .* valid value is 4$'):
-    shares.cut(config, 0, 5)
+    multihost.cut(config, 0, 5)
 
 
 def test_gather_waits_for_no_share_and_writes_nothing_without_it(config, tmp_path):
   with pytest.raises(errors.Stopped, match=r'^processes 0, 1 ended without finishing') as stopped:
-    shares.gather(config, tmp_path / 'run', 2)
+    multihost.gather(config, tmp_path / 'run', 2)
   assert stopped.value.exit_code == 143
   assert not (tmp_path / 'run').exists()
 
@@ -187,7 +188,7 @@ def test_gather_waits_for_no_share_and_writes_nothing_without_it(config, tmp_pat
 def test_a_share_that_is_done_has_work_left_when_the_study_gets_more_steps(config, tmp_path):
   share = tmp_path / 'process-0'
   share.mkdir()
-  (share / 'config.json').write_text(json.dumps(shares.cut(config, 0, 2)))
+  (share / 'config.json').write_text(json.dumps(multihost.cut(config, 0, 2)))
   (share / 'provenance.json').write_text(json.dumps({'finished': True}))
   (share / 'results.csv').touch()
   assert gathering.unfinished(config, tmp_path, 2) == [1]
@@ -196,27 +197,27 @@ def test_a_share_that_is_done_has_work_left_when_the_study_gets_more_steps(confi
 
 
 def test_a_workdir_belongs_to_one_config_and_one_number_of_processes(config, tmp_path):
-  shares.check(config, tmp_path / 'run', 2)
+  multihost.check(config, tmp_path / 'run', 2)
   assert not (tmp_path / 'run').exists()
   for index in (0, 1):
     share = tmp_path / 'run' / f'process-{index}'
     share.mkdir(parents=True)
-    (share / 'config.json').write_text(json.dumps(shares.cut(config, index, 2)))
-  shares.check(config, tmp_path / 'run', 2)
+    (share / 'config.json').write_text(json.dumps(multihost.cut(config, index, 2)))
+  multihost.check(config, tmp_path / 'run', 2)
   with pytest.raises(errors.InputError, match=r'--processes=4.*nearest valid value is 2'):
-    shares.check(config, tmp_path / 'run', 4)
+    multihost.check(config, tmp_path / 'run', 4)
   with pytest.raises(errors.InputError, match=r'--processes=1.*nearest valid value is 2'):
-    shares.check(config, tmp_path / 'run', 1)
-  shares.check(config | {'train': config['train'] | {'steps': 66}}, tmp_path / 'run', 2)
+    multihost.check(config, tmp_path / 'run', 1)
+  multihost.check(config | {'train': config['train'] | {'steps': 66}}, tmp_path / 'run', 2)
   other = config | {'data': config['data'] | {'seed': 7}}
   with pytest.raises(errors.InputError, match=r'other config: data\.seed is 0 there, 7 here;'):
-    shares.check(other, tmp_path / 'run', 2)
+    multihost.check(other, tmp_path / 'run', 2)
   other = config | {'lanes': config['lanes'] | {'seed': (7,)}}
   with pytest.raises(errors.InputError, match='of another config: its lanes are others;'):
-    shares.check(other, tmp_path / 'run', 2)
+    multihost.check(other, tmp_path / 'run', 2)
   (tmp_path / 'notes.txt').touch()
   with pytest.raises(errors.InputError, match='holds files that are no run'):
-    shares.check(config, tmp_path, 2)
+    multihost.check(config, tmp_path, 2)
 
 
 @pytest.mark.parametrize(

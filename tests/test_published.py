@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from configs import mnist_beta_latent, mnist_static
-from vae_jax import data, errors, tracking, train
+from vae_jax import data, errors, records
+from vae_jax.runs import training
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ def test_static_mnist_meets_the_flax_example(tmp_path):
   """784-500-20, 10 epochs, batch 128, Adam 1e-3: test -ELBO about 104 (Flax examples/vae)."""
   config = mnist_static.get_config().to_dict()
   skip_without_data(config)
-  (row,) = train.run(config, tmp_path / 'run').rows
+  (row,) = training.run(config, tmp_path / 'run').rows
   print(row)
   assert 102.5 <= -row['test/elbo'] <= 105.5
   assert row['test/nll'] < -row['test/elbo']
@@ -41,8 +42,8 @@ def test_rate_falls_and_distortion_rises_with_beta_for_each_latent_size(tmp_path
   config['train'] |= dict(steps=201, evaluate_every=201, checkpoint_every=201)
   config['evaluation'] |= dict(train_images=500, test_images=500, nll_samples=5, nll_images=50)
   skip_without_data(config)
-  train.run(config, tmp_path / 'run')
-  rows = tracking.read_results(tmp_path / 'run' / 'results.csv')
+  training.run(config, tmp_path / 'run')
+  rows = records.read_results(tmp_path / 'run' / 'results.csv')
   assert len(rows) == 70
   for latent_size in config['lanes']['latent_size']:
     means = {

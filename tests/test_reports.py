@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from vae_jax.train import reports
+from vae_jax.runs import reports
 
 
 def lines_of(caplog, steps, seconds_a_step, every=10**9, first=0):

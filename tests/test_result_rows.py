@@ -5,7 +5,8 @@ import types
 import numpy as np
 import pytest
 
-from vae_jax import lanes, learner, outcome, tracking
+from vae_jax import lanes, learner, records
+from vae_jax.runs import outcome
 
 
 def rows_of(tmp_path, final, **changes):
@@ -28,7 +29,7 @@ def rows_of(tmp_path, final, **changes):
     training_seconds=5.0,
   )
   outcome.write_results(built, tmp_path, progress._replace(**changes), final)
-  return tracking.read_results(tmp_path / 'results.csv')
+  return records.read_results(tmp_path / 'results.csv')
 
 
 @pytest.mark.parametrize(('final', 'status'), [(True, 'done'), (False, 'running')])

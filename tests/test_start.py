@@ -10,7 +10,8 @@ import scipy.optimize
 import scipy.stats
 from conftest import small_config
 
-from vae_jax import data, figures, outcome, study, train
+from vae_jax import data, figures, study
+from vae_jax.runs import outcome, training
 from vae_jax.study import start
 from vae_jax.study.start import Start
 
@@ -192,7 +193,7 @@ def test_a_small_learning_rate_is_no_collapse_and_a_large_beta_is_one(
     learning_rate=(1e-9, 2e-2, 2e-2),
   )  # fmt: skip
   config['train'] |= dict(steps=200, evaluate_every=100, log_every=100, checkpoint_every=200)
-  slow, large, zero = train.run(config, tmp_path / 'run').rows
+  slow, large, zero = training.run(config, tmp_path / 'run').rows
   assert (slow['collapsed_at'], zero['collapsed_at']) == (None, None)
   assert large['collapsed_at'] in (100, 200)
   assert large['test/distortion'] == pytest.approx(26.9, abs=1.5)

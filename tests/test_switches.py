@@ -3,7 +3,8 @@
 import jax
 import pytest
 
-from vae_jax import errors, switches, train
+from vae_jax import errors, switches
+from vae_jax.runs import training
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def put_back():
 def test_a_switch_is_named_with_what_to_set(config, tmp_path, name, value, words):
   jax.config.update(name, value)
   with pytest.raises(errors.InputError, match=rf'^{words}$'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   assert not list(tmp_path.iterdir())
 
 
@@ -37,7 +38,7 @@ def test_it_is_said_beside_what_is_wrong_with_the_config(config, tmp_path):
   jax.config.update('jax_disable_jit', True)
   config['train']['steps'] = 0
   with pytest.raises(errors.InputError) as caught:
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   assert [line.split('=')[0] for line in caught.value.problems] == [
     'train.steps',
     'JAX_DISABLE_JIT',
@@ -63,5 +64,5 @@ def test_a_platform_that_is_not_here_is_named(config, tmp_path, monkeypatch, err
 
   monkeypatch.setattr(jax, 'devices', devices)
   with pytest.raises(errors.InputError, match=rf'^JAX_PLATFORMS=.*: .*{words} unset it, or name'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import pathlib
 
 from launch import terminal
-from vae_jax import outcome
+from vae_jax.runs import outcome
 
 
 def row(name, elbo, status='done', **cells):

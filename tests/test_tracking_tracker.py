@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import tracking
+from vae_jax import records, tracking
 from vae_jax.tracking import wandb_runs
 
 
@@ -35,7 +35,7 @@ tracker.close(0)
 assert 'wandb' not in sys.modules
 """
   subprocess.run([sys.executable, '-c', code], check=True, timeout=120)
-  assert len(tracking.read_metrics(tmp_path / 'metrics.jsonl')) == 2
+  assert len(records.read_metrics(tmp_path / 'metrics.jsonl')) == 2
   assert [entry.name for entry in tmp_path.iterdir()] == ['metrics.jsonl']
 
 
@@ -53,7 +53,7 @@ def test_a_write_moves_all_metrics_to_the_host_at_once(tmp_path, monkeypatch):
   tracker.close(0)
   assert calls == [on_device]
   values = {f'batch/{i}': i for i in range(15)}
-  assert tracking.read_metrics(tmp_path / 'metrics.jsonl') == [
+  assert records.read_metrics(tmp_path / 'metrics.jsonl') == [
     {'lane': lane, 'step': 10, **values} for lane in range(2)
   ]
 
@@ -66,7 +66,7 @@ def test_a_restarted_run_writes_each_step_once(tmp_path):
       tracker.write(step, {'x': jnp.full(2, step)})
     tracker.close(0)
     tracker.close(1)  # has no effect
-  rows = tracking.read_metrics(tmp_path / 'metrics.jsonl')
+  rows = records.read_metrics(tmp_path / 'metrics.jsonl')
   assert [(row['lane'], row['step']) for row in rows] == [
     (lane, step) for step in (10, 20, 30, 40) for lane in (0, 1)
   ]
@@ -90,7 +90,7 @@ def test_wandb_is_left_alone_after_its_first_failure(tmp_path, monkeypatch, capl
   assert calls == [10, [7, 7]]  # but what it has is flushed
   (message,) = [record.getMessage() for record in caplog.records]
   assert message.endswith('ConnectionError: first line')
-  assert len(tracking.read_metrics(tmp_path / 'metrics.jsonl')) == 6
+  assert len(records.read_metrics(tmp_path / 'metrics.jsonl')) == 6
 
 
 def test_wrong_calls_are_errors_and_not_warnings(tmp_path):
@@ -106,4 +106,4 @@ def test_wrong_calls_are_errors_and_not_warnings(tmp_path):
   with pytest.raises(ValueError, match='step 1 would stand twice'):
     tracker.write(1, {'x': jnp.ones(2)})
   tracker.close(0)
-  assert len(tracking.read_metrics(tmp_path / 'metrics.jsonl')) == 2
+  assert len(records.read_metrics(tmp_path / 'metrics.jsonl')) == 2

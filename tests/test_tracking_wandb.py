@@ -26,7 +26,7 @@ import wandb_server
 from PIL import Image
 from wandb.util import get_core_path
 
-from vae_jax import tracking
+from vae_jax import records, tracking
 from vae_jax.tracking import descriptors, fragments, wandb_runs
 from vae_jax.tracking import tracker as tracker_module
 
@@ -111,7 +111,7 @@ def result_rows():
   ]
 
 
-def records(path):
+def wandb_records(path):
   """Returns the records of a W&B run directory, by kind, as W&B's own parser reads them."""
   command = [sys.executable, '-m', 'wandb', 'leet', 'inspect', '--json', str(path)]
   output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
@@ -160,7 +160,7 @@ def test_offline_runs_hold_config_rows_and_summary(workdir, capfd, caplog):
 
   for lane, exit_code in enumerate((0, 3, 0)):  # the second diverged
     (path,) = (workdir / 'wandb').glob(f'offline-run-*-{NAMES[lane]}-{HASH}')
-    found = records(path)
+    found = wandb_records(path)
     assert not [kind for kind in found if kind.startswith('output')]  # stdout is not W&B's
     run = found['run'][0]
     assert (run['run_id'], run['display_name']) == (f'{NAMES[lane]}-{HASH}', NAMES[lane])
@@ -205,7 +205,7 @@ time.sleep(60)
     tracker.write(step, metrics(step))
   tracker.close(exit_code=0)
 
-  rows = tracking.read_metrics(workdir / 'metrics.jsonl')
+  rows = records.read_metrics(workdir / 'metrics.jsonl')
   counts = collections.Counter((row['lane'], row['step']) for row in rows)
   assert counts == {(lane, step): 1 for lane in range(3) for step in (10, 20, 30, 40, 50)}
   sync(workdir)
@@ -436,7 +436,7 @@ def test_an_unreachable_server_costs_one_warning_and_nothing_else(
   settle(tracker)
   tracker.close(exit_code=0)
   assert wrote < 1
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 3
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 3
   (warning,) = warnings(caplog)
   assert warning.startswith('W&B cannot be used online') and '\n' not in warning
   assert capfd.readouterr() == ('', '')
@@ -476,7 +476,7 @@ def test_no_key_costs_one_warning_and_nothing_else(workdir, server, monkeypatch,
   tracker.close(exit_code=0)
   (warning,) = warnings(caplog)
   assert 'not logged in' in warning
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 3
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 3
   assert len(list((workdir / 'wandb').glob('offline-run-*'))) == 3
   assert server.runs == {}
   assert capfd.readouterr() == ('', '')
@@ -498,7 +498,7 @@ def test_a_server_that_goes_away_ends_the_wait_not_the_training(workdir, monkeyp
   (warning,) = warnings(caplog)
   assert 'TimeoutError' in warning
   assert 'NetStatThr' not in {thread.name for thread in threading.enumerate()}
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 3
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 3
 
 
 def test_when_wandb_dies_the_journal_goes_on(workdir, caplog, capfd):
@@ -515,7 +515,7 @@ def test_when_wandb_dies_the_journal_goes_on(workdir, caplog, capfd):
   tracker.close(exit_code=0)
   (warning,) = warnings(caplog)
   assert warning.startswith('W&B tracking stopped')
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 9
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 9
   assert capfd.readouterr() == ('', '')
 
 
@@ -533,7 +533,7 @@ def test_the_limit_of_open_files_is_raised_or_named(workdir, monkeypatch, caplog
   tracker.close(exit_code=0)
   (warning,) = warnings(caplog)
   assert '4 runs need 120 open files, the limit is 110' in warning
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 3
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 3
 
 
 def test_forty_lanes_open_quickly_and_write_in_milliseconds(workdir):
@@ -594,7 +594,7 @@ def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplo
   (warning,) = warnings(caplog)
   expected = {'hangs': 'TimeoutError: not everything was taken', 'exits': 'SystemExit: 1'}[fault]
   assert warning.startswith('W&B tracking stopped') and expected in warning
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 15
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 15
   assert wandb_processes() == []
 
 
@@ -620,4 +620,4 @@ print('closed', flush=True)
   assert process.returncode == 0
   (line,) = stderr.splitlines()
   assert line.startswith('W&B tracking stopped')
-  assert len(tracking.read_metrics(workdir / 'metrics.jsonl')) == 6
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 6

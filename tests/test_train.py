@@ -13,19 +13,9 @@ from conftest import small_config
 from run_files import assert_same_run, state_digest
 
 import vae_jax
-from vae_jax import (
-  checkpoint,
-  errors,
-  lanes,
-  learner,
-  outcome,
-  programs,
-  study,
-  tracking,
-  train,
-)
-from vae_jax import workdir as workdir_module
-from vae_jax.train import states
+from vae_jax import errors, lanes, learner, programs, records, study, tracking
+from vae_jax.runs import checkpoint, evaluating, outcome, states, training
+from vae_jax.runs import workdir as workdir_module
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
@@ -51,7 +41,7 @@ def finished(tmp_path_factory):
   original = programs.chunks.run_chunk
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(programs.chunks, 'run_chunk', lambda *a: traces.append(1) or original(*a))
-    result = train.run(config, workdir)
+    result = training.run(config, workdir)
   return config, workdir, result, len(traces)
 
 
@@ -85,7 +75,7 @@ def test_results_have_the_columns_and_add_up(finished):
   _, workdir, _, _ = finished
   with open(workdir / 'results.csv') as file:
     assert next(csv.reader(file)) == COLUMNS
-  rows = tracking.read_results(workdir / 'results.csv')
+  rows = records.read_results(workdir / 'results.csv')
   assert [row['name'] for row in rows] == ['b0.5-z2-s0', 'b0.5-z5-s0', 'b4-z2-s0', 'b4-z5-s0']
   for row in rows:
     assert (row['status'], row['step']) == ('done', 65)
@@ -103,35 +93,35 @@ def test_results_have_the_columns_and_add_up(finished):
 
 def test_metrics_stand_exactly_once(finished):
   _, workdir, _, _ = finished
-  rows = tracking.read_metrics(workdir / 'metrics.jsonl')
+  rows = records.read_metrics(workdir / 'metrics.jsonl')
   steps = [10, 20, 30, 40, 50, 60, 65]
   assert [(row['lane'], row['step']) for row in rows] == [(i, s) for s in steps for i in range(4)]
   evaluated = {row['step'] for row in rows if 'test/elbo' in row}
   assert evaluated == {20, 40, 60, 65}
   assert all('batch/elbo' in row for row in rows)
   last = rows[-1]
-  final = tracking.read_results(workdir / 'results.csv')[-1]
+  final = records.read_results(workdir / 'results.csv')[-1]
   assert final['test/elbo'] == pytest.approx(last['test/elbo'], rel=1e-6)
 
 
 def test_the_nll_is_that_of_the_evaluated_images(finished):
   """NLL <= -ELBO: the bound with more samples is the tighter one (5 standard errors)."""
   _, workdir, _, _ = finished
-  for row in tracking.read_results(workdir / 'results.csv'):
+  for row in records.read_results(workdir / 'results.csv'):
     assert row['test/nll'] < -row['test/elbo'] + 5 * row['test/nll_stderr']
 
 
 def test_running_again_changes_nothing(finished):
   config, workdir, _, _ = finished
   before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file() and p.suffix != '.png'}
-  result = train.run(config, workdir)
+  result = training.run(config, workdir)
   assert result.exit_code == 0
   assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_the_same_config_gives_the_same_bits(finished, tmp_path):
   config, workdir, _, _ = finished
-  train.run(config, tmp_path / 'again')
+  training.run(config, tmp_path / 'again')
   assert_same_run(workdir, tmp_path / 'again', config)
 
 
@@ -139,10 +129,10 @@ def test_evaluate_uses_the_numbers_it_is_given(finished, tmp_path):
   config, workdir, _, _ = finished
   copy = tmp_path / 'copy'
   shutil.copytree(workdir, copy)
-  train.evaluate(copy, 400, 40)
+  evaluating.evaluate(copy, 400, 40)
   for old, new in zip(
-    tracking.read_results(workdir / 'results.csv'),
-    tracking.read_results(copy / 'results.csv'),
+    records.read_results(workdir / 'results.csv'),
+    records.read_results(copy / 'results.csv'),
     strict=True,
   ):
     assert (new['test/nll_samples'], new['test/nll_images'], new['status']) == (400, 40, 'done')
@@ -150,26 +140,26 @@ def test_evaluate_uses_the_numbers_it_is_given(finished, tmp_path):
     stderr = float(np.hypot(old['test/nll_stderr'], new['test/nll_stderr']))
     assert new['test/nll'] == pytest.approx(old['test/nll'], abs=5 * stderr)
   assert state_digest(copy, config) == state_digest(workdir, config)
-  train.evaluate(copy, 2, 999)  # of 359 images: all
-  assert {row['test/nll_images'] for row in tracking.read_results(copy / 'results.csv')} == {359}
+  evaluating.evaluate(copy, 2, 999)  # of 359 images: all
+  assert {row['test/nll_images'] for row in records.read_results(copy / 'results.csv')} == {359}
 
 
 def test_evaluate_needs_a_run(tmp_path):
   with pytest.raises(errors.InputError, match='holds no run'):
-    train.evaluate(tmp_path, None, None)
+    evaluating.evaluate(tmp_path, None, None)
 
 
 def test_another_config_is_refused_with_the_difference(finished):
   config, workdir, _, _ = finished
   other = config | {'bound': config['bound'] | {'num_samples': 3}}
   with pytest.raises(errors.InputError, match=r'bound\.num_samples is 1 there, 3 here; name anoth'):
-    train.run(other, workdir)
+    training.run(other, workdir)
 
 
 def test_a_directory_of_other_files_is_refused(config, tmp_path):
   (tmp_path / 'thesis.tex').write_text('years of work')
   with pytest.raises(errors.InputError, match='no run'):
-    train.run(config, tmp_path)
+    training.run(config, tmp_path)
   assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
 
 
@@ -189,18 +179,18 @@ def test_damaged_checkpoints_fall_back_or_say_so(finished, tmp_path):
         path.write_bytes(content)
 
   damage(65)
-  train.run(config, copy)
+  training.run(config, copy)
   assert_same_run(workdir, copy, config)
   (copy / 'results.csv').unlink()
   for step in (60, 65):
     damage(step)
   with pytest.raises(errors.DamagedError):
-    train.run(config, copy)
+    training.run(config, copy)
 
 
 def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path):
   config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   good, bad = result.rows
   assert result.exit_code == 3
   assert (good['status'], bad['status']) == ('done', 'diverged')
@@ -210,9 +200,9 @@ def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path):
 
 def test_all_lanes_diverged_is_still_a_whole_run(config, tmp_path):
   config['lanes'] |= dict(learning_rate=(1e8,))
-  result = train.run(config, tmp_path / 'run')
+  result = training.run(config, tmp_path / 'run')
   assert {row['status'] for row in result.rows} == {'diverged'}
-  assert train.run(config, tmp_path / 'run').exit_code == 3
+  assert training.run(config, tmp_path / 'run').exit_code == 3
 
 
 class KilledError(BaseException):
@@ -224,7 +214,7 @@ PLACES = (
   'workdir.stored.write_json',
   'checkpoint.save',
   'tracking.Tracker.write',
-  'tracking.write_results',
+  'records.write_results',
   'outcome.estimate',
   'outcome.write_disentanglement',
   'outcome.write_latents',
@@ -259,32 +249,32 @@ def test_attempts_that_die_at_every_write_in_turn_are_taken_up(finished, tmp_pat
   for place in PLACES:
     patch = die_at(place, moment)
     with pytest.raises(KilledError):
-      train.run(config, tmp_path / 'run')
+      training.run(config, tmp_path / 'run')
     patch.undo()
     done = workdir_module.is_finished(tmp_path / 'run')
     assert done == (place == 'workdir.mark_finished' and moment == 'after')
-  assert train.run(config, tmp_path / 'run').exit_code == 0
+  assert training.run(config, tmp_path / 'run').exit_code == 0
   assert_same_run(reference, tmp_path / 'run', config)
   assert workdir_module.is_finished(tmp_path / 'run')
 
 
 @pytest.mark.parametrize('moment', ['before', 'after'])
-@pytest.mark.parametrize('place', ['tracking.write_results', 'figures.draw_all'])
+@pytest.mark.parametrize('place', ['records.write_results', 'figures.draw_all'])
 def test_an_attempt_that_dies_once_is_taken_up(finished, tmp_path, place, moment):
   """In the middle of training, and after it: what the attempt before left is all there is."""
   config, reference, _, _ = finished
   patch = die_at(place, moment)
   with pytest.raises(KilledError):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   patch.undo()
-  assert train.run(config, tmp_path / 'run').exit_code == 0
+  assert training.run(config, tmp_path / 'run').exit_code == 0
   assert_same_run(reference, tmp_path / 'run', config)
 
 
 def test_evaluate_in_the_middle_does_not_end_a_run(config, tmp_path):
   """All lanes diverged, stopped half-way, evaluated: the run still goes on to its last step."""
   config['lanes'] |= dict(learning_rate=(1e8,))
-  train.run(config, tmp_path / 'reference')
+  training.run(config, tmp_path / 'reference')
   original = states.save
 
   def save_the_first_steps(manager, progress):
@@ -295,9 +285,9 @@ def test_evaluate_in_the_middle_does_not_end_a_run(config, tmp_path):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(states, 'save', save_the_first_steps)
     with pytest.raises(KilledError):
-      train.run(config, tmp_path / 'run')
-  train.evaluate(tmp_path / 'run', None, None)
-  train.run(config, tmp_path / 'run')
+      training.run(config, tmp_path / 'run')
+  evaluating.evaluate(tmp_path / 'run', None, None)
+  training.run(config, tmp_path / 'run')
   journals = [(tmp_path / name / 'metrics.jsonl').read_bytes() for name in ('reference', 'run')]
   assert journals[0] == journals[1]
 
@@ -309,7 +299,7 @@ def test_leftovers_of_a_killed_writer_are_removed_and_never_shown(finished, tmp_
   leftover = copy / 'figures' / '.samples.tmp-0123.png'
   leftover.write_bytes(b'half')
   assert leftover not in outcome.read(copy, 'analytic').pictures
-  train.run(config, copy)
+  training.run(config, copy)
   assert not leftover.exists()
 
 
@@ -318,7 +308,7 @@ def test_a_diverged_lane_is_failed_in_wandb_terms(config, tmp_path, monkeypatch)
   codes = []
   monkeypatch.setattr(tracking.Tracker, 'close', lambda self, code: codes.append(code))
   config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
-  train.run(config, tmp_path / 'run')
+  training.run(config, tmp_path / 'run')
   assert codes == [3]
 
 
@@ -329,7 +319,7 @@ def test_train_and_test_figures_are_of_their_own_images(finished):
   manager = checkpoint.open_manager(workdir / 'checkpoints')
   state = states.restored(built, manager).state
   manager.close()
-  rows = tracking.read_results(workdir / 'results.csv')
+  rows = records.read_results(workdir / 'results.csv')
   for split, images in (('train', built.dataset.train_fixed), ('test', built.dataset.test)):
     for i, row in enumerate(rows):
       lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, state.params))

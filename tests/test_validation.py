@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from vae_jax import errors, train, validation
+from vae_jax import errors, validation
+from vae_jax.runs import training
 
 CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
 
@@ -92,7 +93,7 @@ def changed(config: dict, key: str, value) -> dict:
 @pytest.mark.parametrize(('key', 'value', 'words'), BAD, ids=[f'{k}={v}' for k, v, _ in BAD])
 def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, value, words):
   with pytest.raises(errors.InputError) as caught:
-    train.run(changed(config, key, value), tmp_path / 'run')
+    training.run(changed(config, key, value), tmp_path / 'run')
   message = str(caught.value)
   assert message.splitlines() == caught.value.problems
   assert len(caught.value.problems) == (2 if value == 'two_layer' else 1)
@@ -112,7 +113,7 @@ def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, va
 def test_a_schedule_that_would_do_nothing_is_refused(config, tmp_path, changes, words):
   config['schedule'] |= changes
   with pytest.raises(errors.InputError, match=words):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
 
 
 def test_a_fixed_scale_has_no_lower_bound(config):
@@ -125,9 +126,9 @@ def test_a_fixed_scale_has_no_lower_bound(config):
 
 def test_unknown_and_missing_keys_are_named(config, tmp_path):
   with pytest.raises(errors.InputError, match=r'unknown key train\.stepz; .* train\.steps\?'):
-    train.run(changed(config, 'train.stepz', 5), tmp_path / 'run')
+    training.run(changed(config, 'train.stepz', 5), tmp_path / 'run')
   with pytest.raises(errors.InputError, match=r'unknown key trian; did you mean train'):
-    train.run(config | {'trian': {'steps': 3}}, tmp_path / 'run')
+    training.run(config | {'trian': {'steps': 3}}, tmp_path / 'run')
   del config['train']['steps']
   with pytest.raises(errors.InputError, match=r'the config lacks train\.steps'):
     validation.check(config)
@@ -143,13 +144,13 @@ def test_importance_weighted_bounds_have_no_weighting(config, tmp_path, name, fi
   config['lanes'] |= {'beta': (1.0,), field: (value,)}
   config['lanes'] |= dict(warmup_steps=(3,)) if field == 'warmup' else {}
   with pytest.raises(errors.InputError, match=rf'lanes\.{field}: bound\.name=.{name}. has none'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
 
 
 def test_a_dip_vae_needs_its_weight(config, tmp_path):
   config['bound'] |= dict(name='dip_vae_i')
   with pytest.raises(errors.InputError, match=r'lanes\.covariance_weight=0\.0'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
 
 
 def test_groups_divide_the_samples(config):
@@ -163,7 +164,7 @@ def test_free_bits_of_a_latent_need_a_rate_that_splits(config, tmp_path):
   config['bound'] |= dict(kl='sampled')
   config['lanes'] |= dict(free_bits=(0.5,))
   with pytest.raises(errors.InputError, match=r"set bound\.free_bits_per='layer'"):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
 
 
 def test_convolutions_need_images_and_sigmoid_means_the_unit_interval(config, tmp_path):
@@ -172,13 +173,13 @@ def test_convolutions_need_images_and_sigmoid_means_the_unit_interval(config, tm
   config['data'] |= dict(name='npz', path=str(path), scale_to_unit=False, binarize='none')
   config['likelihood'] |= dict(name='gaussian', mean='sigmoid')
   with pytest.raises(errors.InputError, match=r"set likelihood\.mean='identity'"):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   config['likelihood'] |= dict(mean='identity')
   config['encoder'] |= dict(name='conv', channels=(4,), kernels=(3,), strides=(2,))
   with pytest.raises(errors.InputError, match=r"set encoder\.name='mlp'"):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   config['encoder'] |= dict(name='mlp', channels=(), kernels=(), strides=())
-  assert train.run(config, tmp_path / 'run').exit_code == 0  # a table [N, D] of real numbers
+  assert training.run(config, tmp_path / 'run').exit_code == 0  # a table [N, D] of real numbers
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_an_unreadable_npz(config, tmp_path, content, error):
   path.write_bytes(content)
   config['data'] |= dict(name='npz', path=str(path))
   with pytest.raises(error, match=r'images\.npz'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 
@@ -202,7 +203,7 @@ def test_an_npz_of_objects(config, tmp_path):
   np.savez(path, train=np.array([{'a': 1}], dtype=object), test=np.zeros((1, 4)))
   config['data'] |= dict(name='npz', path=str(path))
   with pytest.raises(errors.InputError, match='object'):
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
 
 
 def test_all_that_is_wrong_is_said_at_once(config, tmp_path):
@@ -214,7 +215,7 @@ def test_all_that_is_wrong_is_said_at_once(config, tmp_path):
   config['likelihood'] |= dict(name='gaussian')
   config['bound'] |= dict(noise='antithetic', kl='sampeld')
   with pytest.raises(errors.InputError) as caught:
-    train.run(config, tmp_path / 'run')
+    training.run(config, tmp_path / 'run')
   assert [line.split('=')[0].split(';')[0] for line in caught.value.problems] == [
     'unknown key encoder.dropout',
     'encoder.hidden[0]',
@@ -253,4 +254,4 @@ def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
   path.write_text('')
   for workdir in (path, path / 'below', tmp_path / ('x' * 300)):
     with pytest.raises(errors.InputError, match=r'cannot be (made|used)'):
-      train.run(config, workdir)
+      training.run(config, workdir)

@@ -13,7 +13,8 @@ import pytest
 from conftest import small_config
 
 from vae_jax import config as settings
-from vae_jax import errors, lanes, study, validation, workdir
+from vae_jax import errors, lanes, study, validation
+from vae_jax.runs import workdir
 from vae_jax.study import points
 
 DEEP = []

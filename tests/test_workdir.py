@@ -12,8 +12,10 @@ import jax
 import pytest
 
 from vae_jax import config as settings
-from vae_jax import errors, identity, manifest, validation, workdir
-from vae_jax.workdir import world
+from vae_jax import errors, identity, validation
+from vae_jax.records import manifest
+from vae_jax.runs import workdir
+from vae_jax.runs.workdir import world
 
 
 @functools.cache

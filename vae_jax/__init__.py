@@ -18,10 +18,10 @@ the distortion D = -E_q[log p(x|z)]:
 
 Imports go down these layers only:
 
-  0  errors, config, paths, files, manifest, flops, densities, lanes, placement, data
+  0  errors, checks, config, paths, files, records, flops, densities, lanes, placement, data
   1  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
-  2  learner, evaluation, programs, checkpoint, tracking, figures
-  3  identity, validation, study, workdir, stopping, outcome, train, shares
+  2  learner, evaluation, programs, tracking, figures
+  3  identity, validation, study, stopping, runs, multihost
   4  launch (outside the package: flags end there)
 
 and inside a layer a later name may import an earlier one, not the other way round.

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import errors, files, manifest, tracking
+from vae_jax import errors, files, records
 from vae_jax.figures.curves import learning_curves
 from vae_jax.figures.heatmap import elbo_heatmap
 from vae_jax.figures.importance import nll_curve
@@ -35,6 +35,7 @@ from vae_jax.figures.pictures import image_grid, reconstructions, samples
 from vae_jax.figures.style import save
 from vae_jax.figures.tradeoff import rate_distortion
 from vae_jax.figures.traversal import traversals
+from vae_jax.records import manifest
 
 __all__ = [
   'draw_all',
@@ -79,7 +80,7 @@ def draw_all(workdir: pathlib.Path | str) -> list[pathlib.Path]:
 
 def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   """Returns the pictures by name; None where no lane has what it shows."""
-  rows = tracking.read_results(workdir / 'results.csv')
+  rows = records.read_results(workdir / 'results.csv')
   if not rows:
     return {}
   config = _config(workdir)
@@ -89,13 +90,13 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
     'elbo_heatmap': elbo_heatmap(rows, study),
   }
   if (workdir / 'metrics.jsonl').exists():
-    metrics = tracking.read_metrics(workdir / 'metrics.jsonl')
+    metrics = records.read_metrics(workdir / 'metrics.jsonl')
     drawn['learning_curves'] = learning_curves(metrics, rows, study)
     if config.get('train', {}).get('log_powers_of_two'):
       drawn['loss_curves'] = loss_curves(metrics, rows, study)
   for name, columns, draw in (
-    ('latents', tracking.LATENT_COLUMNS, latents),
-    ('nll_curve', tracking.NLL_CURVE_COLUMNS, nll_curve),
+    ('latents', records.LATENT_COLUMNS, latents),
+    ('nll_curve', records.NLL_CURVE_COLUMNS, nll_curve),
   ):
     if (path := workdir / f'{name}.csv').exists():
       drawn[name] = draw(_read_table(path, columns, rows), rows, study)
@@ -138,7 +139,7 @@ def _read_table(
   path: pathlib.Path, columns: Sequence[str], rows: Sequence[Mapping]
 ) -> list[dict[str, Any]]:
   """Returns a table of the lanes in `rows`."""
-  table = tracking.read_table(path, columns)
+  table = records.read_table(path, columns)
   names = {row['lane']: row['name'] for row in rows}
   for line in table:
     if names.get(line['lane']) != line['name']:

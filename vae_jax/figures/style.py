@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from vae_jax import manifest
+from vae_jax.records import manifest
 
 DPI = 200
 _MARGIN = 16  # dots of white around a picture

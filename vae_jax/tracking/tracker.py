@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from vae_jax.tracking import journal, wandb_runs, worker
+from vae_jax.records import journal
+from vae_jax.tracking import wandb_runs, worker
 
 _MODES = ('online', 'offline', 'disabled')
 _CALL_SECONDS = 60.0  # to open all runs, or to log a row of each

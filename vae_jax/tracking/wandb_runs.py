@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax.tracking import descriptors, fragments, scalars, worker
+from vae_jax.records import scalars
+from vae_jax.tracking import descriptors, fragments, worker
 
 _INIT_SECONDS = 8.0
 _FINISH_SECONDS = 11.0

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vae_jax.validation import keys, kinds
+from vae_jax import checks
+from vae_jax.validation import keys
 
 Rule = Callable[[Mapping[str, Any]], Iterator[str]]
 
@@ -19,14 +20,14 @@ def _check_cadence(values: Mapping[str, Any]) -> Iterator[str]:
     if values[key] % every:
       nearest = max(1, round(values[key] / every)) * every
       expected = f'a multiple of train.log_every={every}; nearest: {nearest}'
-      yield kinds.problem(key, values[key], expected)
+      yield checks.problem(key, values[key], expected)
 
 
 def _check_scale(values: Mapping[str, Any]) -> Iterator[str]:
   name, scale = values['likelihood.name'], values['likelihood.scale']
   learned = name == 'discretized_logistic' or (name == 'gaussian' and scale != 'fixed')
   if learned and values['likelihood.min_scale'] >= values['likelihood.initial_scale']:
-    yield kinds.problem(
+    yield checks.problem(
       'likelihood.min_scale',
       values['likelihood.min_scale'],
       f'below likelihood.initial_scale={values["likelihood.initial_scale"]:g}',
@@ -36,7 +37,7 @@ def _check_scale(values: Mapping[str, Any]) -> Iterator[str]:
 def _check_points(values: Mapping[str, Any]) -> Iterator[str]:
   points = values['lanes.points']
   if points and values['lanes.combine'] != 'list':
-    yield kinds.problem('lanes.points', points, "it is used with lanes.combine='list' only")
+    yield checks.problem('lanes.points', points, "it is used with lanes.combine='list' only")
 
 
 def _check_latents(values: Mapping[str, Any]) -> Iterator[str]:
@@ -50,12 +51,12 @@ def _check_latents(values: Mapping[str, Any]) -> Iterator[str]:
     )
   for part in ('posterior', 'prior'):
     if values[f'{part}.name'] == 'flow' and not values[f'{part}.hidden']:
-      yield kinds.problem(
+      yield checks.problem(
         f'{part}.hidden', values[f'{part}.hidden'], 'a flow needs a layer, such as (64,)'
       )
   closed_form = posterior in ('diagonal', 'full_covariance') and prior == 'standard_normal'
   if values['bound.kl'] == 'analytic' and not closed_form:
-    yield kinds.problem(
+    yield checks.problem(
       'bound.kl',
       'analytic',
       f'posterior.name={posterior!r} and prior.name={prior!r} have no closed form; '
@@ -68,21 +69,23 @@ def _check_bound(values: Mapping[str, Any]) -> Iterator[str]:
   bound, gradient = values['bound.name'], values['bound.gradient']
   weighted = bound in keys.IMPORTANCE_WEIGHTED
   if weighted and values['bound.kl'] != 'sampled':
-    yield kinds.problem(
+    yield checks.problem(
       'bound.kl',
       values['bound.kl'],
       f"the weights of bound.name={bound!r} need the sampled ratio; set bound.kl='sampled'",
     )
   if gradient != 'reparameterized' and values['bound.kl'] != 'sampled':
-    yield kinds.problem(
+    yield checks.problem(
       'bound.gradient',
       gradient,
       "the closed form has no path through z; set bound.kl='sampled', or 'reparameterized'",
     )
   if bound == 'beta_tcvae' and gradient != 'reparameterized':
-    yield kinds.problem('bound.gradient', gradient, f"bound.name={bound!r} needs 'reparameterized'")
+    yield checks.problem(
+      'bound.gradient', gradient, f"bound.name={bound!r} needs 'reparameterized'"
+    )
   elif gradient == 'doubly_reparameterized' and not weighted:
-    yield kinds.problem(
+    yield checks.problem(
       'bound.gradient', gradient, f"bound.name={bound!r} has no weights; set 'sticking_the_landing'"
     )
   latents = (values['posterior.name'], values['prior.name'])
@@ -101,13 +104,13 @@ def _check_noise(values: Mapping[str, Any]) -> Iterator[str]:
   weighted = values['bound.name'] in keys.IMPORTANCE_WEIGHTED
   noise, samples = values['bound.noise'], values['bound.num_samples']
   if noise == 'antithetic' and weighted:
-    yield kinds.problem(
+    yield checks.problem(
       'bound.noise',
       noise,
       f"the weights of bound.name={values['bound.name']!r} are independent; set 'independent'",
     )
   elif noise == 'antithetic' and samples % 2:
-    yield kinds.problem(
+    yield checks.problem(
       'bound.num_samples', samples, f"even with bound.noise='antithetic'; nearest: {samples + 1}"
     )
 
@@ -119,14 +122,14 @@ def _check_groups(values: Mapping[str, Any]) -> Iterator[str]:
     values[f'bound.{key}'] for key in ('num_groups', 'num_samples', 'elbo_weight')
   )
   if bound != 'miwae' and groups != 1:
-    yield kinds.problem('bound.num_groups', groups, f'bound.name={bound!r} has one group; set 1')
+    yield checks.problem('bound.num_groups', groups, f'bound.name={bound!r} has one group; set 1')
   elif samples % groups:
     nearest = max(divisor for divisor in _divisors(samples) if divisor <= groups)
-    yield kinds.problem(
+    yield checks.problem(
       'bound.num_groups', groups, f'it divides bound.num_samples={samples}; nearest: {nearest}'
     )
   if bound != 'ciwae' and weight:
-    yield kinds.problem('bound.elbo_weight', weight, "it is for bound.name='ciwae'; set 0.0")
+    yield checks.problem('bound.elbo_weight', weight, "it is for bound.name='ciwae'; set 0.0")
 
 
 def _divisors(number: int) -> Iterator[int]:
@@ -138,13 +141,13 @@ def _divisors(number: int) -> Iterator[int]:
 def _check_schedule(values: Mapping[str, Any]) -> Iterator[str]:
   name, factor = values['schedule.name'], values['schedule.factor']
   if name != 'constant' and factor == 1:
-    yield kinds.problem(
+    yield checks.problem(
       'schedule.factor',
       factor,
       f'schedule.name={name!r} would stay constant; set it below 1, and schedule.decay_steps',
     )
   if name == 'exponential' and factor == 0:
-    yield kinds.problem('schedule.factor', factor, "above 0 with schedule.name='exponential'")
+    yield checks.problem('schedule.factor', factor, "above 0 with schedule.name='exponential'")
 
 
 def _check_convolutions(part: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -157,7 +160,7 @@ def _check_convolutions(part: str, values: Mapping[str, Any]) -> Iterator[str]:
       )
   elif any(sizes.values()):
     key = next(key for key, size in sizes.items() if size)
-    yield kinds.problem(
+    yield checks.problem(
       f'{part}.{key}', values[f'{part}.{key}'], f"{part}.name='mlp' has none; set ()"
     )
 

@@ -1,0 +1,41 @@
+"""What a run records: metrics.jsonl, the CSV tables, and MANIFEST.json with the sha256 of them all.
+
+metrics.jsonl is the record: always written, one line per lane and log point. After a restart no
+point stands twice. A table is written whole, and what has been written is read back as it was.
+
+  write_results(workdir / 'results.csv', rows, field_names)
+  write_table(workdir / 'latents.csv', LATENT_COLUMNS, rows)
+  read_metrics(workdir / 'metrics.jsonl')
+"""
+
+from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
+from vae_jax.records.points import Ranges, ranges_of, steps_in, with_step
+from vae_jax.records.results import read_results, result_columns, write_results
+from vae_jax.records.scalars import python_numbers
+from vae_jax.records.tables import (
+  LATENT_COLUMNS,
+  NLL_CURVE_COLUMNS,
+  read_table,
+  write_table,
+)
+
+__all__ = [
+  'LATENT_COLUMNS',
+  'NLL_CURVE_COLUMNS',
+  'Damage',
+  'Ranges',
+  'damage',
+  'encode',
+  'python_numbers',
+  'ranges_of',
+  'read_metrics',
+  'read_results',
+  'read_table',
+  'result_columns',
+  'steps_in',
+  'steps_of',
+  'take_out',
+  'with_step',
+  'write_results',
+  'write_table',
+]

@@ -1,0 +1,226 @@
+"""The newest checkpoint of a run evaluated anew, on its own data or on others."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vae_jax import errors, files, paths, programs, stopping, study, records
+from vae_jax.runs import checkpoint, outcome, workdir
+from vae_jax.records import manifest
+from vae_jax.runs.outcome import Outcome, Progress
+from vae_jax.runs import states
+
+
+class Other(NamedTuple):
+  """What an evaluation has otherwise than the config of its run; None for what it has not."""
+
+  num_samples: int | None = None  # of the NLL
+  num_images: int | None = None  # of the NLL
+  data_path: str | None = None  # an .npz file: the run's, which has moved, or another
+  data_split: str | None = None  # of another: what is evaluated, in place of the run's splits
+
+
+def evaluate(
+  directory: os.PathLike | str,
+  num_samples: int | None = None,
+  num_images: int | None = None,
+  data_path: str | None = None,
+  data_split: str | None = None,
+) -> Outcome:
+  """Evaluates the newest checkpoint of any run anew and rewrites its results.csv and pictures.
+
+  Figures of other data than the run's go to WORKDIR/evaluations/NAME, beside those of the run.
+
+  Args:
+    directory: the workdir of a run, finished or not.
+    num_samples, num_images: of the NLL; None for the numbers of the run's config.
+    data_path: the .npz file to evaluate on: that of the run, which has moved, or another one.
+    data_split: the split of another file to evaluate on, in place of the run's two.
+
+  Raises:
+    InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`. Nothing was written.
+    Stopped: by SIGTERM or Ctrl-C, keeping what is done.
+  """
+  directory = paths.expanded(directory, '--workdir')
+  other = Other(num_samples, num_images, data_path, data_split)
+  config = _config_with(workdir.read_config(directory), other)
+  _check_has_checkpoints(directory)
+  built = study.from_config(config)
+  with workdir.holding(directory), stopping.deferred() as signal_number:
+    own = _check_data(built, config, directory, other)
+    workdir.warn_of_another_world(directory)
+    built = built.at_width(workdir.recorded_width(directory))
+    progress = _newest(built, directory)
+    target = directory if own else _beside(directory, config, built)
+    if own:  # of other data the batch at which a lane diverged is not known
+      progress = outcome.explained(built, programs.make_examine(built.training), progress)
+    result = _evaluated(built, config, target, progress, signal_number)
+    if own:
+      _record(built, config, directory)
+    manifest.settle(target)
+    return result
+
+
+def _evaluated(
+  built: study.Study,
+  config: Mapping[str, Any],
+  target: pathlib.Path,
+  progress: Progress,
+  signal_number: Callable[[], int],
+) -> Outcome:
+  """Evaluates a checkpoint and writes tables and pictures."""
+  settings, state = config['evaluation'], progress.state
+  evaluations = outcome.make_evaluate(built, settings)(state, progress.step)
+  kept = outcome.open_kept(built, target, settings, state, signal_number)
+  estimates = outcome.estimate(built, settings, state, kept)
+  outcome.write_disentanglement(built, target, settings, state, kept)
+  final = progress.step == config['train']['steps']
+  result, _ = outcome.review(built, target, progress, evaluations, estimates, final)
+  kept.discard()
+  return result
+
+
+def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
+  """Returns the config of a run with what this evaluation has otherwise."""
+  asked = {'nll_samples': other.num_samples, 'nll_images': other.num_images}
+  settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
+  source = config['data']
+  if other.data_path is not None:
+    source = source | {'name': 'npz', 'path': other.data_path}
+  if other.data_split is not None:
+    source = source | {'train_split': other.data_split, 'test_split': other.data_split}
+  return config | {'evaluation': settings, 'data': source}
+
+
+def _check_has_checkpoints(directory: pathlib.Path) -> None:
+  """Refuses a run that was killed as it began, and what was gathered from several processes."""
+  if workdir.newest_step(directory) is None and not (directory / 'provenance.json').exists():
+    raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
+  count = workdir.read_provenance(directory).get('processes')
+  if count:
+    shares = ', '.join(f'--workdir={directory}/process-{index}' for index in range(count))
+    raise errors.InputError(
+      f'--workdir={directory} was gathered from {count} processes, and the checkpoints are in '
+      f'theirs; evaluate {shares}'
+    )
+
+
+def _check_data(
+  built: study.Study, config: Mapping[str, Any], directory: pathlib.Path, other: Other
+) -> bool:
+  """Returns whether a study has the data of its run.
+
+  Raises:
+    InputError: it has others that nobody asked for, or whose examples have another shape.
+  """
+  stored = workdir.read_provenance(directory)
+  if built.dataset.sha256 == stored['data_sha256'] and other.data_split is None:
+    return True
+  path = config['data']['path']
+  if other.data_path is None and other.data_split is None:
+    raise errors.InputError(
+      f'data.path={path!r} has other data than --workdir={directory} was trained on (sha256 '
+      f'{built.dataset.sha256}, and {stored["data_sha256"]}); give --data_path=FILE'
+    )
+  # What the training split of the run decides, and no checkpoint holds.
+  standardize = config['data']['standardize']
+  if standardize != 'none' or built.model.refit is not None:
+    key = (
+      f'data.standardize={standardize!r}' if standardize != 'none' else "likelihood.scale='optimal'"
+    )
+    raise errors.InputError(
+      f'{key} is fitted to the training split of --workdir={directory}, which data.path={path!r} '
+      'does not have; evaluate the data of the run'
+    )
+  event = stored.get('event', list(built.event))
+  if list(built.event) != event:
+    raise errors.InputError(
+      f'data.path={path!r} has examples of shape {list(built.event)}, and --workdir={directory} '
+      f'was trained on {event}; give data of that shape'
+    )
+  return False
+
+
+def _newest(built: study.Study, directory: pathlib.Path) -> Progress:
+  """Returns the newest checkpoint, and no older one than that of the figures that stand.
+
+  Raises:
+    InputError: there is none yet.
+    DamagedError: it does not verify, or the journal does not.
+  """
+  stored = workdir.read_provenance(directory)
+  with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
+    progress = states.restored(built, manager)
+  if progress is None and not stored.get('finished'):
+    raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
+  rows = _rows(directory)
+  recorded = stored['step'] if stored.get('finished') and 'step' in stored else 0
+  steps = [recorded, workdir.newest_step(directory) or 0, *(row['step'] for row in rows)]
+  reached = max(steps)
+  if progress is None or progress.step < reached:
+    raise errors.DamagedError(
+      f'{directory}/checkpoints/{reached}, of which there are figures, does not verify or is '
+      'missing; nothing was evaluated; put it back, or remove it and train to it again with '
+      'launch.train'
+    )
+  _check_journal(directory)
+  seconds = [stored.get('seconds', 0.0), progress.seconds, *(row['seconds'] for row in rows)]
+  return progress._replace(seconds=max(seconds))
+
+
+def _rows(directory: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the rows of results.csv; none where they cannot be read, as they are written anew."""
+  path = directory / 'results.csv'
+  try:
+    return records.read_results(path) if path.exists() else []
+  except errors.DamagedError as error:
+    logging.warning('%s; it is made again', error)
+    return []
+
+
+def _check_journal(directory: pathlib.Path) -> None:
+  """Checks the journal before anything is written: a picture is drawn of it."""
+  record = directory / workdir.RECORD
+  finished = workdir.is_finished(directory)
+  what = manifest.faults(directory).get(workdir.RECORD) if finished else None
+  if what is not None:
+    raise errors.DamagedError(
+      f'{record} {what}; nothing was evaluated; launch.train with the config of the run mends it'
+    )
+  if record.exists():
+    records.read_metrics(record)
+
+
+def _beside(directory: pathlib.Path, config: Mapping[str, Any], built: study.Study) -> pathlib.Path:
+  """Makes and returns the directory of figures of other data than the run's.
+
+  Its name is that of the file, and what tells one content of it from another.
+  """
+  source, sha256 = config['data'], built.dataset.sha256
+  splits = json.dumps([sha256, source['train_split'], source['test_split']])
+  digest = hashlib.sha256(splits.encode()).hexdigest()[:8]
+  name = pathlib.Path(source['path']).stem or source['name'].replace('/', '-')
+  target = directory / 'evaluations' / f'{name}-{digest}'
+  with files.storage_errors(target):
+    files.make_directory(target.parent)
+    files.make_directory(target)
+  manifest.begin(target, workdir.FILES)
+  record = {'data': dict(source), 'data_sha256': sha256, 'evaluation': dict(config['evaluation'])}
+  manifest.write_text(target / 'evaluation.json', json.dumps(record, indent=2) + '\n')
+  logging.info('these are not the data of the run: the figures go to %s', target)
+  return target
+
+
+def _record(built: study.Study, config: Mapping[str, Any], directory: pathlib.Path) -> None:
+  """Records which images were evaluated, and where the data lie now."""
+  stored = workdir.read_config(directory)
+  workdir.record_place(directory, stored | {'data': config['data']})
+  sampling = built.sampling(config['evaluation'])
+  workdir.write_provenance(
+    directory, workdir.read_provenance(directory) | {'evaluated_on': sampling}
+  )

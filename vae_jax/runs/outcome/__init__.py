@@ -1,0 +1,82 @@
+"""What a run has come to: the figures of every lane, as metrics, as tables and as pictures."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from vae_jax import evaluation, programs, records
+from vae_jax.runs.outcome.divergence import explained, reasons
+from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
+from vae_jax.runs.outcome.images import lane_grids, save_images
+from vae_jax.runs.outcome.kept import Kept, open_kept
+from vae_jax.runs.outcome.numbers import nats
+from vae_jax.runs.outcome.progress import Progress, collapsed
+from vae_jax.runs.outcome.tables import DISENTANGLEMENT_COLUMNS, write_curve, write_disentanglement, write_latents, write_results
+from vae_jax.study import Study
+
+__all__ = [
+  'DISENTANGLEMENT_COLUMNS',
+  'Estimates',
+  'Kept',
+  'Outcome',
+  'Progress',
+  'collapsed',
+  'estimate',
+  'explained',
+  'host',
+  'lane_grids',
+  'make_evaluate',
+  'metrics_of',
+  'nats',
+  'open_kept',
+  'read',
+  'reasons',
+  'review',
+  'save_images',
+  'write_curve',
+  'write_disentanglement',
+  'write_latents',
+  'write_results',
+]
+
+
+class Outcome(NamedTuple):
+  """What a run leaves."""
+
+  rows: list[dict[str, Any]]  # of results.csv
+  results: pathlib.Path
+  pictures: list[pathlib.Path]
+  kl: str  # 'analytic' or 'sampled': how the rate was estimated
+  exit_code: int  # 0, or 3 where a lane diverged
+
+
+def read(directory: pathlib.Path, kl: str) -> Outcome:
+  """Returns the outcome that stands on disk, of a study with this estimator of the rate.
+
+  Raises:
+    DamagedError: results.csv is not what was written.
+  """
+  rows = records.read_results(directory / 'results.csv')
+  exit_code = 3 if any(row['status'] in ('diverged', 'failed') for row in rows) else 0
+  pictures = sorted((directory / 'figures').glob('[!.]*.png'))
+  return Outcome(rows, directory / 'results.csv', pictures, kl, exit_code)
+
+
+def review(
+  built: Study,
+  directory: pathlib.Path,
+  progress: Progress,
+  evaluations: Mapping[str, evaluation.Evaluation],
+  estimates: Estimates,
+  final: bool,
+) -> tuple[Outcome, programs.Pictures | None]:
+  """Writes what a trained state is worth, tables and pictures, and returns them with the images."""
+  from vae_jax import figures  # matplotlib takes half a second: at the end, not of every start
+
+  evaluated = host(metrics_of(evaluations) | estimates.metrics)
+  write_latents(built, directory, evaluations['test'])
+  write_curve(directory, estimates.curve)
+  images = save_images(built, directory, progress.state, evaluations['test'].variances)
+  write_results(built, directory, progress._replace(evaluated=evaluated), final)
+  figures.draw_all(directory)
+  return read(directory, built.kl), images

@@ -1,0 +1,54 @@
+"""The images that a run leaves."""
+
+import pathlib
+
+import numpy as np
+from jax import Array
+
+from vae_jax import programs
+from vae_jax.records import manifest
+from vae_jax.study import Study
+
+_NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
+
+
+def save_images(
+  study: Study, directory: pathlib.Path, state: programs.States, usage: Array
+) -> programs.Pictures | None:
+  """Writes images.npz: test images, their reconstructions, samples and a traversal of every lane.
+
+  Examples [D] are no images: there None is returned and nothing written.
+  """
+  if len(study.event) != 3:
+    return None
+  pictures = programs.pictures(
+    study.model,
+    programs.params_of(state),
+    study.lanes,
+    study.dataset.test[study.sample('test', _NUM_PICTURES)],
+    study.dataset.fixed_scale,
+    study.dataset.range,
+    _NUM_PICTURES,
+    usage,
+    _NUM_PICTURES,
+    study.place,
+  )
+  with manifest.recorded_path(directory / 'images.npz') as temporary:
+    np.savez_compressed(temporary, **pictures._asdict())
+  return pictures
+
+
+def lane_grids(pictures: programs.Pictures) -> dict[str, list[np.ndarray]]:
+  """Returns pictures of reconstructions, samples and a traversal per lane, as pixels."""
+  from vae_jax import figures  # matplotlib: see `outcome.review`
+
+  return {
+    'reconstructions': [
+      figures.image_grid(np.concatenate([pictures.originals, lane]), columns=len(lane))
+      for lane in pictures.reconstructions
+    ],
+    'samples': [figures.image_grid(lane, columns=len(lane) // 2) for lane in pictures.samples],
+    'traversals': [
+      figures.image_grid(np.concatenate(lane), columns=len(lane)) for lane in pictures.traversals
+    ],
+  }

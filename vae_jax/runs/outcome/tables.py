@@ -1,0 +1,127 @@
+"""The tables that a run leaves: results.csv, latents.csv, nll_curve.csv, disentanglement.csv."""
+
+import functools
+import logging
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vae_jax import disentanglement, evaluation, learner, programs, records
+from vae_jax.runs.outcome import divergence
+from vae_jax.runs.outcome.progress import Progress
+from vae_jax.study import Study
+
+DISENTANGLEMENT_COLUMNS = ('lane', 'name', 'images', *disentanglement.NAMES)
+
+
+def write_results(study: Study, directory: pathlib.Path, progress: Progress, final: bool) -> list:
+  """Writes results.csv and returns its rows."""
+  rows = _rows(study, progress, final)
+  records.write_results(directory / 'results.csv', rows, study.points[0]._fields)
+  return rows
+
+
+def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]:
+  columns = set(records.result_columns(study.points[0]._fields))
+  values = {name: v for name, v in progress.evaluated.items() if name in columns}
+  speed = progress.step / progress.training_seconds if progress.training_seconds else None
+  rows = []
+  steps = divergence.diverged_at(progress.state)
+  for i, (point, diverged_at) in enumerate(zip(study.points, steps, strict=True)):
+    diverged = diverged_at != learner.NOT_DIVERGED
+    rows.append(
+      {
+        'lane': i,
+        'name': study.names[i],
+        'status': 'diverged' if diverged else 'done' if final else 'running',
+        'step': diverged_at if diverged else progress.step,
+        **point._asdict(),
+        'beta_normalised': point.beta * point.latent_size / math.prod(study.event),
+        **{name: v[i] for name, v in values.items()},
+        'collapsed_at': progress.collapsed_at[i],
+        'reason': progress.reasons[i],
+        'seconds': round(progress.seconds, 3),
+        'steps_per_second': speed and round(speed, 3),
+      }
+    )
+  return rows
+
+
+def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evaluation) -> None:
+  """Writes latents.csv: the rate of every latent of every lane, and whether it is active."""
+  rows = []
+  for i, mask in enumerate(np.asarray(study.lanes.mask)):
+    rates, variances = np.asarray(test.rates[i]), np.asarray(test.variances[i])
+    active = np.asarray(evaluation.is_active(variances))
+    for j in np.flatnonzero(mask):
+      rows.append(
+        dict(
+          lane=i,
+          name=study.names[i],
+          layer=1 if not study.lower_size or j < study.lower_size else 2,
+          latent=int(j),
+          rate=rates[j] if rates.size == mask.size else None,
+          mean_variance=variances[j],
+          active=active[j] if np.isnan(active[j]) else int(active[j]),
+        )
+      )
+  _write_known(directory / 'latents.csv', records.LATENT_COLUMNS, rows)
+
+
+def _write_known(
+  path: pathlib.Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+  """Writes a table in which a number that is not finite is an empty cell: it is not known."""
+
+  def known(value: Any) -> Any:
+    return None if isinstance(value, (float, np.floating)) and not np.isfinite(value) else value
+
+  records.write_table(path, columns, [{name: known(v) for name, v in row.items()} for row in rows])
+
+
+def write_disentanglement(
+  study: Study,
+  directory: pathlib.Path,
+  settings: Mapping[str, Any],
+  state: programs.States,
+  pieces: programs.Pieces = programs.computed,
+) -> None:
+  """Writes disentanglement.csv, the scores of every lane's codes, where factors are known."""
+  dataset = study.dataset
+  if dataset.factors is None:
+    return
+  chosen = study.sample('test', settings['factor_images'])
+  logging.info('scoring the codes of %d images and %d lanes', len(chosen), len(study.points))
+  factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
+  if not np.ptp(factors, axis=0).any():
+    # At the end of a run it must not be refused: what else was measured would be lost.
+    logging.warning('the %d images have one value of each factor: no scores', len(chosen))
+    rows = [dict(lane=i, name=name, images=len(chosen)) for i, name in enumerate(study.names)]
+    _write_known(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
+    return
+  codes = programs.encode(
+    study.model,
+    programs.params_of(state),
+    study.lanes,
+    dataset.test[chosen],
+    dataset.fixed_scale,
+    study.place,
+  )
+
+  def scores(i: int) -> dict[str, float]:
+    return disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
+
+  rows = [
+    dict(lane=i, name=name, images=len(chosen))
+    | pieces(f'the scores of {name}', functools.partial(scores, i))
+    for i, name in enumerate(study.names)
+  ]
+  _write_known(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
+
+
+def write_curve(directory: pathlib.Path, curve: Sequence[Mapping[str, Any]]) -> None:
+  """Writes nll_curve.csv: the bounds of 1, 10, 100 ... importance samples of every lane."""
+  _write_known(directory / 'nll_curve.csv', records.NLL_CURVE_COLUMNS, curve)
