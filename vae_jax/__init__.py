@@ -18,7 +18,7 @@ the distortion D = -E_q[log p(x|z)]:
 
 Imports go down these layers only:
 
-  0  errors, checks, config, paths, files, records, flops, densities, lanes, placement, data
+  0  errors, checks, parts, config, paths, files, records, flops, densities, lanes, placement, data
   1  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, tracking, figures
   3  identity, validation, study, stopping, runs, multihost

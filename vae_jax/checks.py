@@ -1,8 +1,12 @@
 """Checks of one value by its kind; each refuses in one line with the nearest valid value."""
 
+import collections.abc
+import contextlib
 import difflib
 import math
-from collections.abc import Callable, Sequence
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vae_jax import errors
@@ -20,14 +24,15 @@ def refuse(key: str, value: Any, expected: str) -> None:
   raise errors.InputError(problem(key, value, expected))
 
 
-def choice(*names: str) -> Check:
-  """One of these names."""
+def choice(*names: str, otherwise: str = '') -> Check:
+  """One of these names; `otherwise` says what else it may be, and is checked elsewhere."""
+  rest = f', or {otherwise}' if otherwise else ''
 
   def check(key: str, value: Any) -> None:
     if not isinstance(value, str) or value not in names:
       near = difflib.get_close_matches(value, names, n=1) if _is_short(value) else []
       hint = f'did you mean {near[0]!r}? ' if near else ''
-      refuse(key, value, f'{hint}it is one of {", ".join(names)}')
+      refuse(key, value, f'{hint}it is one of {", ".join(names)}{rest}')
 
   return check
 
@@ -100,3 +105,98 @@ def axis(key: str, value: Any) -> None:
   """Its elements are checked by lanes.from_axes, which knows what they mean."""
   if not isinstance(value, (tuple, list)):
     refuse(key, value, f'it is a tuple of values; write ({errors.shown(value)},)')
+
+
+def anything(key: str, value: Any) -> None:
+  """What JSON can hold."""
+  if isinstance(value, (tuple, list)):
+    for element in value:
+      anything(key, element)
+  elif isinstance(value, Mapping):
+    for name, element in value.items():
+      text(empty=True)(key, name)
+      anything(key, element)
+  elif isinstance(value, str):
+    text(empty=True)(key, value)
+  elif not (value is None or isinstance(value, int)):
+    of_type(float, 'a number, a text, True, False, None, or a tuple or a dict of these')(key, value)
+
+
+def of_type(kind: type, expected: str) -> Check:
+  """A value of one plain type; an int may stand for a float, a bool for neither."""
+
+  def check(key: str, value: Any) -> None:
+    is_number = kind in (int, float) and isinstance(value, int) and not isinstance(value, bool)
+    if not (is_number or (isinstance(value, kind) and not isinstance(value, bool))):
+      refuse(key, value, f'it is {expected}')
+    if isinstance(value, float) and not math.isfinite(value):
+      refuse(key, value, f'it is {expected}')
+
+  return check
+
+
+_PLAIN: Mapping[Any, tuple[Check, str]] = {
+  bool: (flag, 'True or False'),
+  int: (of_type(int, 'a whole number'), 'a whole number'),
+  float: (of_type(float, 'a finite number'), 'a finite number'),
+  str: (text(empty=True), 'a text'),
+  type(None): (of_type(type(None), 'None'), 'None'),
+}
+_SEQUENCES = (tuple, list, collections.abc.Sequence)
+
+
+def of(annotation: Any, default: Any) -> Check:
+  """Returns the check of a parameter by its annotation; its default value is always valid.
+
+  `Annotated[int, whole(1, 9)]` is checked by what stands behind the type; int, float, str, bool,
+  sequences of them, `X | Y` and Literal by the type. Any other annotation, or none, is for anything
+  that JSON can hold.
+  """
+  checked = _of(annotation)
+
+  def check(key: str, value: Any) -> None:
+    if not (type(value) is type(default) and value == default):
+      checked(key, value)
+
+  return check
+
+
+def _of(annotation: Any) -> Check:
+  origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+  if origin is typing.Annotated:
+    own = [extra for extra in arguments[1:] if callable(extra)]
+    return _all(own) if own else _of(arguments[0])
+  if origin in (typing.Union, types.UnionType):
+    return _any(arguments)
+  if origin is typing.Literal and all(isinstance(argument, str) for argument in arguments):
+    return choice(*arguments)
+  if (origin or annotation) in _SEQUENCES:
+    items = [argument for argument in arguments if argument is not ...]
+    return tuple_of(_of(items[0]) if len(set(items)) == 1 else anything)
+  return _PLAIN[annotation][0] if annotation in tuple(_PLAIN) else anything
+
+
+def _all(own: Sequence[Check]) -> Check:
+  def check(key: str, value: Any) -> None:
+    for one in own:
+      one(key, value)
+
+  return check
+
+
+def _any(kinds: Sequence[Any]) -> Check:
+  """What one of several types allows; those that JSON has no values of are left aside."""
+  origins = {kind: typing.get_origin(kind) or kind for kind in kinds}
+  known = [kind for kind in kinds if origins[kind] in (*_PLAIN, *_SEQUENCES)]
+  if not known or Any in kinds:
+    return anything
+  checked = [_of(kind) for kind in known]
+  words = [_PLAIN[kind][1] if kind in tuple(_PLAIN) else 'a tuple' for kind in known]
+
+  def check(key: str, value: Any) -> None:
+    for one in checked:
+      with contextlib.suppress(errors.InputError):
+        return one(key, value)
+    refuse(key, value, f'it is {" or ".join(dict.fromkeys(words))}')
+
+  return check
