@@ -25,8 +25,8 @@ import jax
 from absl import flags
 
 from experiments import cases, table, timing
-from launch import command
 from vae_jax import files, study
+from vae_jax.commands import command
 
 _IMAGES = 60_000
 
@@ -59,7 +59,7 @@ def first_step_seconds(directory: pathlib.Path, cache: pathlib.Path) -> float:
 
 
 class Report(NamedTuple):
-  """What the command leaves; `launch.command` exits with its code."""
+  """What the command leaves; `command.start` exits with its code."""
 
   rows: list[timing.Measured]
   text: str
@@ -155,8 +155,12 @@ def _cells(row: timing.Measured) -> tuple[str, ...]:
 
 
 if __name__ == '__main__':
-  workdir = flags.DEFINE_string('workdir', 'runs/benchmark', 'Where the table goes.')
-  sizes = tuple(cases.SIZES)
-  size_flag = flags.DEFINE_enum('size', 'full', sizes, 'tiny only shows that it runs.')
-  peer = flags.DEFINE_enum('peer', 'none', ('none', 'torch'), 'What to run side by side.')
-  command.start(lambda: run(pathlib.Path(workdir.value), size_flag.value, peer.value == 'torch'))
+  own = flags.FlagValues()
+  flags.DEFINE_string('workdir', 'runs/benchmark', 'Where the table goes.', own)
+  flags.DEFINE_enum('size', 'full', tuple(cases.SIZES), 'tiny only shows that it runs.', own)
+  flags.DEFINE_enum('peer', 'none', ('none', 'torch'), 'What to run side by side.', own)
+
+  def main(given: flags.FlagValues) -> Report:
+    return run(pathlib.Path(given.workdir), given.size, given.peer == 'torch')
+
+  command.start(command.Command(__doc__, own, main))

@@ -76,5 +76,7 @@ def _gap(lane: Mapping[str, Any]) -> float:
 
 
 if __name__ == '__main__':
-  path = flags.DEFINE_string('frey', '', 'An .npz with the array `images` [1965, 28, 20, 1].')
-  table.start('latent_size', lambda schedule: configs(schedule, path.value), rows)
+  own = flags.FlagValues()
+  what = 'An .npz with the array `images` [1965, 28, 20, 1].'
+  path = flags.DEFINE_string('frey', '', what, own)
+  table.start('latent_size', lambda schedule: configs(schedule, path.value), rows, own=own)

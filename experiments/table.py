@@ -3,16 +3,15 @@
 import contextlib
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from launch import command
 from vae_jax import files, learner, programs, study
+from vae_jax.commands import command
 from vae_jax.runs import checkpoint, outcome, training
-
-flags.disclaim_key_flags()  # --help shows them as flags of the experiment that calls `start`
 
 _HEADER = (
   'row',
@@ -55,7 +54,7 @@ class Launch(NamedTuple):
 
 
 class Table(NamedTuple):
-  """What an experiment leaves; `launch.command` exits with its code."""
+  """What an experiment leaves; `command.start` exits with its code."""
 
   rows: list[Row]
   text: str
@@ -66,13 +65,26 @@ Configs = Callable[[str], Mapping[str, Mapping[str, Any]]]  # schedule -> launch
 Rows = Callable[[Mapping[str, Launch]], list[Row]]
 
 
-def start(name: str, configs: Configs, rows: Rows, schedule: str = 'full') -> None:
-  """Runs an experiment as a command with the flags --schedule, its default given, and --workdir."""
-  schedule = flags.DEFINE_enum(
-    'schedule', schedule, ('short', 'full'), 'full is the whole recipe; short is its beginning.'
-  )
-  workdir = flags.DEFINE_string('workdir', f'runs/{name}', 'Where the launches and the table go.')
-  command.start(lambda: run(configs(schedule.value), rows, schedule.value, workdir.value))
+def start(
+  name: str,
+  configs: Configs,
+  rows: Rows,
+  schedule: str = 'full',
+  own: flags.FlagValues | None = None,
+) -> None:
+  """Runs an experiment as a command.
+
+  Its flags are --schedule, of which the default is given, --workdir, and those that `own` has.
+  """
+  own = flags.FlagValues() if own is None else own
+  schedules, what = ('short', 'full'), 'full is the whole recipe; short is its beginning.'
+  flags.DEFINE_enum('schedule', schedule, schedules, what, own)
+  flags.DEFINE_string('workdir', f'runs/{name}', 'Where the launches and the table go.', own)
+
+  def main(given: flags.FlagValues) -> Table:
+    return run(configs(given.schedule), rows, given.schedule, given.workdir)
+
+  command.start(command.Command(sys.modules['__main__'].__doc__, own, main))
 
 
 def run(

@@ -10,9 +10,10 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags
 
-from launch import command
 from vae_jax import errors, files
+from vae_jax.commands import command
 from vae_jax.data import cache, sources
 from vae_jax.files import locks
 
@@ -68,17 +69,17 @@ def test_other_system_errors_pass(code):
   assert files.fault_of(ValueError(f"Failed to open: {words} [os_error_code='{code}']")) == ''
 
 
-def test_a_fault_that_nobody_caught_is_one_line_and_exit_6(monkeypatch, capsys):
-  for name in ('_log_plainly', '_use_compilation_cache', '_use_cores'):
-    monkeypatch.setattr(command, name, lambda: None)
-
+def test_a_fault_that_nobody_caught_is_one_line_and_exit_6(capsys):
   def fail(code):
     raise OSError(code, os.strerror(code), '/runs/x/results.csv')
 
-  assert command._exit_code(lambda: fail(errno.EIO)) == 6
+  def failing(code):
+    return command.Command('Fails.', flags.FlagValues(), lambda _: fail(code))
+
+  assert command.exit_code_of(failing(errno.EIO), []) == 6
   assert capsys.readouterr().err == 'cannot use /runs/x/results.csv: Input/output error\n'
   with pytest.raises(FileNotFoundError):
-    command._exit_code(lambda: fail(errno.ENOENT))
+    command.exit_code_of(failing(errno.ENOENT), [])
 
 
 def test_a_directory_that_is_gone_is_a_storage_error(tmp_path):

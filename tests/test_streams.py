@@ -11,8 +11,8 @@ import time
 import pytest
 from conftest import QUICKLY, ROOT
 
-from launch import streams, usage
 from vae_jax import validation
+from vae_jax.commands import streams, usage
 
 COMMAND = (sys.executable, '-m', 'launch.train')
 

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from launch import terminal
+from vae_jax.commands import terminal
 from vae_jax.runs import outcome
 
 

@@ -5,8 +5,10 @@ import re
 
 import pytest
 
-from launch import words
 from vae_jax import errors, paths
+from vae_jax.commands import train, words
+
+OWN = train.make().flags
 
 
 @pytest.mark.parametrize(
@@ -44,31 +46,35 @@ def test_a_path_is_expanded_and_otherwise_as_it_is(monkeypatch):
 
 def test_a_flag_is_known_by_either_of_its_forms():
   right, problems = words.sorted_out(
-    ['--config=x', '--config.data.scale_to_unit', '--v=1', '--nov']
+    ['--config=x', '--config.data.scale_to_unit', '--from_scratch', '--nofrom_scratch'], OWN
   )
-  assert right == ['--config=x', '--config.data.scale_to_unit', '--v=1']
-  assert problems == ['--v is given twice; give it once']
-  _, problems = words.sorted_out(['-config.lanes.seed=1', '--config.lanes.seed=2'])
+  assert right == ['--config=x', '--config.data.scale_to_unit', '--from_scratch']
+  assert problems == ['--from_scratch is given twice; give it once']
+  _, problems = words.sorted_out(['-config.lanes.seed=1', '--config.lanes.seed=2'], OWN)
   assert problems == ['--config.lanes.seed is given twice; give it once']
-  _, problems = words.sorted_out(['--noconfig.data.scale_to_unit', '--config.data.scale_to_unit=1'])
+  _, problems = words.sorted_out(
+    ['--noconfig.data.scale_to_unit', '--config.data.scale_to_unit=1'], OWN
+  )
   assert problems == ['--config.data.scale_to_unit is given twice; give it once']
 
 
 def test_the_value_of_a_wrong_flag_goes_with_it():
-  right, problems = words.sorted_out(['--config.encoder.dropout', '0.1', '--v', '2', 'stray'])
-  assert right == ['--v', '2', 'stray']
+  right, problems = words.sorted_out(
+    ['--config.encoder.dropout', '0.1', '--process', '2', 'stray'], OWN
+  )
+  assert right == ['--process', '2', 'stray']
   assert len(problems) == 1
 
 
 @pytest.mark.parametrize('flag', ['--flagfile=x', '--undefok=v', '--only_check_args'])
 def test_flags_that_slip_others_in_are_not_taken(flag):
-  right, problems = words.sorted_out([flag])
+  right, problems = words.sorted_out([flag], OWN)
   assert not right
   assert 'is not taken' in problems[0]
 
 
 def test_no_hint_is_better_than_a_distant_one():
-  _, problems = words.sorted_out(['--foo=3', '--config.encoder.dropout=1', '--config.foo.x=1'])
+  _, problems = words.sorted_out(['--foo=3', '--config.encoder.dropout=1', '--config.foo.x=1'], OWN)
   assert problems[0] == '--foo: no such flag'
   assert problems[1].startswith('--config.encoder.dropout: no such key; encoder has name, channels')
   assert problems[2].startswith('--config.foo.x: no such key; the sections are lanes, data')

@@ -22,9 +22,10 @@ Imports go down these layers only:
   1  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
   2  learner, evaluation, programs, tracking, figures
   3  identity, validation, study, stopping, runs, multihost
-  4  launch (outside the package: flags end there)
+  4  commands
 
-and inside a layer a later name may import an earlier one, not the other way round.
+and inside a layer a later name may import an earlier one, not the other way round. Flags of a
+command line are known to the commands alone.
 """
 
 __version__ = '0.1.0'

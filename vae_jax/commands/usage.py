@@ -1,28 +1,25 @@
 """What --help prints: the command, its flags, and every key of a config."""
 
 import inspect
-import sys
 import textwrap
-
-from absl import flags
 
 from vae_jax import config, validation
 
 HELP = ('-h', '-?', '--help', '-help', '--helpshort', '--helpfull', '--helpxml')
 
 
-def show(module: str, full: bool) -> None:
+def show(command, full: bool) -> None:
   """Prints what a command is, its flags, and the keys of a config where it takes one.
 
   Args:
-    module: of the command.
+    command: a `command.Command`.
     full: each key with its meaning, and its value where nothing sets it.
   """
-  print((sys.modules[module].__doc__ or '').strip())
+  print(command.about.strip())
   print('\nFlags:\n')
-  for flag in flags.FLAGS.get_flags_for_module(module):
-    print(f'  --{flag.name:<13} {flag.help}')
-  if 'config' in flags.FLAGS:
+  for flag in command.flags:
+    print(f'  --{flag:<13} {command.flags[flag].help}')
+  if 'config' in command.flags:
     print(f'\n{page() if full else keys()}')
 
 

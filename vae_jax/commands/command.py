@@ -1,6 +1,5 @@
 """What every command shares: strict flags, a line for what goes wrong, exit codes, the cache."""
 
-import functools
 import gc
 import logging
 import os
@@ -8,48 +7,75 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-from absl import app, flags
+from absl import flags
 from absl import logging as absl_logging
 from ml_collections import config_dict
 
-import launch
-from launch import streams, usage, words
-from vae_jax import config as settings
 from vae_jax import errors, files, study
-from vae_jax.runs import outcome
+from vae_jax.commands import early, streams, usage, words
 
 
-def start(main: Callable[[], outcome.Outcome]) -> None:
-  """Parses the flags, calls `main`, prints the outcome and exits with its code."""
+class Command(NamedTuple):
+  """One command.
+
+  Attributes:
+    about: what --help says of it: a sentence, examples.
+    flags: its own and no others, as they stand before a command line is parsed: of one use.
+    main: from the parsed flags to what has an `exit_code`.
+    required: the flags that must be given.
+  """
+
+  about: str
+  flags: flags.FlagValues
+  main: Callable[[flags.FlagValues], Any]
+  required: Sequence[str] = ()
+
+
+def start(command: Command) -> None:
+  """Runs a command by the words of this process, and ends the process with its exit code."""
   absl_logging.use_absl_handler()  # it takes the place of others only while stderr is the plain one
   streams.make_patient()
-  sys.excepthook = sys.__excepthook__  # the imports are done, see `launch`
-  app.run(lambda _: sys.exit(_run(main)), flags_parser=functools.partial(_parse, main.__module__))
+  sys.excepthook = sys.__excepthook__  # the imports are done, see `early`
+  try:
+    exit_code = exit_code_of(command, sys.argv[1:], _settle)
+    early.leave_at_once(exit_code, '')  # what is left is the end of the interpreter
+  finally:
+    streams.finish()
+    gc.freeze()  # it does not matter any more
+  sys.exit(exit_code)
 
 
-def _run(main: Callable[[], outcome.Outcome]) -> int:
-  gc.freeze()  # what stands now is no garbage, see `launch`
+def _settle() -> None:
+  """Prepares the process for the work, once the command line is right."""
+  gc.freeze()  # what stands now is no garbage, see `early`
   gc.enable()
   if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-  try:
-    exit_code = _exit_code(main)
-    launch.leave_at_once(exit_code, '')  # what is left is the end of the interpreter
-    return exit_code
-  finally:
-    streams.finish()
-    gc.freeze()  # nor does it matter any more
+  _log_plainly()
+  _use_compilation_cache()
+  _use_cores()
 
 
-def _exit_code(call: Callable[[], outcome.Outcome]) -> int:
+def exit_code_of(
+  command: Command, line: Sequence[str], settle: Callable[[], None] = lambda: None
+) -> int:
+  """Runs a command and returns its exit code; what goes wrong is a line on stderr each.
+
+  Args:
+    command: a fresh one.
+    line: its words, without the program.
+    settle: called between the parsing and the work.
+  """
   try:
-    _log_plainly()
-    _use_compilation_cache()
-    _use_cores()
-    return call().exit_code
+    if asked := set(line).intersection(usage.HELP):
+      usage.show(command, full='--helpfull' in asked)
+      return 0
+    _parse(command, line)
+    settle()
+    return command.main(command.flags).exit_code
   except _EXPECTED as error:
     _complain(str(error))
     return error.exit_code
@@ -105,52 +131,36 @@ def _use_cores() -> None:
     jax.config.update('jax_num_cpu_devices', len(may_use(0)))
 
 
-def _parse(module: str, argv: Sequence[str]) -> list[str]:
-  """Parses strictly: absl takes stray words and repeated flags without a murmur."""
-  if asked := set(argv[1:]).intersection(usage.HELP):
-    usage.show(module, full='--helpfull' in asked)
-    streams.finish()
-    sys.exit(0)
-  try:
-    return _parsed(module, argv)
-  except _EXPECTED as error:
-    _complain(str(error))
-    sys.exit(error.exit_code)
-  except KeyboardInterrupt:
-    _complain('interrupted')
-    sys.exit(130)
-
-
-def _parsed(module: str, argv: Sequence[str]) -> list[str]:
-  """Returns the program alone once nothing is wrong with the words behind it.
+def _parse(command: Command, line: Sequence[str]) -> None:
+  """Parses a command line strictly: absl takes stray words and repeated flags without a murmur.
 
   Raises:
-    InputError: all that is wrong with them, and with the config where it can be read.
+    InputError: all that is wrong with it, and with the config where it can be read.
   """
   problems = errors.Problems()
-  right, wrong = words.sorted_out(argv[1:])
-  missing = words.missing(module, right)
+  right, wrong = words.sorted_out(line, command.flags)
+  missing = words.missing(command.required, right)
   problems.add([*wrong, *missing])
-  rest = None if missing else problems.attempt(_absl_parsed, [argv[0], *right])
+  rest = None if missing else problems.attempt(_parsed_by_absl, command.flags, right)
   if rest is not None:
-    problems.add(map(words.stray, rest[1:]))
-    if problems.lines and 'config' in flags.FLAGS:
-      problems.attempt(study.from_config, flags.FLAGS['config'].value)
+    problems.add(map(words.stray, rest))
+    if problems.lines and 'config' in command.flags:
+      problems.attempt(study.from_config, command.flags.config)
   problems.refuse()
-  return rest
 
 
-def _absl_parsed(argv: Sequence[str]) -> list[str]:
+def _parsed_by_absl(own: flags.FlagValues, line: Sequence[str]) -> list[str]:
   """Returns what absl leaves of a command line, once it has run the config file."""
-  filename = words.value_of('config', argv) if 'config' in flags.FLAGS else None
+  filename = words.value_of('config', line) if 'config' in own else None
   if filename is not None:
-    argv = words.with_config_file(argv, filename)
+    line = words.with_config_file(line, filename)
   where = f'--config={filename}' if filename else 'the command line'
+  argv = [sys.argv[0], *line]
   try:
     with words.seen_by_absl(argv):
-      rest = flags.FLAGS(argv)
+      rest = own(argv)[1:]
       if filename is not None:
-        _check_is_config(flags.FLAGS['config'].value)
+        _check_is_config(own['config'].value)
     return rest
   except flags.Error as error:
     if filename and re.search('--config must have a value', str(error)):
@@ -191,8 +201,3 @@ def _tidy(message: str) -> str:
   if traceback:
     message = f'{before.strip()} {trace.strip().splitlines()[-1]}'
   return re.sub(r"\('([^']*)', '[^']*'\)", r'\1', message)
-
-
-def read_config(holder: flags.FlagHolder) -> dict[str, Any]:
-  """Returns the config of a config-file flag, whole, as nested plain values."""
-  return settings.complete(holder.value)

@@ -35,13 +35,14 @@ def seen_without_flag_files() -> contextlib.AbstractContextManager[None]:
   return seen_by_absl([word for word in sys.argv if not re.match('--?flagfile', word)])
 
 
-def sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def sorted_out(words: Sequence[str], own: flags.FlagValues) -> tuple[list[str], list[str]]:
   """Returns the words that are right as far as can be seen, and what is wrong with the others.
 
   Wrong are a flag given twice, of which absl takes the last, and a key that no config has.
 
   Args:
     words: the command line without the program.
+    own: the flags of the command.
   """
   right, problems, seen = [], [], set()
   wrong_flag = False  # the word before is one, and this may be its value
@@ -52,8 +53,8 @@ def sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
         right.append(word)
       wrong_flag = False
       continue
-    name = _positive(match.group(1))
-    problem = _twice(name) if name in seen else _problem_of(name)
+    name = _positive(match.group(1), own)
+    problem = _twice(name) if name in seen else _problem_of(name, own)
     seen.add(name)
     wrong_flag = bool(problem) and not match.group(2)
     if problem:
@@ -63,10 +64,10 @@ def sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
   return right, problems
 
 
-def _positive(name: str) -> str:
+def _positive(name: str, own: flags.FlagValues) -> str:
   """Returns the flag that a name sets: `noconfig.data.scale_to_unit` is one of its two forms."""
   positive = name.removeprefix('no')
-  negates = name.startswith('noconfig.') or (name not in flags.FLAGS and positive in flags.FLAGS)
+  negates = name.startswith('noconfig.') or (name not in own and positive in own)
   return positive if negates else name
 
 
@@ -74,7 +75,7 @@ def _twice(name: str) -> str:
   return f'--{name} is given twice; give it once'
 
 
-def _problem_of(name: str) -> str:
+def _problem_of(name: str, own: flags.FlagValues) -> str:
   """Returns what is wrong with a flag, '' where nothing is."""
   if name in _REFUSED:
     return f'--{name} is not taken; write every flag on the command line'
@@ -82,8 +83,8 @@ def _problem_of(name: str) -> str:
   known = key in validation.CHECKS or any(c.startswith(f'{key}.') for c in validation.CHECKS)
   if section == 'config' and key and not known:
     return f'--{name}: no such key; {validation.hint(key, "--config.")}'
-  if section != 'config' and name not in flags.FLAGS:
-    near = difflib.get_close_matches(name, [*flags.FLAGS], n=1)
+  if section != 'config' and name not in own:
+    near = difflib.get_close_matches(name, [*own], n=1)
     return f'--{name}: no such flag' + (f'; did you mean --{near[0]}?' if near else '')
   return ''
 
@@ -105,13 +106,8 @@ def value_of(flag: str, words: Sequence[str]) -> str | None:
   return None
 
 
-def missing(module: str, words: Sequence[str]) -> list[str]:
-  """Returns a line for each flag that a command's module requires and that is not given."""
-  required = (
-    flag.name
-    for flag in flags.FLAGS.get_flags_for_module(module)
-    if any('must have a value' in validator.message for validator in flag.validators)
-  )
+def missing(required: Sequence[str], words: Sequence[str]) -> list[str]:
+  """Returns a line for each flag that is required and not given."""
   absent = (name for name in required if value_of(name, words) is None)
   return [f'--{name} is missing; it is required' for name in absent]
 
