@@ -15,7 +15,7 @@ SEEDS = jnp.arange(60, dtype=jnp.uint32)
 
 
 def lane_of(latent_size):
-  stacked = lanes.stack([lanes.Point(1.0, latent_size, 5, 1e-3)], latent_size)
+  stacked = lanes.stack([lanes.point(1.0, latent_size, 5, 1e-3)], latent_size)
   return jax.tree.map(lambda leaf: leaf[0], stacked)
 
 

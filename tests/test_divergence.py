@@ -110,7 +110,7 @@ def findings(first='rate', largest_x=1.0):
   [
     (
       findings('log_likelihood'),
-      lanes.Point(1.0, 2, 0, 1e8),
+      lanes.point(1.0, 2, 0, 1e8),
       3,
       'per_pixel',
       'the log-likelihood was not finite first (largest |x| of its batch 1); lower '
@@ -118,7 +118,7 @@ def findings(first='rate', largest_x=1.0):
     ),
     (
       findings('rate', largest_x=4095.0),
-      lanes.Point(1.0, 2, 0, 1e-3),
+      lanes.point(1.0, 2, 0, 1e-3),
       0,
       'per_pixel',
       'the rate was not finite first (largest |x| of its batch 4095); the data are far from unit '
@@ -126,14 +126,14 @@ def findings(first='rate', largest_x=1.0):
     ),
     (
       findings('objective'),
-      lanes.Point(1e30, 2, 0, 1e-3),
+      lanes.point(1e30, 2, 0, 1e-3),
       0,
       '',
       'the objective was not finite first (largest |x| of its batch 1); lower lanes.beta=1e+30',
     ),
     (
       findings('log_likelihood', largest_x=255.0),
-      lanes.Point(1.0, 2, 0, 1e-3),
+      lanes.point(1.0, 2, 0, 1e-3),
       0,
       '',
       'the log-likelihood was not finite first (largest |x| of its batch 255); no update was made '

@@ -167,7 +167,7 @@ def test_codes_and_factors_are_of_the_same_test_images_without_padding(
   outcome.write_disentanglement(built, tmp_path, watched.settings, watched.state)
   assert watched.counts() == {'test': 11}
   params = programs.params_of(watched.state)
-  assert [seed for _, _, seed in asked] == [point.seed for point in built.points] == [0, 7, 0, 7]
+  assert [seed for _, _, seed in asked] == [point['seed'] for point in built.points] == [0, 7, 0, 7]
   for i, (codes, named_images, _) in enumerate(asked):
     lane, own = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, params))
     images = built.dataset.test[named_images[:, 0]]
@@ -220,7 +220,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
   monkeypatch.setattr(outcome, 'write_curve', lambda *arguments: None)
   monkeypatch.setattr(outcome, 'read', lambda *arguments: None)
   monkeypatch.setattr('vae_jax.figures.draw_all', lambda directory: None)
-  point = watched.study.points[0]._replace(latent_size=2)
+  point = watched.study.points[0] | dict(latent_size=2)
   built = watched.study._replace(
     points=[point], names=['only'], lanes=jax.tree.map(lambda leaf: leaf[:1], watched.study.lanes)
   )

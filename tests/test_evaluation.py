@@ -28,7 +28,7 @@ def images():
 
 @pytest.fixture
 def lane():
-  stacked = lanes.stack([lanes.Point(1.0, LATENT_SIZE, 5, 1e-3)], LATENT_SIZE)
+  stacked = lanes.stack([lanes.point(1.0, LATENT_SIZE, 5, 1e-3)], LATENT_SIZE)
   return jax.tree.map(lambda leaf: leaf[0], stacked)
 
 

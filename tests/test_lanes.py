@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from vae_jax import errors, lanes
+from vae_jax import errors, lane_fields, lanes
 
 AXES = dict(
   beta=(0.5, 4.0),
@@ -23,28 +23,28 @@ AXES = dict(
 
 def test_product_is_every_combination_once():
   points = lanes.from_axes('product', AXES, ())
-  assert points == [lanes.Point(*p) for p in itertools.product(*AXES.values())]
-  assert tuple(AXES) == lanes.Point._fields
+  assert points == [lanes.point(*p) for p in itertools.product(*AXES.values())]
+  assert tuple(AXES) == lane_fields.NAMES
 
 
 def test_zip_pairs_the_axes_and_repeats_single_values():
   axes = AXES | dict(beta=(0.5, 1, 4.0), latent_size=(2, 5, 10), seed=(7,))
   assert lanes.from_axes('zip', axes, ()) == [
-    lanes.Point(0.5, 2, 7, 1e-3),
-    lanes.Point(1.0, 5, 7, 1e-3),
-    lanes.Point(4.0, 10, 7, 1e-3),
+    lanes.point(0.5, 2, 7, 1e-3),
+    lanes.point(1.0, 5, 7, 1e-3),
+    lanes.point(4.0, 10, 7, 1e-3),
   ]
 
 
 def test_list_takes_points_as_they_stand():
   points = ((1.0, 10, 0, 1e-3), (4.0, 2, 1, 1e-4))
-  whole = [lanes.Point(*point) for point in points]
+  whole = [lanes.point(*point) for point in points]
   assert lanes.from_axes('list', AXES, points) == whole
   axes = AXES | dict(free_bits=(0.5,))
   longer = ((1.0, 10, 0, 1e-3, 'linear', 100), (4.0, 2, 1, 1e-4))
   assert lanes.from_axes('list', axes, longer) == [
-    whole[0]._replace(warmup='linear', warmup_steps=100, free_bits=0.5),
-    whole[1]._replace(free_bits=0.5),
+    whole[0] | dict(warmup='linear', warmup_steps=100, free_bits=0.5),
+    whole[1] | dict(free_bits=0.5),
   ]
 
 
@@ -80,11 +80,11 @@ def test_stack_masks_the_inert_latents():
 
 
 def test_stack_carries_every_field():
-  point = lanes.Point(2.0, 1, 3, 0.1, 'cyclical', 7, 0.5, 25.0, 10, 3.0)
+  point = lanes.point(2.0, 1, 3, 0.1, 'cyclical', 7, 0.5, 25.0, 10, 3.0)
   lane = lanes.stack([point], width=1)
-  assert lanes.WARMUPS[int(lane.warmup[0])] == 'cyclical'
-  for field in set(lanes.Point._fields) - {'warmup', 'latent_size'}:
-    assert getattr(lane, field)[0] == np.float32(getattr(point, field))
+  assert lane_fields.WARMUPS[int(lane.warmup[0])] == 'cyclical'
+  for field in set(lane_fields.NAMES) - {'warmup', 'latent_size'}:
+    assert getattr(lane, field)[0] == np.float32(point[field])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_zip_of_unequal_lengths_is_refused():
     lanes.from_axes('zip', AXES | dict(latent_size=(2, 3, 4)), ())
 
 
-@pytest.mark.parametrize('points', [(), ((1.0, 2),), (3,)])
+@pytest.mark.parametrize('points', [(), ((),), ((1.0, 2),), (3,)])
 def test_list_needs_whole_points(points):
   with pytest.raises(errors.InputError, match=r'lanes\.points'):
     lanes.from_axes('list', AXES, points)

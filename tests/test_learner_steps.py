@@ -18,7 +18,7 @@ LARGEST = np.sqrt(np.float64(np.finfo(np.float32).max))  # 1.8447e19: its square
 
 @pytest.fixture
 def lane():
-  stacked = lanes.stack([lanes.Point(1.0, 1, 0, 0.5)], 1)
+  stacked = lanes.stack([lanes.point(1.0, 1, 0, 0.5)], 1)
   return jax.tree.map(lambda leaf: leaf[0], stacked)
 
 
@@ -141,7 +141,7 @@ def test_a_diverged_lane_keeps_its_scale_as_well(lane):
 
 def test_what_fills_a_batch_up_has_no_part_in_any_average():
   """The rates by latent, the distortion and the objective's own terms are those of the others."""
-  points = [lanes.Point(1.0, 2, 0, 0.5, covariance_weight=1.0)]
+  points = [lanes.point(1.0, 2, 0, 0.5, covariance_weight=1.0)]
   lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack(points, 2))
   model = model_of(
     lambda params, x: jnp.sum(x),

@@ -38,7 +38,7 @@ def images():
 
 @pytest.fixture
 def lane():
-  stacked = lanes.stack([lanes.Point(1.0, SIZE, SEED, 1e-3)], SIZE)
+  stacked = lanes.stack([lanes.point(1.0, SIZE, SEED, 1e-3)], SIZE)
   return jax.tree.map(lambda leaf: leaf[0], stacked)
 
 
@@ -146,7 +146,7 @@ def test_importance_samples_are_on_the_noise_of_their_batch_and_chunk(
 def test_the_nll_of_every_lane_is_on_the_noise_of_its_seed_batch_and_chunk(images, width):
   """Of two lanes, at once or in turn: 4 batches of 6 images, 5 and then 2 of 7 samples."""
   seeds = (SEED, SEED + 1)
-  stacked = lanes.stack([lanes.Point(1.0, SIZE, seed, 1e-3) for seed in seeds], SIZE)
+  stacked = lanes.stack([lanes.point(1.0, SIZE, seed, 1e-3) for seed in seeds], SIZE)
   place = placement.place(width, BATCH)
   found = programs.nll(transparent(), np.zeros(2), stacked, images, 1.0, 7, 30, place)
   for i, seed in enumerate(seeds):
@@ -191,7 +191,7 @@ def test_prior_samples_are_of_the_key_of_the_prior(lane, size):
 
 def test_every_lane_draws_from_its_own_seed(images):
   """Through the programs of all lanes: each is the lane of its seed alone."""
-  points = [lanes.Point(1.0, SIZE, seed, 1e-3) for seed in (SEED, SEED + 1)]
+  points = [lanes.point(1.0, SIZE, seed, 1e-3) for seed in (SEED, SEED + 1)]
   stacked, place = lanes.stack(points, SIZE), placement.place(2, BATCH)
   evaluate = programs.make_evaluate(learner_of(1), 1.0, place)
   found = evaluate(np.zeros(2), stacked, evaluation.cut(images, len(images)), np.int32(0))
@@ -219,7 +219,7 @@ def test_padding_changes_no_part_of_the_rate():
   """Not by the noise of what is inert either, which a lane of its own size does not have."""
   found, images = [], np.random.default_rng(0).normal(size=(200, SIZE)).astype(np.float32)
   for width in (1, 3):
-    stacked = lanes.stack([lanes.Point(1.0, 1, SEED, 1e-3)], width)
+    stacked = lanes.stack([lanes.point(1.0, 1, SEED, 1e-3)], width)
     lane = jax.tree.map(lambda leaf: leaf[0], stacked)
     encode = lambda params, x, mask: densities.DiagonalGaussian(  # noqa: E731
       mask * x[0], 0.5**mask, mask

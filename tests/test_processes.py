@@ -16,7 +16,7 @@ import pytest
 from conftest import QUICKLY, ROOT
 from run_files import results_without_times
 
-from vae_jax import errors, lanes, multihost, records, study, validation
+from vae_jax import errors, lane_fields, multihost, records, study, validation
 from vae_jax.multihost import gathering
 from vae_jax.runs import training
 
@@ -170,7 +170,7 @@ def test_every_lane_is_in_one_share_and_in_order(config, count):
   assert [point for share in points for point in share] == whole
   sizes = [len(share) for share in points]
   assert max(sizes) - min(sizes) <= 1
-  assert all(isinstance(point, lanes.Point) for share in points for point in share)
+  assert all(tuple(point) == lane_fields.NAMES for share in points for point in share)
 
 
 def test_more_processes_than_lanes_are_refused(config):

@@ -60,7 +60,7 @@ def images():
 
 
 def stack(points, width):
-  return lanes.stack([lanes.Point(*point) for point in points], width)
+  return lanes.stack([lanes.point(*point) for point in points], width)
 
 
 def begin(training, points, width, images):
@@ -178,7 +178,7 @@ def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
 def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
   """Another batch may be finite once more: a lane that has diverged does not come back."""
   learner_of_lane = make_training().learner
-  stacked = lanes.stack([lanes.Point(1.0, 3, 0, 1e-3)], 3)
+  stacked = lanes.stack([lanes.point(1.0, 3, 0, 1e-3)], 3)
   lane = jax.tree.map(lambda leaf: leaf[0], stacked)
   state = learner_of_lane.init(lane)
   frozen = state._replace(diverged_at=jnp.int32(4))
@@ -268,7 +268,7 @@ def test_noise_that_is_drawn_ahead_is_that_of_its_step(images, steps_ahead, monk
 def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
   """The same state and batch: another step gives other noise, the same step the same."""
   training = make_training()
-  lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack([lanes.Point(1.0, 3, 0, 1e-3)], 3))
+  lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack([lanes.point(1.0, 3, 0, 1e-3)], 3))
   state = training.learner.init(lane)
   batch = jnp.tile(images[:1] / 255.0, (4, 1, 1, 1))
   step = stepper(training.learner)

@@ -13,13 +13,13 @@ from conftest import small_config
 from run_files import assert_same_run, state_digest
 
 import vae_jax
-from vae_jax import errors, lanes, learner, programs, records, study, tracking
+from vae_jax import errors, lane_fields, learner, programs, records, study, tracking
 from vae_jax.runs import checkpoint, evaluating, outcome, states, training
 from vae_jax.runs import workdir as workdir_module
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
-  *('lane', 'name', 'status', 'step', *lanes.Point._fields),
+  *('lane', 'name', 'status', 'step', *lane_fields.NAMES),
   'beta_normalised',
   *(f'train/{term}' for term in TERMS),
   *(f'test/{term}' for term in TERMS),

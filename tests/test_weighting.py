@@ -12,7 +12,7 @@ MASK = jnp.array([1.0, 1.0, 1.0, 0.0])
 
 
 def lane_of(**fields):
-  point = lanes.Point(beta=3.0, latent_size=3, seed=0, learning_rate=1e-3)._replace(**fields)
+  point = lanes.point(3.0, 3, 0, 1e-3) | fields
   return jax.tree.map(lambda leaf: leaf[0], lanes.stack([point], 4))
 
 

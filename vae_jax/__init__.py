@@ -18,11 +18,12 @@ the distortion D = -E_q[log p(x|z)]:
 
 Imports go down these layers only:
 
-  0  errors, checks, parts, config, paths, files, records, flops, densities, lanes, placement, data
-  1  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
-  2  learner, evaluation, programs, tracking, figures
-  3  identity, validation, study, stopping, runs, multihost
-  4  commands
+  0  errors, checks, lane_fields, parts, config, paths, files, records, flops
+  1  densities, lanes, placement, data
+  2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
+  3  learner, evaluation, programs, tracking, figures
+  4  identity, validation, study, stopping, runs, multihost
+  5  commands
 
 and inside a layer a later name may import an earlier one, not the other way round. Flags of a
 command line are known to the commands alone.

@@ -67,7 +67,11 @@ def whole(low: int, high: int = 2**31 - 1) -> Check:
 
   def check(key: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-      refuse(key, value, f'it is a whole number of at least {low}')
+      is_near = isinstance(value, float) and math.isfinite(value)
+      nearest = (
+        f'; the nearest valid value is {min(max(round(value), low), high)}' if is_near else ''
+      )
+      refuse(key, value, f'it is a whole number of at least {low}{nearest}')
     if not low <= value <= high:
       refuse(key, value, f'the nearest valid value is {min(max(value, low), high)}')
 

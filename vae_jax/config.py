@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ml_collections import config_dict
 
-from vae_jax import errors
+from vae_jax import errors, lane_fields
 
 
 def base() -> config_dict.ConfigDict:
@@ -25,19 +25,11 @@ def base() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   config.study = ''  # its name: the title of its pictures, the W&B group of its runs
 
-  # What is swept: data to the one program, so that a new value costs no compilation.
+  # What is swept: data to the one program, so that a new value costs no compilation. What a field
+  # means stands in its row of `lane_fields.FIELDS`.
   config.lanes = dict(
     combine='product',  # of the axes; 'zip' sets them side by side, 'list' takes `points`
-    beta=(1.0,),  # weight of the rate
-    latent_size=(10,),  # padded to the largest, then masked
-    seed=(0,),  # of the initial weights and of the noise
-    learning_rate=(1e-3,),  # the peak of `schedule`
-    warmup=('constant',),  # of beta: or 'linear', 'cosine', 'cyclical', over warmup_steps
-    warmup_steps=(0,),
-    free_bits=(0.0,),  # nats below which a latent's rate costs nothing more
-    capacity=(0.0,),  # nats: above 0 the rate is held at it, rising over capacity_steps
-    capacity_steps=(0,),
-    covariance_weight=(0.0,),  # of the DIP-VAE
+    **{field.name: (field.default,) for field in lane_fields.FIELDS},
     points=(),  # for 'list': ((beta, latent_size, seed, learning_rate), ...)
   )
 

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jax import Array
 
-from vae_jax.lanes import WARMUPS, Lane
+from vae_jax.lane_fields import WARMUPS
+from vae_jax.lanes import Lane
 
 
 def beta_at(lane: Lane, step: Array) -> Array:

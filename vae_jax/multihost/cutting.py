@@ -29,7 +29,8 @@ def cut(config: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:
       f'value is {len(points)}'
     )
   first, end = (first_lane(len(points), i, count) for i in (index, index + 1))
-  listed = {'combine': 'list', 'points': tuple(tuple(point) for point in points[first:end])}
+  rows = tuple(tuple(point.values()) for point in points[first:end])
+  listed = {'combine': 'list', 'points': rows}
   return {**config, 'lanes': {**config['lanes'], **listed}}
 
 

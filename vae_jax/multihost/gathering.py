@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import errors, files, lanes, records
+from vae_jax import errors, files, lane_fields, lanes, records
 from vae_jax.multihost.cutting import first_lane, share_directory
 from vae_jax.multihost.meeting import listed
 from vae_jax.records import manifest
@@ -19,7 +19,7 @@ _TABLES = {
   'latents.csv': records.LATENT_COLUMNS,
   'nll_curve.csv': records.NLL_CURVE_COLUMNS,
   'disentanglement.csv': outcome.DISENTANGLEMENT_COLUMNS,
-  'results.csv': records.result_columns(lanes.Point._fields),
+  'results.csv': records.result_columns(lane_fields.NAMES),
 }
 
 

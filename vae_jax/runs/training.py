@@ -151,7 +151,7 @@ def _open_tracker(
   return tracking.open_tracker(
     directory,
     built.names,
-    [point._asdict() for point in built.points],
+    built.points,
     config,
     tracking.Settings(group=built.name, **config['wandb']),
     restored_step=step,

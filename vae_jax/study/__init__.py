@@ -117,7 +117,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
   announce(config, stored, dataset)
   _note_sizes(config, dataset)
   model = model_of(config, dataset, likelihood)
-  largest = max(point.latent_size for point in points)
+  largest = max(point['latent_size'] for point in points)
   settings, asked = config['train'], config['program']
   batch_size = settings['batch_size']
   stacked = lanes.stack(points, largest, lower_size_of(config))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_jax import densities, errors, lanes
+from vae_jax import densities, errors, lane_fields, lanes
 
 _POSTERIORS: Mapping[str, type[densities.Posterior]] = {
   'diagonal': densities.DiagonalGaussian,
@@ -46,16 +46,16 @@ def _misfits(config: Mapping, points: Sequence[lanes.Point]) -> Iterator[str]:
   """Yields what of the lanes their bound and their latents do not have."""
   bound = config['bound']['name']
   for field in _absent_fields(bound):
-    default = lanes.Point._field_defaults.get(field, 1)
-    if any(getattr(point, field) != default for point in points):
+    default = lane_fields.DEFAULTS[field]
+    if any(point[field] != default for point in points):
       yield f'lanes.{field}: bound.name={bound!r} has none; set lanes.{field}=({default!r},)'
-  if bound.startswith('dip_vae') and any(not point.covariance_weight for point in points):
+  if bound.startswith('dip_vae') and any(not point['covariance_weight'] for point in points):
     yield (
       f'lanes.covariance_weight=0.0: bound.name={bound!r} is the ELBO then; set it above 0, or '
       "bound.name='elbo'"
     )
   per_latent = config['bound']['free_bits_per'] == 'latent'
-  if any(point.free_bits for point in points) and per_latent and not _splits_by_latent(config):
+  if any(point['free_bits'] for point in points) and per_latent and not _splits_by_latent(config):
     yield (
       "bound.free_bits_per='latent': the rate does not split by latent with posterior.name="
       f'{config["posterior"]["name"]!r} and prior.name={config["prior"]["name"]!r}; set '

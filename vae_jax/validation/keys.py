@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vae_jax import checks, data, lanes, networks, optimizers
+from vae_jax import checks, data, lane_fields, networks, optimizers
 
 LIKELIHOODS = (
   'bernoulli',
@@ -24,7 +24,7 @@ _SIZE = checks.tuple_of(checks.whole(1), sizes=(0, 2))
 CHECKS: Mapping[str, checks.Check] = {
   'study': checks.text(empty=False, longest=200),
   'lanes.combine': checks.choice('product', 'zip', 'list'),
-  **{f'lanes.{field}': checks.axis for field in lanes.Point._fields},
+  **{f'lanes.{field}': checks.axis for field in lane_fields.NAMES},
   'lanes.points': checks.axis,
   'data.name': checks.text(empty=False, longest=200),
   'data.path': checks.text(empty=True),

@@ -68,8 +68,8 @@ def _hint(found: programs.Findings, point: lanes.Point, step: int, mode: str) ->
   """Returns the one thing to try first; `mode` is from `_standardize`."""
   if mode and found.largest_x > _FAR:
     return f'the data are far from unit scale: data.standardize={mode!r}'
-  if point.beta > _LARGE_BETA:
-    return f'lower lanes.beta={point.beta:g}'
+  if point['beta'] > _LARGE_BETA:
+    return f'lower lanes.beta={point["beta"]:g}'
   if step == 0:
     return 'no update was made yet: it is the start that is not finite, so look at likelihood'
-  return f'lower lanes.learning_rate={point.learning_rate:g}, or set schedule.warmup_steps'
+  return f'lower lanes.learning_rate={point["learning_rate"]:g}, or set schedule.warmup_steps'

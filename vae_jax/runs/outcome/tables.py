@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import disentanglement, evaluation, learner, programs, records
+from vae_jax import disentanglement, evaluation, lane_fields, learner, programs, records
 from vae_jax.runs.outcome import divergence
 from vae_jax.runs.outcome.progress import Progress
 from vae_jax.study import Study
@@ -20,12 +20,12 @@ DISENTANGLEMENT_COLUMNS = ('lane', 'name', 'images', *disentanglement.NAMES)
 def write_results(study: Study, directory: pathlib.Path, progress: Progress, final: bool) -> list:
   """Writes results.csv and returns its rows."""
   rows = _rows(study, progress, final)
-  records.write_results(directory / 'results.csv', rows, study.points[0]._fields)
+  records.write_results(directory / 'results.csv', rows, lane_fields.NAMES)
   return rows
 
 
 def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]:
-  columns = set(records.result_columns(study.points[0]._fields))
+  columns = set(records.result_columns(lane_fields.NAMES))
   values = {name: v for name, v in progress.evaluated.items() if name in columns}
   speed = progress.step / progress.training_seconds if progress.training_seconds else None
   rows = []
@@ -38,8 +38,8 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
         'name': study.names[i],
         'status': 'diverged' if diverged else 'done' if final else 'running',
         'step': diverged_at if diverged else progress.step,
-        **point._asdict(),
-        'beta_normalised': point.beta * point.latent_size / math.prod(study.event),
+        **point,
+        'beta_normalised': point['beta'] * point['latent_size'] / math.prod(study.event),
         **{name: v[i] for name, v in values.items()},
         'collapsed_at': progress.collapsed_at[i],
         'reason': progress.reasons[i],
@@ -112,7 +112,7 @@ def write_disentanglement(
   )
 
   def scores(i: int) -> dict[str, float]:
-    return disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i].seed)
+    return disentanglement.scores(codes[i][:, active[i]], factors, seed=study.points[i]['seed'])
 
   rows = [
     dict(lane=i, name=name, images=len(chosen))
