@@ -52,6 +52,13 @@ def test_imports_go_down(path):
       assert layer_of(parts[1]) < layer_of(here), f'{here} imports {parts[1]}'
 
 
+def test_every_room_is_a_package():
+  """A directory without `__init__.py` works in a clone and is missing from the wheel."""
+  assert not {path.parent for path in FILES} - {
+    path.parent for path in PACKAGE.rglob('__init__.py')
+  }
+
+
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_library_knows_no_flags_and_nothing_above_it(path):
   forbidden = {'launch', 'configs', 'experiments', 'tests', 'pickle'}

@@ -9,11 +9,10 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import errors, files, paths, programs, stopping, study, records
-from vae_jax.runs import checkpoint, outcome, workdir
+from vae_jax import errors, files, paths, programs, records, stopping, study
 from vae_jax.records import manifest
+from vae_jax.runs import checkpoint, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
-from vae_jax.runs import states
 
 
 class Other(NamedTuple):

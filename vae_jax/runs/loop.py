@@ -9,10 +9,9 @@ import jax
 import orbax.checkpoint as ocp
 import tqdm
 
-from vae_jax import data, errors, evaluation, programs, study, records, tracking
-from vae_jax.runs import outcome
+from vae_jax import data, errors, evaluation, programs, records, study, tracking
+from vae_jax.runs import outcome, states
 from vae_jax.runs.outcome import Outcome, Progress
-from vae_jax.runs import states
 from vae_jax.runs.reports import Reports
 
 

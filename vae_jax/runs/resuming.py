@@ -8,11 +8,10 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from vae_jax import data, errors, identity, study, records, tracking
-from vae_jax.runs import checkpoint, outcome, workdir
+from vae_jax import data, errors, identity, records, study
 from vae_jax.records import manifest
+from vae_jax.runs import checkpoint, loop, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
-from vae_jax.runs import loop, states
 
 
 def claim(

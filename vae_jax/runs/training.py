@@ -12,11 +12,10 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from vae_jax import data, paths, placement, programs, stopping, study, tracking, validation
-from vae_jax.runs import checkpoint, outcome, workdir
 from vae_jax import config as settings
+from vae_jax import data, paths, placement, programs, stopping, study, tracking, validation
+from vae_jax.runs import checkpoint, loop, outcome, resuming, states, workdir
 from vae_jax.runs.outcome import Outcome
-from vae_jax.runs import loop, resuming, states
 
 
 def run(

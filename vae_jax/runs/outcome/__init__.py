@@ -11,7 +11,13 @@ from vae_jax.runs.outcome.images import lane_grids, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.numbers import nats
 from vae_jax.runs.outcome.progress import Progress, collapsed
-from vae_jax.runs.outcome.tables import DISENTANGLEMENT_COLUMNS, write_curve, write_disentanglement, write_latents, write_results
+from vae_jax.runs.outcome.tables import (
+  DISENTANGLEMENT_COLUMNS,
+  write_curve,
+  write_disentanglement,
+  write_latents,
+  write_results,
+)
 from vae_jax.study import Study
 
 __all__ = [

@@ -7,8 +7,29 @@
 Every file of it is in its manifest; see `vae_jax.manifest`.
 """
 
-from vae_jax.runs.workdir.claiming import check_owner, claim, holding, holds_run, record_place, warn_of_another_world
-from vae_jax.runs.workdir.stored import FILES, ORIGINALS, RECORD, is_finished, mark_finished, mark_unfinished, newest_step, plain, read_config, read_provenance, record_width, recorded_width, write_provenance
+from vae_jax.runs.workdir.claiming import (
+  check_owner,
+  claim,
+  holding,
+  holds_run,
+  record_place,
+  warn_of_another_world,
+)
+from vae_jax.runs.workdir.stored import (
+  FILES,
+  ORIGINALS,
+  RECORD,
+  is_finished,
+  mark_finished,
+  mark_unfinished,
+  newest_step,
+  plain,
+  read_config,
+  read_provenance,
+  record_width,
+  recorded_width,
+  write_provenance,
+)
 from vae_jax.runs.workdir.world import provenance
 
 __all__ = [

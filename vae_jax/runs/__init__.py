@@ -1,0 +1,1 @@
+"""One run from its start to its end: the loop, the checkpoints, the workdir, what came out."""
