@@ -2,11 +2,26 @@
 
 import pathlib
 import re
+import shutil
 
 import setuptools
+from setuptools.command import build_py
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.*)'", (ROOT / 'vae_jax/__init__.py').read_text()).group(1)
+
+
+class BuildWithStudies(build_py.build_py):
+  """Puts the studies of configs/ into the wheel too, where `vae_jax.paths.studies` finds them."""
+
+  def run(self):
+    super().run()
+    if not self.editable_mode:
+      studies = pathlib.Path(self.build_lib) / 'vae_jax/configs'
+      studies.mkdir(parents=True, exist_ok=True)
+      for file in (ROOT / 'configs').glob('*.py'):
+        shutil.copy(file, studies)
+
 
 setuptools.setup(
   name='vae_jax',
@@ -16,6 +31,8 @@ setuptools.setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   packages=setuptools.find_packages(include=['vae_jax', 'vae_jax.*']),
+  cmdclass={'build_py': BuildWithStudies},
+  entry_points={'console_scripts': ['vae-jax = vae_jax.commands.__main__:main']},
   python_requires='>=3.11',
   install_requires=[
     'absl-py>=2.1',

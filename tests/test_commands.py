@@ -25,7 +25,7 @@ SHORT = (
     ((CONFIG, 'beta=4'), "'beta=4' is no flag; did you mean --config.lanes.beta=4?"),
     ((CONFIG, '--config.train.steps=5', '--config.train.steps=6'), '--config.train.steps is given '
      'twice'),
-    ((CONFIG, '--config.lanes.beta=(-1.,)'), 'lanes.beta=-1.0 is outside'),
+    ((CONFIG, '--config.lanes.beta=(-1.,)'), 'lanes.beta=-1.0 is not valid'),
     ((CONFIG, '--config.train.steps=many'), '--config.train.steps=many'),
     ((CONFIG, '--wrkdir=x'), '--wrkdir: no such flag; did you mean --workdir?'),
     (('--config=configs/digit.py',), 'no such file; did you mean configs/digits.py?'),
@@ -139,6 +139,31 @@ def test_the_cores_that_a_process_may_use_are_its_devices(environment, count):
     timeout=300,
   )
   assert process.stdout.split() == [str(count)], process.stderr
+
+
+def test_the_console_command_works_from_any_directory(tmp_path):
+  """`vae-jax` is `main` of this module; its sub-commands are those of `launch`."""
+
+  def run(*arguments):
+    return subprocess.run(
+      [sys.executable, '-m', 'vae_jax.commands', *arguments],
+      env=os.environ | {'PYTHONPATH': str(ROOT)},
+      cwd=tmp_path,
+      capture_output=True,
+      text=True,
+      timeout=300,
+    )
+
+  result = run('--help')
+  assert (result.returncode, result.stderr) == (0, '')
+  assert 'vae-jax train --config=digits --workdir=' in result.stdout
+  result = run('tarin')
+  assert (result.returncode, result.stdout) == (2, '')
+  assert result.stderr == 'vae-jax tarin: no such command; did you mean train?\n'
+  result = run('train', '--config=digits', '--workdir=run', '--config.lanes.beta=(-1.,)')
+  assert result.returncode == 2
+  assert result.stderr.startswith('lanes.beta=-1.0 is not valid')
+  assert not list(tmp_path.iterdir())
 
 
 def test_the_newcomers_commands_are_executable():

@@ -259,7 +259,7 @@ def test_a_damaged_table_of_a_finished_run_is_named_with_what_makes_it_again(run
   config, directory = run
   (directory / 'figures' / 'samples.png').unlink()
   assert training.run(config, directory).exit_code == 0
-  assert 'figures/samples.png is missing; python -m launch.evaluate' in caplog.text
+  assert 'figures/samples.png is missing; vae-jax evaluate' in caplog.text
   flip(directory / 'latents.csv')
   with pytest.raises(errors.DamagedError, match=r'latents\.csv fails its sha256; python -m launch'):
     training.run(config, directory)

@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import pytest
+from conftest import ROOT
 
 from vae_jax import errors, paths
 from vae_jax.commands import train, words
@@ -91,6 +92,7 @@ def test_a_config_file_is_a_file(tmp_path, monkeypatch):
     'configs': 'is a directory; name a file, such as configs/digits.py',
     'configs/digit.py': 'no such file; did you mean configs/digits.py?',
     'else.py': 'no such file; there are configs/digits.py, configs/mnist.py',
+    'digts': 'no such file; did you mean digits?',
     '': 'is empty',
   }.items():
     with pytest.raises(errors.InputError, match=re.escape(message)):
@@ -100,4 +102,17 @@ def test_a_config_file_is_a_file(tmp_path, monkeypatch):
   assert words.with_config_file(['--v=1', f'--config={filename}'], filename) == [
     '--v=1',
     f'--config={home}:argument',
+  ]
+
+
+def test_a_study_that_comes_with_the_package_is_known_by_its_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'digits').mkdir()  # a run of that name is in no way
+  shipped = ROOT / 'configs/digits.py'
+  assert words.with_config_file(['--config', 'digits'], 'digits') == ['--config', str(shipped)]
+  with pytest.raises(errors.InputError, match='there are digits, fashion_conv, '):
+    words.with_config_file(['--config=else.py'], 'else.py')
+  (tmp_path / 'mnist_static').write_text('')  # nor does it hide a file
+  assert words.with_config_file(['-config=mnist_static'], 'mnist_static') == [
+    '-config=mnist_static'
   ]

@@ -10,6 +10,13 @@ from vae_jax import errors
 _SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/')  # two letters at least: C:/ is a drive
 
 
+def studies() -> pathlib.Path:
+  """Returns where the studies are that come with the package: in it, or beside it in a clone."""
+  package = pathlib.Path(__file__).parent
+  inside = package / 'configs'  # see setup.py
+  return inside if inside.is_dir() else package.parent / 'configs'
+
+
 def expanded(path: os.PathLike | str, key: str) -> pathlib.Path:
   """Returns a path with `~` and `~user` replaced.
 

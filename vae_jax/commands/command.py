@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import jax
 from absl import flags
-from absl import logging as absl_logging
 from ml_collections import config_dict
 
 from vae_jax import errors, files, study
@@ -34,13 +33,18 @@ class Command(NamedTuple):
   required: Sequence[str] = ()
 
 
-def start(command: Command) -> None:
-  """Runs a command by the words of this process, and ends the process with its exit code."""
-  absl_logging.use_absl_handler()  # it takes the place of others only while stderr is the plain one
+def start(command: Command, line: Sequence[str] | None = None) -> None:
+  """Runs a command and ends the process with its exit code.
+
+  Args:
+    command: a fresh one.
+    line: its words; None for all those of the process.
+  """
+  line = sys.argv[1:] if line is None else line
   streams.make_patient()
   sys.excepthook = sys.__excepthook__  # the imports are done, see `early`
   try:
-    exit_code = exit_code_of(command, sys.argv[1:], _settle)
+    exit_code = exit_code_of(command, line, _settle)
     early.leave_at_once(exit_code, '')  # what is left is the end of the interpreter
   finally:
     streams.finish()
@@ -104,8 +108,7 @@ def _complain(message: str) -> None:
 
 def _log_plainly() -> None:
   """Progress is for a person: the message alone, without date, thread and source line."""
-  absl_logging.set_verbosity(absl_logging.INFO)
-  absl_logging.get_absl_handler().setFormatter(logging.Formatter('%(message)s'))
+  logging.basicConfig(format='%(message)s', level=logging.INFO, force=True)
   for name in ('jax', 'orbax', 'wandb', 'matplotlib'):
     logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -113,29 +113,33 @@ def missing(required: Sequence[str], words: Sequence[str]) -> list[str]:
 
 
 def with_config_file(words: Sequence[str], filename: str) -> list[str]:
-  """Returns the words with `~` in the name of the config file, FILE or FILE:ARGUMENT, replaced.
+  """Returns the words with the path of the config file for its name, STUDY or FILE.
+
+  It may have an argument, FILE:ARGUMENT, which stays. STUDY is one that comes with the package.
 
   Raises:
     InputError: there is no such file; with the name of one that there is.
   """
   name, colon, argument = filename.partition(':')
-  path = paths.expanded(name, '--config')
-  _check_config_file(path)
-  whole = f'{path}{colon}{argument}' if name.startswith('~') else filename
+  whole = f'{_config_file(name)}{colon}{argument}'
   forms = (filename, f'--config={filename}', f'-config={filename}')
   return [word.replace(filename, whole) if word in forms else word for word in words]
 
 
-def _check_config_file(path: pathlib.Path) -> None:
+def _config_file(name: str) -> pathlib.Path:
+  path = paths.expanded(name, '--config')
   if path.is_file():
-    return
+    return path
+  studies = {file.stem: file for file in sorted(paths.studies().glob('[a-z]*.py'))}
+  if name in studies:
+    return studies[name]
   if path.is_dir():
     hint = f', such as {files[0]}' if (files := _python_files(path)) else ''
     raise errors.InputError(f'--config={path} is a directory; name a file{hint}')
-  here = _python_files(pathlib.Path('configs'))
-  near = difflib.get_close_matches(str(path), [*_python_files(path.parent), *here], n=1)
-  hint = f'; did you mean {near[0]}?' if near else f'; there are {", ".join(here)}' if here else ''
-  raise errors.InputError(f'--config={path}: no such file{hint}')
+  here = _python_files(pathlib.Path('configs')) or [*studies]
+  near = difflib.get_close_matches(str(path), [*_python_files(path.parent), *here, *studies], n=1)
+  hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(here)}'
+  raise errors.InputError(f'--config={path}: no such file; {hint}')
 
 
 def _python_files(directory: pathlib.Path) -> list[str]:

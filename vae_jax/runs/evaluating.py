@@ -165,7 +165,7 @@ def _newest(built: study.Study, directory: pathlib.Path) -> Progress:
     raise errors.DamagedError(
       f'{directory}/checkpoints/{reached}, of which there are figures, does not verify or is '
       'missing; nothing was evaluated; put it back, or remove it and train to it again with '
-      'launch.train'
+      'vae-jax train'
     )
   _check_journal(directory)
   seconds = [stored.get('seconds', 0.0), progress.seconds, *(row['seconds'] for row in rows)]
@@ -189,7 +189,7 @@ def _check_journal(directory: pathlib.Path) -> None:
   what = manifest.faults(directory).get(workdir.RECORD) if finished else None
   if what is not None:
     raise errors.DamagedError(
-      f'{record} {what}; nothing was evaluated; launch.train with the config of the run mends it'
+      f'{record} {what}; nothing was evaluated; vae-jax train with the config of the run mends it'
     )
   if record.exists():
     records.read_metrics(record)

@@ -53,7 +53,7 @@ def finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | No
     return None
   for name, what in faults.items():
     message = (
-      f'{directory / name} {what}; python -m launch.evaluate --workdir={directory} makes it again '
+      f'{directory / name} {what}; vae-jax evaluate --workdir={directory} makes it again '
       'from the checkpoint'
     )
     if what == manifest.CHANGED:
