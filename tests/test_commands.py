@@ -63,7 +63,7 @@ def test_all_mistakes_are_said_at_once(command, tmp_path):
     "'beta=4' is no flag",
     'train.steps=-5 is not valid: the nearest valid value is 1',
     "wandb.project='a/b' is not valid: it has 1 to 128 characters and none of / \\ # ? % :",
-    'lanes.seed=-1 is not a whole number of at least 0',
+    'lanes.seed=-1 is not valid: the nearest valid value is 0',
   ]
   assert not list(tmp_path.iterdir())
 
