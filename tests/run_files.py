@@ -18,7 +18,7 @@ def state_digest(workdir: pathlib.Path, config: dict) -> tuple[int, str]:
   manager = checkpoint.open_manager(workdir / 'checkpoints')
   found = states.restored(built, manager)
   manager.close()
-  leaves = checkpoint._flat(found.state)
+  leaves = checkpoint.flat(found.state)
   content = b''.join(key.encode() + np.asarray(leaf).tobytes() for key, leaf in leaves.items())
   return found.step, hashlib.sha256(content).hexdigest()
 

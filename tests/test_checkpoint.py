@@ -70,8 +70,8 @@ def test_the_newest_two_are_kept(manager):
 @pytest.mark.parametrize('value', [jnp.float32(0.1), jnp.int32(3)])
 def test_a_changed_leaf_is_found_by_its_digest(manager, monkeypatch, value):
   """The stored digest is of other bytes: what a flipped bit that still decodes looks like."""
-  true_digest = checkpoint._digest
-  monkeypatch.setattr(checkpoint, '_digest', lambda leaf: true_digest(leaf + 1))
+  true_digest = checkpoint.digests.digest
+  monkeypatch.setattr(checkpoint.digests, 'digest', lambda leaf: true_digest(leaf + 1))
   checkpoint.save(manager, 10, {'leaf': value}, RECORD)
   monkeypatch.undo()
   with pytest.raises(errors.DamagedError, match='none of the steps'):
@@ -155,14 +155,14 @@ def test_a_switch_of_the_number_type_is_named(manager):
   ],
 )
 def test_digests_are_those_that_lie_in_stored_checkpoints(value, sha256):
-  assert checkpoint._digest(value) == sha256
+  assert checkpoint.digests.digest(value) == sha256
 
 
 def test_a_digest_copies_nothing():
   value = np.ones(1 << 22, np.float32)  # 16 MiB
   tracemalloc.start()
   try:
-    checkpoint._digest(value)
+    checkpoint.digests.digest(value)
     assert tracemalloc.get_traced_memory()[1] < 1 << 16
   finally:
     tracemalloc.stop()

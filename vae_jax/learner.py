@@ -115,6 +115,31 @@ def are_in_range(grads: Any) -> Array:
   return jnp.isfinite(optax.tree.sum(jax.tree.map(total, grads)))
 
 
+def batch_terms(
+  estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array
+) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
+  """Returns the posteriors of a batch, their centres [N, Z], and the terms of every example.
+
+  Args:
+    estimator: of the lane's launch; model and gradient.
+    params, lane: of one lane.
+    x: [N, *event].
+    noise: [N, L, Z].
+  """
+  model = estimator.model
+  # Outside of the vmap over examples: a VampPrior encodes its pseudo-inputs once a step.
+  prior = model.prior(params, lane.mask)
+  outputs = networks.over_rows(lambda shared, z: model.outputs(shared[0], z, shared[1]))
+
+  def example(x: Array, noise: Array) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
+    posterior = model.encode(params, x, lane.mask)
+    decode = lambda z: model.likelihood(params, outputs((params, lane.mask), z))  # noqa: E731
+    terms = bounds.elbo_terms(posterior, prior, decode, x, noise, estimator.gradient)
+    return posterior, posterior.loc, terms
+
+  return jax.vmap(example)(x, noise)
+
+
 def batch_averages(
   estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array, weights: Array
 ) -> tuple[dict[str, Array], Array]:
@@ -130,18 +155,7 @@ def batch_averages(
     noise: [N, L, Z].
     weights: [N], 1 or, for what only fills the batch up, 0.
   """
-  model = estimator.model
-  # Outside of the vmap over examples: a VampPrior encodes its pseudo-inputs once a step.
-  prior = model.prior(params, lane.mask)
-  outputs = networks.over_rows(lambda shared, z: model.outputs(shared[0], z, shared[1]))
-
-  def example(x: Array, noise: Array) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
-    posterior = model.encode(params, x, lane.mask)
-    decode = lambda z: model.likelihood(params, outputs((params, lane.mask), z))  # noqa: E731
-    terms = bounds.elbo_terms(posterior, prior, decode, x, noise, estimator.gradient)
-    return posterior, posterior.loc, terms
-
-  posteriors, centres, terms = jax.vmap(example)(x, noise)
+  posteriors, centres, terms = batch_terms(estimator, params, lane, x, noise)
   averages = {
     'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),
     'rates': objectives.mean(jax.vmap(estimator.rate)(terms), weights),

@@ -38,6 +38,8 @@ class Dataset(NamedTuple):
     levels: of 8 bits to one unit of x: 255 where bytes are scaled to [0, 1], 1 where they are seen
       as they are, None where the values were no bytes or are binarised.
     standard: shift and spread of x in encoder and likelihood; None where they see x itself.
+    stored_support: the support of the values as they are read, not binarised yet; see `Stored`.
+    white: the level of uint8 that is white, where that is their support.
   """
 
   name: str
@@ -53,6 +55,8 @@ class Dataset(NamedTuple):
   range: tuple[float, float]
   levels: float | None
   standard: standard.Standard | None
+  stored_support: str
+  white: float
 
   @property
   def fixed_scale(self) -> float:
@@ -118,6 +122,8 @@ def prepare(
     range=_shown_range(stored, scale),
     levels=scale if is_bytes and stored.white == kinds.WHITE else None,
     standard=found,
+    stored_support=stored.support,
+    white=stored.white,
   )
   return dataset if binarize == 'none' else _binarize(dataset, binarize, seed)
 

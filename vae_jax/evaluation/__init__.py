@@ -8,7 +8,14 @@ from vae_jax.evaluation.aggregate import aggregate
 from vae_jax.evaluation.averages import ACTIVE_VARIANCE, Evaluation, evaluate, is_active, refitted
 from vae_jax.evaluation.batches import Batches, cut, fitting_size, highest_precision
 from vae_jax.evaluation.constant import best_scale, constant_distortion
-from vae_jax.evaluation.evidence import Evidence, Nll, curve_samples, evidence, nll_of
+from vae_jax.evaluation.evidence import (
+  Evidence,
+  Nll,
+  curve_samples,
+  evidence,
+  make_weights_of,
+  nll_of,
+)
 from vae_jax.evaluation.pictures import reconstruct, sample_prior, traverse
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
   'fitting_size',
   'highest_precision',
   'is_active',
+  'make_weights_of',
   'nll_of',
   'reconstruct',
   'refitted',

@@ -1,6 +1,7 @@
 """The evidence log p(x) by importance sampling: its mean, its error, and how far to trust it."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_jax import bounds, data, learner, networks
+from vae_jax import bounds, data, densities, learner, networks
 from vae_jax.evaluation.batches import Batches, highest_precision
 from vae_jax.lanes import Lane
 
@@ -33,6 +34,22 @@ def curve_samples(num_samples: int) -> tuple[int, ...]:
   return (*(k for k in powers if k < num_samples), num_samples)
 
 
+def make_weights_of(
+  model: networks.Model, params: Any, mask: Array
+) -> Callable[[densities.Posterior, Array, Array], Array]:
+  """Returns (q(z | x), x [*event], noise [L, Z]) -> log w [L] of a lane.
+
+  log w_l = log p(x | z_l) + log p(z_l) - log q(z_l | x),  z_l ~ q(z | x)
+  """
+  prior = model.prior(params, mask)
+
+  def weights_of(posterior: densities.Posterior, x: Array, noise: Array) -> Array:
+    decode = lambda z: model.decode(params, z, mask)  # noqa: E731
+    return bounds.log_weights(bounds.elbo_terms(posterior, prior, decode, x, noise))
+
+  return weights_of
+
+
 @highest_precision
 def evidence(
   model: networks.Model,
@@ -55,11 +72,7 @@ def evidence(
   """
   num_chunks = math.ceil(num_samples / chunk)
   nll_key = learner.lane_keys(lane).nll
-  prior = model.prior(params, lane.mask)
-
-  def weights_of(posterior, x: Array, noise: Array) -> Array:
-    decode = lambda z: model.decode(params, z, lane.mask)  # noqa: E731
-    return bounds.log_weights(bounds.elbo_terms(posterior, prior, decode, x, noise))
+  weights_of = make_weights_of(model, params, lane.mask)
 
   def of_batch(index: Array, images: Array) -> tuple[Array, Evidence]:
     x = data.to_values(images, scale)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from vae_jax import errors, files, paths, programs, records, stopping, study
 from vae_jax.records import manifest
-from vae_jax.runs import checkpoint, outcome, states, workdir
+from vae_jax.runs import checkpoint, model_file, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
 
 
@@ -60,6 +60,7 @@ def evaluate(
       progress = outcome.explained(built, programs.make_examine(built.training), progress)
     result = _evaluated(built, config, target, progress, signal_number)
     if own:
+      model_file.write(directory, built)
       _record(built, config, directory)
     manifest.settle(target)
     return result

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 
 from vae_jax import config as settings
 from vae_jax import data, paths, placement, programs, stopping, study, tracking, validation
-from vae_jax.runs import checkpoint, loop, outcome, resuming, states, workdir
+from vae_jax.runs import checkpoint, loop, model_file, outcome, resuming, states, workdir
 from vae_jax.runs.outcome import Outcome
 
 
@@ -48,6 +48,7 @@ def run(
   with claimed, stopping.deferred(asked_to_stop) as signal_number:
     if (stands := resuming.finished(config, directory)) is not None:
       return stands  # two were started at once, and the other was first
+    model_file.write(directory, built)
     built = resuming.at_recorded_width(built, directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       while True:

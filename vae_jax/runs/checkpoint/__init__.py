@@ -7,8 +7,6 @@ Three verdicts on a step are kept apart: its bytes verify; or they do not, and a
 taken; or the place cannot be read, which says nothing of the bytes, so that no step is given up.
 """
 
-import hashlib
-import json
 import logging
 import os
 import time
@@ -20,9 +18,21 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from vae_jax import errors, files
+from vae_jax.runs.checkpoint.digests import digests_of, flat
 from vae_jax.runs.checkpoint.manager import KEPT_STEPS, LeavesArgs, open_manager, place_errors
+from vae_jax.runs.checkpoint.reading import Leaves, read_newest
 
-__all__ = ['KEPT_STEPS', 'Restored', 'forget_after', 'open_manager', 'restore_newest', 'save']
+__all__ = [
+  'KEPT_STEPS',
+  'Leaves',
+  'Restored',
+  'flat',
+  'forget_after',
+  'open_manager',
+  'read_newest',
+  'restore_newest',
+  'save',
+]
 
 _PAUSES = (0.1, 0.5, 2.0)  # seconds, after each of which what could not be read is read again
 
@@ -33,24 +43,6 @@ class Restored(NamedTuple):
   step: int
   state: Any  # same structure, shapes and dtypes as the state asked for
   record: dict  # what was saved beside it: JSON
-
-
-def _flat(tree: Any) -> dict[str, Any]:
-  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-  return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
-
-
-def _digest(value: np.ndarray) -> str:
-  value = np.ascontiguousarray(value)  # a scalar becomes [1]
-  digest = hashlib.sha256(f'{value.dtype}{value.shape}'.encode())
-  digest.update(value.reshape(-1).view(np.uint8))  # the array's own memory, not a copy
-  return digest.hexdigest()
-
-
-def _digests(leaves: Mapping[str, Any], record: Mapping) -> dict[str, str]:
-  result = {name: _digest(np.asarray(leaf)) for name, leaf in leaves.items()}
-  text = json.dumps(record, sort_keys=True)
-  return result | {'record': hashlib.sha256(text.encode()).hexdigest()}
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: Any, record: Mapping) -> None:
@@ -69,8 +61,8 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, record: Mapping)
   """
   if step in manager.all_steps():
     return
-  leaves = _flat(jax.device_get(state))
-  stored = {'record': dict(record), 'digests': _digests(leaves, record)}
+  leaves = flat(jax.device_get(state))
+  stored = {'record': dict(record), 'digests': digests_of(leaves, record)}
   if jax.process_count() == 1:
     arrays = {'state': ocp.args.StandardSave(leaves)}
   else:
@@ -111,7 +103,7 @@ def restore_newest(
 
 def _restore(manager: ocp.CheckpointManager, step: int, like: Any) -> Restored:
   leaves, record = _verified(manager, step)
-  expected = _flat(like)
+  expected = flat(like)
   if different := _difference(leaves, expected):
     path = manager.directory / str(step)
     raise errors.InputError(f'{path} is whole, but does not fit this process: {different}')
@@ -173,7 +165,7 @@ def _read(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarr
   restored = manager.restore(step, args=wanted)
   leaves = restored.leaves if is_share else restored.state
   record, digests = restored.json['record'], restored.json['digests']
-  found = _digests(leaves, record)
+  found = digests_of(leaves, record)
   wrong = sorted(name for name in found | digests if found.get(name) != digests.get(name))
   if wrong:
     raise errors.DamagedError(f'checkpoint {step} fails its sha256 at {wrong[0]}')

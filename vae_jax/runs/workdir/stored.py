@@ -14,6 +14,7 @@ from vae_jax.records import manifest
 FILES = (
   'config.json',
   'provenance.json',
+  'model.json',
   'results.csv',
   'latents.csv',
   'nll_curve.csv',
