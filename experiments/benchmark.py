@@ -160,7 +160,7 @@ if __name__ == '__main__':
   flags.DEFINE_enum('size', 'full', tuple(cases.SIZES), 'tiny only shows that it runs.', own)
   flags.DEFINE_enum('peer', 'none', ('none', 'torch'), 'What to run side by side.', own)
 
-  def main(given: flags.FlagValues) -> Report:
-    return run(pathlib.Path(given.workdir), given.size, given.peer == 'torch')
+  def main(given: flags.FlagValues) -> int:
+    return run(pathlib.Path(given.workdir), given.size, given.peer == 'torch').exit_code
 
   command.start(command.Command(__doc__, own, main))

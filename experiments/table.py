@@ -81,8 +81,8 @@ def start(
   flags.DEFINE_enum('schedule', schedule, schedules, what, own)
   flags.DEFINE_string('workdir', f'runs/{name}', 'Where the launches and the table go.', own)
 
-  def main(given: flags.FlagValues) -> Table:
-    return run(configs(given.schedule), rows, given.schedule, given.workdir)
+  def main(given: flags.FlagValues) -> int:
+    return run(configs(given.schedule), rows, given.schedule, given.workdir).exit_code
 
   command.start(command.Command(sys.modules['__main__'].__doc__, own, main))
 

@@ -11,8 +11,7 @@ import time
 import pytest
 from conftest import QUICKLY, ROOT
 
-from vae_jax import validation
-from vae_jax.commands import streams, usage
+from vae_jax.commands import streams
 
 COMMAND = (sys.executable, '-m', 'launch.train')
 
@@ -50,16 +49,6 @@ def test_an_ascii_terminal_shows_what_it_can(monkeypatch):
   print('± s.e. \ud800', flush=True)
   print('to nobody', file=sys.stderr, flush=True)
   assert raw.getvalue() == b'? s.e. ?\n'
-
-
-def test_help_names_every_key_on_one_screen_and_its_meaning_on_more():
-  short, page = usage.keys(), usage.page()
-  for key in validation.CHECKS:
-    assert key.partition('.')[2] in short
-    assert key.partition('.')[2] in page
-  assert len(short.splitlines()) < 35
-  assert 'lanes       combine beta latent_size seed' in short
-  assert 'beta=(1.0,),  # weight of the rate' in page
 
 
 def test_help_is_exit_0_also_for_a_reader_that_has_gone():

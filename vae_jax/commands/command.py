@@ -23,13 +23,13 @@ class Command(NamedTuple):
   Attributes:
     about: what --help says of it: a sentence, examples.
     flags: its own and no others, as they stand before a command line is parsed: of one use.
-    main: from the parsed flags to what has an `exit_code`.
+    main: from the parsed flags to the exit code.
     required: the flags that must be given.
   """
 
   about: str
   flags: flags.FlagValues
-  main: Callable[[flags.FlagValues], Any]
+  main: Callable[[flags.FlagValues], int]
   required: Sequence[str] = ()
 
 
@@ -78,8 +78,11 @@ def exit_code_of(
       usage.show(command, full='--helpfull' in asked)
       return 0
     _parse(command, line)
+    if 'print_config' in command.flags and command.flags.print_config:
+      usage.show_config(command.flags.config)
+      return 0
     settle()
-    return command.main(command.flags).exit_code
+    return command.main(command.flags)
   except _EXPECTED as error:
     _complain(str(error))
     return error.exit_code
@@ -142,7 +145,8 @@ def _parse(command: Command, line: Sequence[str]) -> None:
   """
   problems = errors.Problems()
   right, wrong = words.sorted_out(line, command.flags)
-  missing = words.missing(command.required, right)
+  unneeded = ('workdir',) if '--print_config' in right else ()
+  missing = words.missing([n for n in command.required if n not in unneeded], right)
   problems.add([*wrong, *missing])
   rest = None if missing else problems.attempt(_parsed_by_absl, command.flags, right)
   if rest is not None:

@@ -1,18 +1,18 @@
 """Evaluates the newest checkpoint of a run anew: NLL, bounds, results.csv and the pictures.
 
-  python -m launch.evaluate --workdir=runs/digits --num_samples=5000 --num_images=359
+  vae-jax evaluate --workdir=runs/digits --num_samples=5000 --num_images=359
 
 A data file that has moved is named by --data_path. Of any other file of examples of the same shape
 the figures go to WORKDIR/evaluations, and those of the run stay:
 
-  python -m launch.evaluate --workdir=runs/faces --data_path=others.npz --data_split=images
+  vae-jax evaluate --workdir=runs/faces --data_path=others.npz --data_split=images
 """
 
 from absl import flags
 
 from vae_jax.commands import terminal
 from vae_jax.commands.command import Command
-from vae_jax.runs import evaluating, outcome
+from vae_jax.runs import evaluating
 
 
 def make() -> Command:
@@ -49,10 +49,10 @@ def make() -> Command:
   return Command(__doc__, own, main, required=('workdir',))
 
 
-def main(given: flags.FlagValues) -> outcome.Outcome:
+def main(given: flags.FlagValues) -> int:
   """Evaluates the run and prints what came out."""
   result = evaluating.evaluate(
     given.workdir, given.num_samples, given.num_images, given.data_path, given.data_split
   )
   terminal.show(result)
-  return result
+  return result.exit_code

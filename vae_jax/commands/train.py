@@ -1,9 +1,12 @@
 """Trains a study: every lane of its grid as one program.
 
-  python -m launch.train --config=configs/digits.py --workdir=runs/digits \\
-    --config.lanes.beta='(1.,4.)' --config.train.steps=1000
+  vae-jax train --config=digits --workdir=runs/digits
+  vae-jax train --config=mine.py --workdir=runs/mine --config.lanes.beta='(1., 4.)'
 
-The same command continues a run that was stopped. Exit codes: docs/files.md.
+A config is a study that comes with the package (digits, mnist_static, ...) or a file. The same
+command continues a run that was stopped. Exit codes: 0 all lanes done, 2 bad input (nothing was
+created), 3 some lanes diverged, 4 damaged files, 5 the directory is in use, 6 no space or not
+writable, 130 and 143 stopped with the state saved. From a clone it is python -m launch.train, too.
 
 Over several processes, on several hosts or on one, the same command in each of them with
 --coordinator=HOST:PORT (where process 0 listens) --processes=2 --process=0 (or 1); all must see the
@@ -19,7 +22,7 @@ from vae_jax import config as settings
 from vae_jax import errors, multihost
 from vae_jax.commands import terminal, words
 from vae_jax.commands.command import Command
-from vae_jax.runs import outcome, training
+from vae_jax.runs import training
 
 
 def make() -> Command:
@@ -45,16 +48,22 @@ def make() -> Command:
     'Begins a run at step 0 again whose checkpoints are lost or damaged.',
     own,
   )
+  flags.DEFINE_bool(
+    'print_config',
+    False,
+    'Prints every key of the config with its value, and ends. Needs no workdir and no data.',
+    flag_values=own,
+  )
   return Command(__doc__, own, main, required=('config', 'workdir'))
 
 
-def main(given: flags.FlagValues) -> outcome.Outcome:
+def main(given: flags.FlagValues) -> int:
   """Trains the study, in one process or as one of several, and prints what came out."""
   config = settings.complete(given.config)
   if not _has_processes(given):
     result = training.run(config, given.workdir, from_scratch=given.from_scratch)
     terminal.show(result)
-    return result
+    return result.exit_code
   multihost.check(config, given.workdir, given.processes)
   host, _, port = given.coordinator.rpartition(':')
   here = multihost.Meeting(
@@ -65,7 +74,7 @@ def main(given: flags.FlagValues) -> outcome.Outcome:
     print(f'the share of process {given.process} is done: {result.results}', flush=True)
   else:
     terminal.show(result)
-  return result
+  return result.exit_code
 
 
 def _has_processes(given: flags.FlagValues) -> bool:
