@@ -12,27 +12,27 @@ FEATURES = np.array([0.4, -0.3, 0.8], 'f')  # what an encoder made of some x
 LOWER, COMPONENTS, EVENT = 2, 4, (5,)
 CONV = dict(channels=(4, 6), kernels=(3, 5), strides=(2, 2), padding='same')
 DENSE = dict(hidden=(8,), activation='relu', kernel_init='lecun')
-FLOW = networks.CouplingFlow(num_layers=2, hidden=(5,))
+FLOW = dict(num_layers=2, hidden=(5,))
 POSTERIORS = {
   'diagonal': networks.diagonal('lecun'),
   'full_covariance': networks.full_covariance('glorot'),
-  'flow': networks.flow_posterior('lecun', FLOW),
-  'two_layer': networks.two_layer_posterior(LOWER, (4,), 'tanh', 'he'),
-  'two_layer_linear': networks.two_layer_posterior(LOWER, (), 'tanh', 'lecun'),
+  'flow': networks.flow_posterior('lecun', **FLOW),
+  'two_layer': networks.two_layer_posterior('he', 'tanh', LOWER, (4,)),
+  'two_layer_linear': networks.two_layer_posterior('lecun', 'tanh', LOWER, ()),
 }
 PRIORS = {
   'standard_normal': networks.standard_normal(),
   'mixture': networks.mixture(COMPONENTS),
-  'vamp': networks.vamp(COMPONENTS, EVENT, unit=True),
-  'flow': networks.flow_prior(FLOW),
-  'two_layer': networks.two_layer_prior(LOWER, (4,), 'tanh', 'lecun'),
-  'two_layer_linear': networks.two_layer_prior(LOWER, (), 'tanh', 'glorot'),
+  'vamp': networks.vamp(EVENT, 'unit', COMPONENTS),
+  'flow': networks.flow_prior(**FLOW),
+  'two_layer': networks.two_layer_prior(LOWER, 'lecun', 'tanh', (4,)),
+  'two_layer_linear': networks.two_layer_prior(LOWER, 'glorot', 'tanh', ()),
 }
 
 
-def decoder(event, num_heads=1, conv=False, output_bias=(), **settings):
+def decoder(event, num_heads=1, conv=False, **settings):
   settings = DENSE | settings
-  extra = dict(event=event, num_heads=num_heads, output_bias=output_bias)
+  extra = dict(event=event, num_heads=num_heads)
   if conv:
     return networks.ConvDecoder(**CONV | settings, **extra)
   return networks.MlpDecoder(**settings, **extra)

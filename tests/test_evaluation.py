@@ -278,7 +278,7 @@ def test_cut_counts_every_image_once(size, batch_size):
 
 
 def fake_learner(evaluate_batch):
-  objective = objectives.beta_elbo(True, 0)
+  objective = objectives.beta_elbo()
   estimator = learner.Estimator(None, objective, bounds.analytic_kl, bounds.reparameterized)
   return learner.Learner(estimator, 1, None, None, None, evaluate_batch)
 

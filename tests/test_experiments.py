@@ -180,7 +180,8 @@ def test_the_stages_of_burda_et_al():
     passes = sum(3**i for i in range(8))
     images = 50_000 if name.startswith('static') else 60_000
     assert config['train']['steps'] == passes * images / config['train']['batch_size']
-    schedule = optimizers.make_schedule(**config['schedule'])
+    settings = config['schedule']
+    schedule = optimizers.tripling(settings['decay_steps'], settings['factor'])
     one = images // config['train']['batch_size']
     for i in range(8):
       begin, end = ((3**j - 1) // 2 * one for j in (i, i + 1))

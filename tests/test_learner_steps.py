@@ -38,7 +38,7 @@ def model_of(log_prob, params, **parts):
 
 
 def step_of(model, lane, params, objective=None, count=3):
-  objective = objective or objectives.beta_elbo(True, 0)
+  objective = objective or objectives.beta_elbo()
   estimator = learner.Estimator(model, objective, bounds.analytic_kl, bounds.reparameterized)
   one = learner.make_learner(estimator, 1, lambda rate: optax.sgd(1.0))
   state = one.init(lane)._replace(params=params)
@@ -90,7 +90,7 @@ def test_a_lane_diverges_where_its_objective_is_not_finite(lane, value):
 
 def test_a_bound_that_is_not_finite_does_not_freeze_what_trains_on_something_else(lane):
   """The objective decides: a rate that nothing weighs may be infinite."""
-  plain = objectives.beta_elbo(True, 0)
+  plain = objectives.beta_elbo()
   objective = plain._replace(combine=lambda means, lane, step: -means['distortion'])
   params = {'w': jnp.float32(0)}
 
@@ -148,7 +148,7 @@ def test_what_fills_a_batch_up_has_no_part_in_any_average():
     {},
     encode=lambda params, x, mask: densities.DiagonalGaussian(x, jnp.ones(2), mask),
   )
-  objective = objectives.dip_vae('I', 10.0)
+  objective = objectives.dip_vae_i(10.0)
   estimator = learner.Estimator(model, objective, bounds.analytic_kl, bounds.reparameterized)
   one = learner.make_learner(estimator, 1, None)
   x = np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.0], [50.0, 70.0], [50.0, -20.0]], np.float32)

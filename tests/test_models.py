@@ -25,7 +25,7 @@ PAIRS = {
 def pair(name, event=kinds.EVENT, conv=False, hidden=(8,)):
   """A model with this posterior, and the number of latents below the mask's end."""
   lower = kinds.LOWER if name.startswith('two_layer') else 0
-  prior = networks.vamp(3, event, True) if name == 'diagonal' else kinds.PRIORS[PAIRS[name]]
+  prior = networks.vamp(event, 'unit', 3) if name == 'diagonal' else kinds.PRIORS[PAIRS[name]]
   model = networks.make_model(
     kinds.encoder(conv, hidden=(3,), activation='tanh'),
     kinds.POSTERIORS[name],
@@ -196,7 +196,7 @@ def simple_model(likelihood, posterior='diagonal', input_scale=1.0, event=kinds.
   return networks.make_model(
     kinds.encoder(activation='tanh'),
     kinds.POSTERIORS[posterior],
-    networks.vamp(3, event, unit=True),
+    networks.vamp(event, 'unit', 3),
     kinds.decoder(event),
     likelihood,
     event,

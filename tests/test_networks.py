@@ -128,9 +128,7 @@ def test_shapes_follow_the_data(conv, event, num_heads, activation):
 def test_layers_of_a_published_size():
   """'valid': 8x8x1 -> 17x17x16 -> 35x35x8 -> 32x32x1, and 32 -> 15 -> 7 on the way in."""
   settings = dict(padding='valid', hidden=(), activation='relu', kernel_init='lecun')
-  net = networks.ConvDecoder(
-    (1, 16, 8), (3, 3, 4), (2, 2, 1), event=(32, 32, 1), num_heads=1, output_bias=(), **settings
-  )
+  net = networks.ConvDecoder((32, 32, 1), 1, (1, 16, 8), (3, 3, 4), (2, 2, 1), **settings)
   shapes = outputs_of(net, np.ones(2, 'f'), np.ones(2, 'f'))
   assert shapes.pop('dense') == (1, 8, 8, 1)
   assert shapes == {'conv_0': (17, 17, 16), 'conv_1': (35, 35, 8), 'output': (32, 32, 1)}
@@ -152,11 +150,11 @@ def test_layers_of_a_published_size():
 def test_the_decoder_starts_from_the_smallest_image_that_reaches_the_event(
   kernels, strides, padding, least
 ):
-  settings = dict(hidden=(), activation='relu', kernel_init='lecun', num_heads=1, output_bias=())
+  settings = dict(hidden=(), activation='relu', kernel_init='lecun')
 
   def sizes(size):
     """What the last layer leaves, and what the first one gets, for an event of this size."""
-    net = networks.ConvDecoder((1, 1), kernels, strides, padding, event=(size, size, 1), **settings)
+    net = networks.ConvDecoder((size, size, 1), 1, (1, 1), kernels, strides, padding, **settings)
     args = np.ones(2, 'f'), np.ones(2, 'f')
     params = jax.eval_shape(net.init, KEY, *args)['params']
     small = params['dense']['output']['bias'].shape[0] ** 0.5
@@ -189,6 +187,8 @@ def test_a_convolution_is_scipys():
 def test_transposed_convolutions_are_scipys():
   """Pixels two apart, each spread by the kernel; then a convolution of stride 1, summed up."""
   net = networks.ConvDecoder(
+    (6, 8, 1),
+    1,
     (1, 2),
     (3, 2),
     (2, 1),
@@ -196,9 +196,6 @@ def test_transposed_convolutions_are_scipys():
     (),
     'tanh',
     'lecun',
-    event=(6, 8, 1),
-    num_heads=1,
-    output_bias=(),
   )
   z, mask = kinds.normal(0, 2), kinds.mask_of(2, 2)
   params = randomized(net, z, mask)
@@ -246,7 +243,8 @@ def test_what_is_over_is_cropped_evenly_on_both_sides():
 def test_output_bias_starts_the_first_head_at_the_train_mean(conv):
   event = (4, 4, 1)
   bias = (0.7,) if conv else tuple(np.linspace(-1, 1, 16))
-  net, zero = kinds.decoder(event, num_heads=2, conv=conv, output_bias=bias), np.zeros(2, 'f')
+  given = {'channel_bias' if conv else 'pixel_bias': bias}
+  net, zero = kinds.decoder(event, num_heads=2, conv=conv, **given), np.zeros(2, 'f')
   mask = kinds.mask_of(2, 2)
   biases = jax.jit(lambda: kinds.only(net.init(KEY, zero, mask), 'bias'))()
   outputs = net.apply(kinds.replaced(randomized(net, zero, mask), biases), zero, mask)

@@ -75,7 +75,7 @@ def in_batches(images, size):
 
 
 def learner_of(num_samples, sampler=learner.draw_noise):
-  objective = objectives.beta_elbo(True, 0)
+  objective = objectives.beta_elbo()
   estimator = learner.Estimator(
     transparent(), objective, bounds.analytic_kl, bounds.reparameterized
   )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import optimizers
+from vae_jax import errors, optimizers, parts
 
 
 @pytest.mark.parametrize(
@@ -19,23 +19,30 @@ from vae_jax import optimizers
 )
 @pytest.mark.parametrize('warmup', [0, 4])
 def test_schedules_warm_up_and_decay(name, factor, expected, warmup):
-  schedule = optimizers.make_schedule(name, warmup, 10, factor)
+  settings = {} if name == 'constant' else dict(decay_steps=10, factor=factor)
+  schedule = optimizers.warmed_up(getattr(optimizers, name)(**settings), warmup)
   steps = np.arange(30)
   values = np.array([schedule(step) for step in steps])
   np.testing.assert_allclose(values[:warmup], (steps[:warmup] + 1) / 4, rtol=1e-6)
   np.testing.assert_allclose(values[warmup:], expected(steps[warmup:] - warmup), rtol=1e-5)
 
 
+def test_an_exponential_never_falls_to_0():
+  check = parts.parameters('schedule', 'exponential')['factor'].check
+  check('schedule.factor', 1e-6)
+  with pytest.raises(errors.InputError, match='above 0'):
+    check('schedule.factor', 0.0)
+
+
 def test_adam_is_that_of_its_paper_at_the_scheduled_rate():
   """Kingma & Ba 2015, algorithm 1, in NumPy; the learning rate is traced."""
   b1, b2, eps, rate = 0.8, 0.99, 1e-3, 0.1
-  schedule = optimizers.make_schedule('exponential', 0, 2, 0.5)
-  make = optimizers.make_optimizer('adam', b1, b2, eps, schedule)
+  schedule = optimizers.exponential(2, 0.5)
   gradients = np.random.default_rng(0).normal(size=(6, 3))
 
   @jax.jit
   def run(learning_rate):
-    optimizer = make(learning_rate)
+    optimizer = optimizers.adam(lambda count: learning_rate * schedule(count), b1, b2, eps)
     params = jnp.zeros(3)
     state = optimizer.init(params)
     for gradient in gradients:
@@ -53,7 +60,7 @@ def test_adam_is_that_of_its_paper_at_the_scheduled_rate():
 
 def test_tripling_stages():
   """3^i times the first stage at factor^i each: Burda et al. 2016, section 5."""
-  schedule = optimizers.make_schedule('tripling', 0, 10, 0.5)
+  schedule = optimizers.tripling(10, 0.5)
   expected = [1.0] * 10 + [0.5] * 30 + [0.25] * 90 + [0.125] * 5
   np.testing.assert_allclose(jax.vmap(schedule)(jnp.arange(135)), expected)
   assert schedule(jnp.int32(2**31 - 1)) > 0  # no stage ends beyond what a step can be

@@ -50,7 +50,7 @@ def two_latents(name):
   network = kinds.POSTERIORS[name]
   if name.startswith('two_layer'):
     hidden = (4,) if name == 'two_layer' else ()
-    network = networks.two_layer_posterior(1, hidden, 'tanh', 'lecun')
+    network = networks.two_layer_posterior('lecun', 'tanh', 1, hidden)
   mask = kinds.mask_of(2, 2)
   return kinds.posterior(network, kinds.posterior_params(network, mask, size=0.3), mask)
 

@@ -54,7 +54,7 @@ def two_latents(name):
   """A prior of this kind with two latents in all."""
   network = kinds.PRIORS[name]
   if name.startswith('two_layer'):
-    network = networks.two_layer_prior(1, (4,) if name == 'two_layer' else (), 'tanh', 'lecun')
+    network = networks.two_layer_prior(1, 'lecun', 'tanh', (4,) if name == 'two_layer' else ())
   mask = kinds.mask_of(2, 2)
   return kinds.prior(network, kinds.prior_params(network, mask, size=0.3), mask)
 
@@ -210,14 +210,23 @@ def test_the_mixture_network_is_scipys():
   np.testing.assert_allclose(log_p, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize('unit', [True, False])
-def test_the_vamp_prior_is_the_even_mixture_of_the_posteriors_of_its_pseudo_inputs(unit):
-  """Tomczak & Welling 2018, eq. 9: 1/K sum_k q(z | u_k), u in (0, 1) through a sigmoid."""
+@pytest.mark.parametrize(
+  ('support', 'inputs_of'),
+  [
+    ('unit', scipy.special.expit),
+    ('real', lambda raw: raw),
+    ('count', lambda raw: np.log1p(np.exp(raw))),
+  ],
+)
+def test_the_vamp_prior_is_the_even_mixture_of_the_posteriors_of_its_pseudo_inputs(
+  support, inputs_of
+):
+  """Tomczak & Welling 2018, eq. 9: 1/K sum_k q(z | u_k), u where the data lie."""
   mask = kinds.mask_of(2, 2)
-  network = networks.vamp(kinds.COMPONENTS, kinds.EVENT, unit)
+  network = networks.vamp(kinds.EVENT, support, kinds.COMPONENTS)
   params = network.init(jax.random.key(0), mask)
   assert params.shape == (kinds.COMPONENTS, *kinds.EVENT)
-  inputs = scipy.special.expit(params) if unit else params
+  inputs = inputs_of(np.asarray(params))
   q = [kinds.posterior_of(mask)(u) for u in inputs]
   parts = [scipy.stats.norm.logpdf(Z, each.loc, each.scale).sum(1) for each in q]
   expected = scipy.special.logsumexp(parts, axis=0) - np.log(kinds.COMPONENTS)

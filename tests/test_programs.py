@@ -36,14 +36,13 @@ def make_training(
     encoder=networks.MlpEncoder((16,), 'relu', 'lecun'),
     posterior=posterior or networks.diagonal('lecun'),
     prior=prior or networks.standard_normal(),
-    decoder=networks.MlpDecoder((16,), 'relu', 'lecun', EVENT, 1, ()),
+    decoder=networks.MlpDecoder(EVENT, 1, (16,), 'relu', 'lecun'),
     likelihood=densities.bernoulli(),
     event=EVENT,
   )
-  objective = objective or objectives.beta_elbo(True, 0)
+  objective = objective or objectives.beta_elbo()
   estimator = learner.Estimator(model, objective, rate, gradient)
-  schedule = optimizers.make_schedule('constant', 0, 1, 1.0)
-  optimizer = optimizers.make_optimizer('adam', 0.9, 0.999, 1e-8, schedule)
+  optimizer = lambda rate: optimizers.adam(lambda count: rate)  # noqa: E731
   one_lane = learner.make_learner(estimator, num_samples, optimizer)
   schedule = data.Schedule(seed=0, batch_size=20, chunk_steps=STEPS)
   return programs.Training(one_lane, schedule, 255.0, True, placement.place(1, 20))
@@ -105,7 +104,7 @@ def stepper(one_lane):
   return step
 
 
-FLOW = networks.CouplingFlow(3, (8,))
+FLOW = dict(num_layers=3, hidden=(8,))
 LOWER = 4
 VARIANTS = {
   'analytic': dict(),
@@ -113,22 +112,22 @@ VARIANTS = {
   'full covariance': dict(posterior=networks.full_covariance('lecun')),
   'flows': dict(
     rate=bounds.sampled_kl,
-    posterior=networks.flow_posterior('lecun', FLOW),
-    prior=networks.flow_prior(FLOW),
+    posterior=networks.flow_posterior('lecun', **FLOW),
+    prior=networks.flow_prior(**FLOW),
   ),
   'mixture': dict(
     rate=bounds.sampled_kl,
     prior=networks.mixture(5),
-    objective=objectives.importance_weighted(bounds.iwae_bound),
+    objective=objectives.iwae(),
     gradient=bounds.doubly_reparameterized(bounds.path_weights(1, 0.0)),
   ),
   'vamp': dict(
     rate=bounds.sampled_kl,
-    prior=networks.vamp(5, EVENT, unit=True),
+    prior=networks.vamp(EVENT, 'unit', 5),
     gradient=bounds.sticking_the_landing,
   ),
   'tcvae': dict(objective=objectives.beta_tcvae(90)),
-  'dip': dict(objective=objectives.dip_vae('II', 10.0)),
+  'dip': dict(objective=objectives.dip_vae_ii(10.0)),
 }
 # Whatever a lane can have: each of them sees the mask in its own way.
 WEIGHTED = (0.5, 3, 7, 1e-3, 'linear', 50, 0.1, 3.0, 100, 0.2)
@@ -283,7 +282,7 @@ def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
 
 def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
   traces = 0
-  plain = objectives.beta_elbo(True, 0)
+  plain = objectives.beta_elbo()
 
   def combine(*args):
     nonlocal traces

@@ -48,7 +48,6 @@ BAD = [
   ('encoder.activation', 'rleu', ("'relu'",)),
   ('encoder.hidden', (16, 0), ('encoder.hidden[1]', 'nearest valid value is 1')),
   ('encoder.hidden', 16, ('a tuple',)),
-  ('encoder.channels', (4,), ("encoder.name='mlp' has none",)),
   ('decoder.name', 'conv', ('decoder.kernels (0)',)),
   ('lanes.warmup', ('liner',), ("'linear'", 'lanes.warmup')),
   ('lanes.warmup', ('linear',), ('lanes.warmup_steps=0', 'set both')),
@@ -64,8 +63,6 @@ BAD = [
   ('bound.name', 'iwea', ("'iwae'",)),
   ('bound.gradient', 'sticking_the_landing', ("set bound.kl='sampled'",)),
   ('bound.noise', 'antithetic', ('bound.num_samples', 'nearest: 2')),
-  ('bound.num_groups', 2, ("bound.name='elbo' has one group",)),
-  ('bound.elbo_weight', 0.5, ("for bound.name='ciwae'",)),
   ('bound.elbo_weight', 1.5, ('nearest valid value is 1',)),
   ('train.log_powers_of_two', 1, ('True or False',)),
   ('evaluation.aggregate_images', -1, ('nearest valid value is 0',)),
@@ -103,16 +100,9 @@ def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, va
   assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-  ('changes', 'words'),
-  [
-    (dict(name='cosine'), 'would stay constant'),
-    (dict(name='exponential', factor=0.0), 'above 0'),
-  ],
-)
-def test_a_schedule_that_would_do_nothing_is_refused(config, tmp_path, changes, words):
-  config['schedule'] |= changes
-  with pytest.raises(errors.InputError, match=words):
+def test_a_schedule_that_would_do_nothing_is_refused(config, tmp_path):
+  config['schedule'] |= dict(name='cosine')
+  with pytest.raises(errors.InputError, match='would stay constant'):
     training.run(config, tmp_path / 'run')
 
 

@@ -63,9 +63,7 @@ def elbo_terms(
     gradient: how the terms depend on the encoder; None for `reparameterized`.
   """
   chex.assert_rank(noise, 2)
-  closed_form = isinstance(prior, densities.StandardNormal) and hasattr(
-    posterior, 'kl_to_standard_normal'
-  )
+  closed_form = densities.has_closed_form(type(posterior), type(prior))
 
   def log_ratio(log_p: Array, log_q: Array) -> Array:
     if posterior.by_latent and prior.by_latent:
@@ -77,7 +75,7 @@ def elbo_terms(
       z=z,
       log_likelihood=jax.vmap(lambda z_l: decode(z_l).log_prob(x))(z),
       log_ratio=log_ratio(jax.vmap(prior.log_prob)(z), log_q),
-      kl=posterior.kl_to_standard_normal() if closed_form else None,
+      kl=getattr(posterior, prior.closed_form)() if closed_form else None,
     )
 
   z, log_q = jax.vmap(posterior.sample)(noise)  # [L, Z], [L, P]
@@ -159,18 +157,6 @@ def distortion(terms: ElboTerms) -> Array:
   """D = -mean_l log p(x | z_l). Nats per example; lower is better."""
   chex.assert_rank(terms.log_likelihood, 1)
   return -jnp.mean(terms.log_likelihood)
-
-
-def beta_elbo(terms: ElboTerms, beta: Array | float, rate: Rate) -> Array:
-  """Weights the rate by beta. Nats per example; higher is better.
-
-    ELBO_beta = mean_l log p(x | z_l) - beta R
-
-  beta = 1 is the L-sample ELBO (Kingma & Welling 2014, eq. 7 with the closed form and eq. 6 with
-  the sampled one, arxiv.org/abs/1312.6114), any other beta the objective of the beta-VAE (Higgins
-  et al. 2017, eq. 4). Its mean over the noise is a lower bound of log p(x) for beta >= 1 only.
-  """
-  return -distortion(terms) - beta * jnp.sum(rate(terms))
 
 
 def log_weights(terms: ElboTerms) -> Array:

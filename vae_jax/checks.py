@@ -105,6 +105,18 @@ def tuple_of(item: Check, sizes: Sequence[int] | None = None) -> Check:
   return check
 
 
+def above_zero(key: str, value: Any) -> None:
+  """A number that is not 0 either."""
+  if not value > 0:
+    refuse(key, value, 'it is above 0')
+
+
+def not_empty(key: str, value: Any) -> None:
+  """A tuple with a value in it."""
+  if not len(value):
+    refuse(key, value, 'it has one value at least, such as (64,)')
+
+
 def axis(key: str, value: Any) -> None:
   """Its elements are checked by lanes.from_axes, which knows what they mean."""
   if not isinstance(value, (tuple, list)):

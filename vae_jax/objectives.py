@@ -6,13 +6,13 @@ one formula: `terms` are averages over examples (evaluation averages them on ove
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from vae_jax import bounds, densities, weighting
+from vae_jax import bounds, checks, densities, weighting
 from vae_jax.lanes import Lane
 
 Means = Mapping[str, Array]
@@ -25,17 +25,38 @@ class Objective(NamedTuple):
     terms: (terms of N examples, their posteriors, weights [N], mask [Z]) -> named averages beside
       `rates` [P] and `distortion`; weights are 1, or 0 for what only fills a batch up.
     combine: (averages, lane, step) -> objective [].
+    lane_fields: what it has of beta, warmup, warmup_steps, free_bits, capacity, capacity_steps and
+      covariance_weight; a lane leaves the others at their off values.
+    above_zero: those of them without which it is another objective.
     smallest_batch: how many examples the terms need, to compare with each other.
     largest_batch: how many they can take; None for any number.
+    num_groups: into how many groups of equal size the samples of z fall.
+    is_weighted: it is made of the importance weights log w [L], so of the sampled ratio.
+    path_weights: log w [L] -> factors [L] of `bounds.doubly_reparameterized`, where there are any.
+    has_own_score: its terms evaluate log q at z themselves: a gradient that holds q fixed in the
+      terms of the bound is none of this objective.
+    needs_factorised: its terms are of single latents: posterior and prior factorise.
+    free_bits_by_latent: `free_bits` are of single latents: posterior and prior come by latent.
   """
 
   terms: Callable[[bounds.ElboTerms, densities.Posterior, Array, Array], Means]
   combine: Callable[[Means, Lane, Array], Array]
+  lane_fields: tuple[str, ...] = ()
+  above_zero: tuple[str, ...] = ()
   smallest_batch: int = 1
   largest_batch: int | None = None
+  num_groups: int = 1
+  is_weighted: bool = False
+  path_weights: Callable[[Array], Array] | None = None
+  has_own_score: bool = False
+  needs_factorised: bool = False
+  free_bits_by_latent: bool = False
 
 
-def _no_terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:
+_WARMED = ('beta', 'warmup', 'warmup_steps')  # the fields of `weighting.beta_at`
+
+
+def no_terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:
   del terms, posteriors, weights, mask
   return {}
 
@@ -45,13 +66,21 @@ def mean(values: Array, weights: Array) -> Array:
   return jnp.tensordot(weights, values, axes=1) / weights.sum()
 
 
-def beta_elbo(per_latent: bool, lower_size: int) -> Objective:
+def beta_elbo(
+  free_bits_per: Annotated[str, checks.choice('latent', 'layer')] = 'latent', lower_size: int = 0
+) -> Objective:
   """-D - beta(step) F, F the rate or what stands for it; see `weighting`.
 
+  beta = 1 is the L-sample ELBO (Kingma & Welling 2014, eq. 7 with the closed form of the rate and
+  eq. 6 with the sampled one, arxiv.org/abs/1312.6114), any other beta the objective of the beta-VAE
+  (Higgins et al. 2017, eq. 4). Its mean over the noise is a lower bound of log p(x) for beta >= 1
+  only.
+
   Args:
-    per_latent: free bits are of single latents; otherwise of layers.
+    free_bits_per: 'latent' or 'layer'.
     lower_size: of the lower of two layers of latents, 0 for one layer.
   """
+  per_latent = free_bits_per == 'latent'
 
   def combine(means: Means, lane: Lane, step: Array) -> Array:
     rates = means['rates']
@@ -59,17 +88,43 @@ def beta_elbo(per_latent: bool, lower_size: int) -> Objective:
     rate = weighting.penalised_rate(rates, groups, lane, step)
     return -means['distortion'] - weighting.beta_at(lane, step) * rate
 
-  return Objective(_no_terms, combine)
+  return Objective(
+    no_terms,
+    combine,
+    lane_fields=(*_WARMED, 'free_bits', 'capacity', 'capacity_steps'),
+    free_bits_by_latent=per_latent,
+  )
 
 
-def importance_weighted(bound: bounds.Bound) -> Objective:
-  """The mean of a bound of one example: IWAE, MIWAE, CIWAE. It has no beta."""
+def iwae() -> Objective:
+  """The importance-weighted bound, see `bounds.iwae_bound`. It has no beta."""
+  return _importance_weighted(bounds.iwae_bound, 1, 0.0)
+
+
+def miwae(num_groups: Annotated[int, checks.whole(1)] = 1) -> Objective:
+  """The mean of bounds of groups of samples, see `bounds.miwae_bound`. It has no beta."""
+  return _importance_weighted(lambda terms: bounds.miwae_bound(terms, num_groups), num_groups, 0.0)
+
+
+def ciwae(elbo_weight: Annotated[float, checks.real(0.0, 1.0)] = 0.0) -> Objective:
+  """A convex combination of ELBO and IWAE, see `bounds.ciwae_bound`. It has no beta."""
+  return _importance_weighted(lambda terms: bounds.ciwae_bound(terms, elbo_weight), 1, elbo_weight)
+
+
+def _importance_weighted(bound: bounds.Bound, num_groups: int, elbo_weight: float) -> Objective:
+  """The mean of a bound of one example that is made of its importance weights."""
 
   def terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:
     del posteriors, mask
     return {'bound': mean(jax.vmap(bound)(terms), weights)}
 
-  return Objective(terms, lambda means, lane, step: means['bound'])
+  return Objective(
+    terms,
+    lambda means, lane, step: means['bound'],
+    num_groups=num_groups,
+    is_weighted=True,
+    path_weights=bounds.path_weights(num_groups, elbo_weight),
+  )
 
 
 def beta_tcvae(num_examples: int) -> Objective:
@@ -112,7 +167,15 @@ def beta_tcvae(num_examples: int) -> Objective:
     rest = means['stratified_mutual_information'] + means['stratified_dimension_wise_kl']
     return -means['distortion'] - rest - correlation
 
-  return Objective(terms, combine, smallest_batch=2, largest_batch=num_examples)
+  return Objective(
+    terms,
+    combine,
+    lane_fields=_WARMED,
+    smallest_batch=2,
+    largest_batch=num_examples,
+    has_own_score=True,
+    needs_factorised=True,
+  )
 
 
 def stratified_weights(weights: Array, num_examples: int) -> Array:
@@ -141,7 +204,20 @@ def stratified_weights(weights: Array, num_examples: int) -> Array:
   return jnp.where(weights > 0, jnp.log(w), -jnp.inf)
 
 
-def dip_vae(kind: str, diagonal_ratio: float) -> Objective:
+Ratio = Annotated[float, checks.real(0.0, 1e6)]
+
+
+def dip_vae_i(diagonal_ratio: Ratio = 10.0) -> Objective:
+  """The ELBO, less a penalty on the covariance of the posteriors' centres; see `_dip_vae`."""
+  return _dip_vae('I', diagonal_ratio)
+
+
+def dip_vae_ii(diagonal_ratio: Ratio = 10.0) -> Objective:
+  """The ELBO, less a penalty on the covariance of the aggregate posterior; see `_dip_vae`."""
+  return _dip_vae('II', diagonal_ratio)
+
+
+def _dip_vae(kind: str, diagonal_ratio: float) -> Objective:
   """The ELBO, less a penalty on the covariance C [Z, Z] of the aggregate posterior.
 
     -D - beta(step) R - a sum_{i != j} C_ij^2 - a r sum_i (C_ii - 1)^2
@@ -177,4 +253,11 @@ def dip_vae(kind: str, diagonal_ratio: float) -> Objective:
     penalty = means['covariance_off_diagonal'] + diagonal_ratio * means['covariance_diagonal']
     return -means['distortion'] - rate - lane.covariance_weight * penalty
 
-  return Objective(terms, combine, smallest_batch=2)
+  return Objective(
+    terms,
+    combine,
+    lane_fields=(*_WARMED, 'covariance_weight'),
+    above_zero=('covariance_weight',),
+    smallest_batch=2,
+    needs_factorised=True,
+  )

@@ -1,6 +1,6 @@
 """Densities of one example, on distrax: likelihoods p(x | z), posteriors q(z | x), priors p(z)."""
 
-from vae_jax.densities.events import Shaped, rescaled
+from vae_jax.densities.events import Shaped, per_example, rescaled
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
   Likelihood,
@@ -20,7 +20,14 @@ from vae_jax.densities.posteriors import (
   scale_of,
   stopped,
 )
-from vae_jax.densities.priors import FlowPrior, Mixture, Prior, StandardNormal, TwoLayerPrior
+from vae_jax.densities.priors import (
+  FlowPrior,
+  Mixture,
+  Prior,
+  StandardNormal,
+  TwoLayerPrior,
+  has_closed_form,
+)
 
 __all__ = [
   'DiagonalGaussian',
@@ -41,8 +48,10 @@ __all__ = [
   'cross_entropy',
   'discretized_logistic',
   'gaussian',
+  'has_closed_form',
   'log_normal',
   'logit_of_mean',
+  'per_example',
   'rescaled',
   'scale_of',
   'stopped',

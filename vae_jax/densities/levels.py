@@ -3,16 +3,20 @@
 All are probabilities, not densities: `log_prob` is in nats and never positive.
 """
 
+from typing import Annotated
+
 import distrax
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from vae_jax import checks
 from vae_jax.densities.events import per_example
 from vae_jax.densities.likelihoods import (
   MEAN_MARGIN,
   Likelihood,
   Outputs,
+  Scale,
   bisect,
   learned_scale,
 )
@@ -87,7 +91,11 @@ class _CategoricalLevels(distrax.Categorical):
     return self.probs @ jnp.arange(NUM_LEVELS, dtype=self.probs.dtype)
 
 
-def discretized_logistic(num_components: int, initial_scale: float, min_scale: float) -> Likelihood:
+def discretized_logistic(
+  num_components: Annotated[int, checks.whole(1, 100)] = 1,
+  initial_scale: Scale = 1.0,
+  min_scale: Scale = 0.001,
+) -> Likelihood:
   """Mixture of logistics over 8-bit levels, each rounded; the edge bins take the tails.
 
     p(x | z) = prod_d sum_k w_dk [sigmoid((x_d + 1/2 - m_dk) / s_dk)
@@ -134,14 +142,12 @@ def discretized_logistic(num_components: int, initial_scale: float, min_scale: f
     return bisect(mean_of, mean, -reach, reach)
 
   return Likelihood(
-    name='discretized_logistic',
     supports=('uint8',),
     num_heads=2 if num_components == 1 else 3 * num_components,
-    num_shared=0,
     make=make,
     output_of_mean=output_of_mean,
-    is_density=True,
-    refit=None,
+    at_scale=lambda s: discretized_logistic(num_components, s, min_scale),
+    min_scale=min_scale,
   )
 
 
@@ -160,13 +166,4 @@ def categorical() -> Likelihood:
     logits = _heads_last(outputs)  # [*event, 256]
     return per_example(_CategoricalLevels(logits=logits, dtype=jnp.float32))
 
-  return Likelihood(
-    name='categorical',
-    supports=('uint8',),
-    num_heads=NUM_LEVELS,
-    num_shared=0,
-    make=make,
-    output_of_mean=None,
-    is_density=True,
-    refit=None,
-  )
+  return Likelihood(supports=('uint8',), num_heads=NUM_LEVELS, make=make)

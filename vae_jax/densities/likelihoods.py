@@ -5,7 +5,7 @@ Every likelihood but `cross_entropy` is a density over one example, so that `log
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import distrax
 import jax
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from tensorflow_probability.substrates import jax as tfp
 
+from vae_jax import checks
 from vae_jax.densities.events import per_example
 from vae_jax.densities.softplus import softplus
 
@@ -25,8 +26,8 @@ class Likelihood(NamedTuple):
   """p(x | z) as a function of the decoder's outputs.
 
   Attributes:
-    name: as the config names it.
-    supports: the supports of data (see `vae_jax.data`) that it is for.
+    supports: the supports of data (see `vae_jax.data`) that it is for: 'binary', 'unit', 'uint8',
+      'count', 'real'.
     num_heads: how many outputs [*event] it reads from the decoder.
     num_shared: how many scalars, the same for every x and z, it reads after these; all start at 0.
     make: outputs (num_heads arrays [*event], then num_shared scalars) -> distribution over x, with
@@ -39,16 +40,25 @@ class Likelihood(NamedTuple):
     refit: (mean log-likelihood of a batch [] in nats per example, D, the shared scalars that it was
       computed under) -> the shared scalars under which that batch is likeliest, in closed form.
       None where the shared scalars, if any, are learned by gradient.
+    at_scale: s -> the same likelihood, whose learned scale begins at s; None where it learns none.
+    min_scale: the lower bound of a learned scale.
+    lost_on_unit: of a density on the line, the nats that a pixel in [0, 1] loses at the least since
+      a part of it lies outside; None of a density on its own support.
   """
 
-  name: str
   supports: tuple[str, ...]
   num_heads: int
-  num_shared: int
   make: Callable[[Outputs], distrax.Distribution]
-  output_of_mean: Callable[[Array], Array] | None
-  is_density: bool
-  refit: Callable[[Array, int, tuple[Array, ...]], tuple[Array, ...]] | None
+  num_shared: int = 0
+  output_of_mean: Callable[[Array], Array] | None = None
+  is_density: bool = True
+  refit: Callable[[Array, int, tuple[Array, ...]], tuple[Array, ...]] | None = None
+  at_scale: Callable[[Array], 'Likelihood'] | None = None
+  min_scale: float = 0.0
+  lost_on_unit: float | None = None
+
+
+Scale = Annotated[float, checks.real(1e-6, 1e6)]  # in units of x, or of the range of x
 
 
 def inverse_softplus(y: Array) -> Array:
@@ -107,14 +117,10 @@ def bernoulli() -> Likelihood:
   that values and gradients are finite at logits of +-1e4. Nats per example; higher is better.
   """
   return Likelihood(
-    name='bernoulli',
     supports=('binary',),
     num_heads=1,
-    num_shared=0,
     make=lambda outputs: per_example(_Binary(logits=outputs[0])),
     output_of_mean=logit_of_mean,
-    is_density=True,
-    refit=None,
   )
 
 
@@ -130,7 +136,6 @@ def cross_entropy() -> Likelihood:
   its samples are binary. Higher is better.
   """
   return bernoulli()._replace(
-    name='cross_entropy',
     supports=('unit',),
     make=lambda outputs: per_example(_Grey(logits=outputs[0])),
     is_density=False,
@@ -160,19 +165,15 @@ def continuous_bernoulli() -> Likelihood:
     # The bounds clip the mean to [0.01, 0.99]: 0.001 is at a logit of -1000, too far to leave.
     return bisect(lambda logits: pixels(logits).mean(), mean, -100.0, 100.0)
 
-  return Likelihood(
-    name='continuous_bernoulli',
-    supports=('unit',),
-    num_heads=1,
-    num_shared=0,
-    make=make,
-    output_of_mean=output_of_mean,
-    is_density=True,
-    refit=None,
-  )
+  return Likelihood(supports=('unit',), num_heads=1, make=make, output_of_mean=output_of_mean)
 
 
-def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> Likelihood:
+def gaussian(
+  scale: Annotated[str, checks.choice('fixed', 'shared', 'optimal', 'per_pixel')] = 'fixed',
+  initial_scale: Scale = 1.0,
+  min_scale: Scale = 0.001,
+  mean: Annotated[str, checks.choice('identity', 'sigmoid')] = 'identity',
+) -> Likelihood:
   """Gaussian over real or unit-interval pixels, normaliser included.
 
     log p(x | z) = sum_d -1/2 ((x_d - m_d) / s_d)^2 - log s_d - 1/2 log(2 pi)
@@ -211,16 +212,24 @@ def gaussian(scale: str, initial_scale: float, min_scale: float, mean: str) -> L
     start = inverse_softplus(jnp.float32(initial_scale - min_scale))
     return (inverse_softplus(excess) - start,)
 
+  is_fixed = scale == 'fixed'
   return Likelihood(
-    name='gaussian',
-    supports=('unit', 'real'),
+    supports=('unit',) if mean == 'sigmoid' else ('unit', 'real'),
     num_heads=2 if scale == 'per_pixel' else 1,
-    num_shared=1 if scale in ('shared', 'optimal') else 0,
     make=make,
+    num_shared=1 if scale in ('shared', 'optimal') else 0,
     output_of_mean=logit_of_mean if mean == 'sigmoid' else jnp.asarray,
-    is_density=True,
     refit=refit if scale == 'optimal' else None,
+    at_scale=None if is_fixed else lambda s: gaussian(scale, s, min_scale, mean),
+    min_scale=min_scale,
+    # Of a learned scale nothing is known: it may become small.
+    lost_on_unit=-math.log(_most_within_unit(initial_scale)) if is_fixed else 0.0,
   )
+
+
+def _most_within_unit(scale: float) -> float:
+  """Returns the most of N(m, s^2) that lies in [0, 1]: at m = 1/2, erf(1 / (2 sqrt(2) s))."""
+  return math.erf(1 / (2 * math.sqrt(2) * scale))
 
 
 def optimal_scale(log_likelihood: Array, event_size: int, scale: Array) -> Array:

@@ -7,6 +7,10 @@ A prior has
 
 What the P parts are, the type says, by the words of `posteriors`: `by_latent`, and `factorises`.
 Latents of mask 0 are 0 in z and absent from log p.
+
+A closed form of KL(q || p) is a method [P] of the posterior, and the prior names it:
+
+  closed_form          'kl_to_standard_normal'; '' where no posterior has one
 """
 
 from collections.abc import Callable
@@ -26,6 +30,7 @@ class Prior(Protocol):
 
   by_latent: ClassVar[bool]
   factorises: ClassVar[bool]
+  closed_form: ClassVar[str]
 
   def log_prob(self, z: Array) -> Array: ...
 
@@ -38,6 +43,7 @@ class StandardNormal:
 
   by_latent: ClassVar[bool] = True
   factorises: ClassVar[bool] = True
+  closed_form: ClassVar[str] = 'kl_to_standard_normal'
 
   mask: Array  # [Z]
 
@@ -65,6 +71,7 @@ class Mixture:
 
   by_latent: ClassVar[bool] = False
   factorises: ClassVar[bool] = False
+  closed_form: ClassVar[str] = ''
 
   components: Any
   log_weights: Array  # [K]
@@ -94,6 +101,7 @@ class FlowPrior:
 
   by_latent: ClassVar[bool] = False
   factorises: ClassVar[bool] = False
+  closed_form: ClassVar[str] = ''
 
   params: Any
   mask: Array
@@ -125,6 +133,7 @@ class TwoLayerPrior:
 
   by_latent: ClassVar[bool] = True
   factorises: ClassVar[bool] = False
+  closed_form: ClassVar[str] = ''
 
   params: Any
   mask: Array
@@ -146,3 +155,8 @@ class TwoLayerPrior:
     z_2 = upper_mask * noise_2
     z_1, _ = self.make(self.params, z_2, upper_mask).sample(noise_1)
     return jnp.concatenate([z_1, z_2])
+
+
+def has_closed_form(posterior: type[posteriors.Posterior], prior: type[Prior]) -> bool:
+  """Tells whether KL(q || p) has a closed form: the method of q that p names."""
+  return bool(prior.closed_form) and hasattr(posterior, prior.closed_form)

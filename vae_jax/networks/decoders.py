@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -14,20 +15,20 @@ class MlpDecoder(nn.Module):
   """Dense layers.
 
   Attributes:
+    event: shape of x.
+    num_heads: number of outputs, each of shape `event`.
     hidden: width of each hidden layer, first layer first; empty for a linear decoder.
     activation: a name of ACTIVATIONS.
     kernel_init: a name of INITS.
-    event: shape of x.
-    num_heads: number of outputs, each of shape `event`.
-    output_bias: initial bias of the first output, one value per pixel; empty for 0.
+    pixel_bias: initial bias of the first output, one value per pixel; empty for 0.
   """
 
-  hidden: Sequence[int]
-  activation: str
-  kernel_init: str
   event: Sequence[int]
   num_heads: int
-  output_bias: Sequence[float]
+  hidden: layers.Widths = ()
+  activation: layers.Activation = 'relu'
+  kernel_init: layers.Init = 'lecun'
+  pixel_bias: Sequence[float] = ()
 
   @nn.compact
   def __call__(self, z: Array, mask: Array) -> Array:
@@ -37,7 +38,7 @@ class MlpDecoder(nn.Module):
     h = nn.Dense(
       size,
       kernel_init=layers.initializer(self.kernel_init, rows=None if self.hidden else mask),
-      bias_init=layers.first_values(self.output_bias),
+      bias_init=layers.first_values(self.pixel_bias),
       name='output',
     )(h)
     return jnp.reshape(h, (self.num_heads, *self.event))
@@ -51,26 +52,28 @@ class ConvDecoder(nn.Module):
   sides.
 
   Attributes:
-    hidden, activation, kernel_init: of the dense layers in front; the activation follows every
-      layer but the last.
+    event: [H, W, C].
+    num_heads: number of outputs, each of shape `event`.
     channels, kernels, strides: channels[i] enter layer i; the last one leaves num_heads * C
       channels.
     padding: 'same' or 'valid'.
-    event: [H, W, C].
-    num_heads: number of outputs, each of shape `event`.
-    output_bias: initial bias of the first output, one value per channel; empty for 0.
+    hidden, activation, kernel_init: of the dense layers in front; the activation follows every
+      layer but the last.
+    channel_bias: initial bias of the first output, one value per channel; empty for 0.
   """
 
-  channels: Sequence[int]
-  kernels: Sequence[int]
-  strides: Sequence[int]
-  padding: str
-  hidden: Sequence[int]
-  activation: str
-  kernel_init: str
+  EVENT_RANK: ClassVar[int] = 3  # of [H, W, C]
+
   event: Sequence[int]
   num_heads: int
-  output_bias: Sequence[float]
+  channels: layers.Widths = ()
+  kernels: layers.Widths = ()
+  strides: layers.Widths = ()
+  padding: layers.Padding = 'same'
+  hidden: layers.Widths = ()
+  activation: layers.Activation = 'relu'
+  kernel_init: layers.Init = 'lecun'
+  channel_bias: Sequence[float] = ()
 
   @nn.compact
   def __call__(self, z: Array, mask: Array) -> Array:
@@ -79,7 +82,7 @@ class ConvDecoder(nn.Module):
     height, width, num_channels = self.event
     first = layers.widened(self.channels[0], self.activation)
     small = (self._small(height), self._small(width), first)
-    dense = MlpDecoder(self.hidden, self.activation, self.kernel_init, small, 1, (), name='dense')
+    dense = MlpDecoder(small, 1, self.hidden, self.activation, self.kernel_init, name='dense')
     (h,) = dense(z, mask)
     widths = [layers.widened(c, self.activation) for c in self.channels[1:]]
     for i, outputs in enumerate((*widths, self.num_heads * num_channels)):
@@ -98,7 +101,7 @@ class ConvDecoder(nn.Module):
       stride,
       self.padding,
       kernel_init=layers.initializer(self.kernel_init),
-      bias_init=layers.first_values(self.output_bias if last else ()),
+      bias_init=layers.first_values(self.channel_bias if last else ()),
       name='output' if last else f'conv_{i}',
     )
 

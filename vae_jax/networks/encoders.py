@@ -1,6 +1,6 @@
 """Encoders: from one example to the features that a posterior reads."""
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -19,9 +19,9 @@ class MlpEncoder(nn.Module):
     kernel_init: a name of INITS.
   """
 
-  hidden: Sequence[int]
-  activation: str
-  kernel_init: str
+  hidden: layers.Widths = ()
+  activation: layers.Activation = 'relu'
+  kernel_init: layers.Init = 'lecun'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -39,13 +39,15 @@ class ConvEncoder(nn.Module):
       too.
   """
 
-  channels: Sequence[int]
-  kernels: Sequence[int]
-  strides: Sequence[int]
-  padding: str
-  hidden: Sequence[int]
-  activation: str
-  kernel_init: str
+  EVENT_RANK: ClassVar[int] = 3  # of [H, W, C]
+
+  channels: layers.Widths = ()
+  kernels: layers.Widths = ()
+  strides: layers.Widths = ()
+  padding: layers.Padding = 'same'
+  hidden: layers.Widths = ()
+  activation: layers.Activation = 'relu'
+  kernel_init: layers.Init = 'lecun'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:

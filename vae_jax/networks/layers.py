@@ -9,12 +9,14 @@ would measure the padding.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+
+from vae_jax import checks
 
 _GATED = 'gated'
 
@@ -37,6 +39,12 @@ INITS: dict[str, Callable[[Array, Array], Array]] = {
   'he': lambda fan_in, fan_out: 2 / fan_in,  # He et al. 2015, arxiv.org/abs/1502.01852
   'glorot': lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot & Bengio 2010, eq. 16
 }
+
+# What the keys of a network may be.
+Widths = Annotated[Sequence[int], checks.tuple_of(checks.whole(1))]
+Activation = Annotated[str, checks.choice(*ACTIVATIONS)]
+Init = Annotated[str, checks.choice(*INITS)]
+Padding = Annotated[str, checks.choice('same', 'valid')]
 
 # The deviation of a standard normal that is cut off at +-2.
 _TRUNCATED_DEVIATION = 0.87962566103423978

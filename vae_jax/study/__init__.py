@@ -1,8 +1,9 @@
 """Unpacks a config, once, into the pieces that train: here the config ends."""
 
+import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,6 @@ import numpy as np
 
 from vae_jax import (
   data,
-  densities,
   flops,
   lanes,
   networks,
@@ -23,7 +23,7 @@ from vae_jax import (
 from vae_jax.config import complete
 from vae_jax.study import fitting
 from vae_jax.study.announcing import announce
-from vae_jax.study.model import check_network, likelihood_of, lower_size_of, model_of
+from vae_jax.study.model import check_bias, check_network, check_support, model_of
 from vae_jax.study.objective import check_batch, learner_of
 from vae_jax.study.points import check_fit, grid_of
 from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
@@ -113,19 +113,19 @@ def from_config(config: Mapping[str, Any]) -> Study:
     DamagedError: the data set's file cannot be read.
   """
   config = complete(config)
-  points, stored, dataset, likelihood = _checked(config)
-  announce(config, stored, dataset)
+  points, stored, dataset, built = _checked(config)
+  announce(built, stored, dataset)
   _note_sizes(config, dataset)
-  model = model_of(config, dataset, likelihood)
+  model = model_of(built, dataset)
   largest = max(point['latent_size'] for point in points)
   settings, asked = config['train'], config['program']
   batch_size = settings['batch_size']
-  stacked = lanes.stack(points, largest, lower_size_of(config))
+  stacked = lanes.stack(points, largest, model.lower_size)
   num_samples = config['bound']['num_samples']
   operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)
   width = min(asked['width'], len(points)) or placement.lanes_at_once(len(points), operations)
   training = programs.Training(
-    learner=learner_of(config, len(dataset.train), model),
+    learner=learner_of(built, model),
     schedule=data.Schedule(
       config['data']['seed'], batch_size, min(settings['log_every'], settings['steps'])
     ),
@@ -141,17 +141,17 @@ def from_config(config: Mapping[str, Any]) -> Study:
     dataset=dataset,
     model=model,
     training=training,
-    lower_size=lower_size_of(config),
+    lower_size=model.lower_size,
     kl=config['bound']['kl'],
-    is_density=likelihood.is_density,
+    is_density=built.likelihood.is_density,
     max_resident_bytes=int(asked['resident_gib'] * 2**30),
   )
 
 
 def _checked(
   config: Mapping[str, Any],
-) -> tuple[list[lanes.Point], data.Stored, data.Dataset, densities.Likelihood]:
-  """Returns lanes, data set and likelihood of a config once nothing is wrong with any of it.
+) -> tuple[list[lanes.Point], data.Stored, data.Dataset, validation.Built]:
+  """Returns lanes, data set and parts of a config once nothing is wrong with any of it.
 
   What depends on a wrong key is not looked at: its problems would be no news.
 
@@ -162,26 +162,35 @@ def _checked(
   attempt = problems.attempt
   attempt(switches.check)
   points = attempt(grid_of, config, needs=('lanes',))
-  if points is not None:
-    fit = ('bound.name', 'bound.free_bits_per', 'posterior.name', 'prior.name')
-    attempt(check_fit, points, config, needs=fit)
   stored = attempt(lambda: data.read(**fitting.reading(config['data'])), needs=('data',))
-  dataset = likelihood = None
+  given = {} if stored is None else {'event': stored.event, 'num_examples': len(stored.train)}
+  built = validation.Built(config, problems.keys, **given)
+
+  def ask(check: Callable[..., None], *arguments: Any) -> None:
+    """Adds what `check` refuses, unless it needs what is not known."""
+    with contextlib.suppress(validation.UnknownError):
+      attempt(check, *arguments)
+
+  if points is not None:
+    ask(check_fit, points, built)
+  dataset = None
   if stored is not None:
     known = len(problems.lines)
-    attempt(fitting.check_values, config, stored, needs=('likelihood.name', 'likelihood.mean'))
+    ask(fitting.check_values, built, stored)
     if len(problems.lines) == known:
       dataset = attempt(lambda: data.prepare(stored, **fitting.preparing(config['data'])))
   if dataset is not None:
-    likelihood = attempt(likelihood_of, config, dataset, needs=('likelihood',))
+    built = built.knowing(support=dataset.support)
+    ask(check_support, built, dataset)
   if stored is not None:
     for part in ('encoder', 'decoder'):
-      attempt(check_network, part, config, stored, likelihood, needs=(part, 'likelihood.name'))
-    batch = ('bound', 'train.batch_size')
-    attempt(check_batch, config, len(stored.train), needs=batch)
+      ask(check_network, part, built, stored)
+    ask(check_bias, built)
+    ask(check_batch, built, len(stored.train))
+    validation.add_disagreements(problems, built)
   problems.refuse()
   switches.check_devices()
-  return points, stored, dataset, likelihood
+  return points, stored, dataset, built
 
 
 def _operations(

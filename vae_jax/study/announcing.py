@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vae_jax import data
+from vae_jax import data, validation
 from vae_jax.study import fitting
 
 _BINARIZED = {
@@ -15,8 +15,9 @@ _BINARIZED = {
 }
 
 
-def announce(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset) -> None:
+def announce(built: validation.Built, stored: data.Stored, dataset: data.Dataset) -> None:
   """Logs what the splits look like, and warns of what is odd about them under this config."""
+  config, likelihood = built.config, built.likelihood
   splits = data.describe(stored)
   seen_as = _BINARIZED.get(config['data']['binarize'], dataset.support)
   if dataset.standard is not None:
@@ -25,8 +26,8 @@ def announce(config: Mapping[str, Any], stored: data.Stored, dataset: data.Datas
     logging.info('%s', data.line(split, stored, said))
   for oddity in (*data.oddities(stored, *splits), *_under(config, stored, dataset)):
     logging.warning('%s', oddity)
-  if config['likelihood']['name'] == 'gaussian' and dataset.support == 'unit':
-    logging.info('%s', _beyond_unit(config['likelihood'], math.prod(stored.event)))
+  if likelihood.lost_on_unit is not None and dataset.support == 'unit':
+    logging.info('%s', _beyond_unit(likelihood.lost_on_unit, math.prod(stored.event)))
 
 
 def _under(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset) -> Iterator[str]:
@@ -46,9 +47,8 @@ def _under(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset
     low, high = data.extremes([stored.train])
     mode = 'all' if len(stored.event) == 3 else 'per_pixel'
     yield (
-      f'values from {low:.6g} to {high:.6g} are far from the size 1 that networks and '
-      f'likelihood.initial_scale={config["likelihood"]["initial_scale"]:g} begin at: the training '
-      f'may diverge or stand still; set data.standardize={mode!r}'
+      f'values from {low:.6g} to {high:.6g} are far from the size 1 that networks and likelihood '
+      f'begin at: the training may diverge or stand still; set data.standardize={mode!r}'
     )
 
 
@@ -76,18 +76,10 @@ def _shown(channels: int) -> str:
   return f'images of {channels} channels: pictures show {part}'
 
 
-def _beyond_unit(settings: Mapping[str, Any], size: int) -> str:
-  """Says that a Gaussian is no density on [0, 1], and what that is worth at the least.
-
-  The most of N(m, s^2) that lies in [0, 1] is erf(1 / (2 sqrt(2) s)), at m = 1/2.
-  """
-  least = ''
-  if settings['scale'] == 'fixed':
-    inside = math.erf(1 / (2 * math.sqrt(2) * settings['initial_scale']))
-    least = (
-      f' (at scale {settings["initial_scale"]:g} at least {-size * math.log(inside):,.0f} nats)'
-    )
+def _beyond_unit(lost: float, size: int) -> str:
+  """Says that a density on the line is none on [0, 1], and what that is worth at the least."""
+  least = f' (of {size * lost:,.0f} nats at least)' if lost else ''
   return (
-    f'a Gaussian is a density on the line, and a part of it{least} lies outside of [0, 1]: compare '
-    'its figures with no likelihood on [0, 1], such as the continuous Bernoulli'
+    f'the likelihood is a density on the line, and a part of it{least} lies outside of [0, 1]: '
+    'compare its figures with no likelihood on [0, 1], such as the continuous Bernoulli'
   )

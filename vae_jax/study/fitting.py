@@ -5,11 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import data, errors
+from vae_jax import data, densities, errors, validation
 
-_LEVELS = ('discretized_logistic', 'categorical')  # likelihoods of 8-bit levels
-_ON_UNIT = ('gaussian', 'continuous_bernoulli', 'cross_entropy')
-_WITH_WHITE = ('bernoulli', 'continuous_bernoulli', 'cross_entropy')
 _WHITES = (255, 1023, 4095, 16383, 65535)  # of 8 to 16 bits
 _DARK = 1 / 15  # of the range: no picture reaches no further; greys of 4 bits stored as bytes do
 _SQUARED = 1e18  # its square is all that float32 holds
@@ -18,16 +15,17 @@ _OVERSHOOT = 1e-3  # what resizing leaves outside [0, 1]
 Changes = dict[str, Any]
 
 
-def check_values(config: Mapping[str, Any], stored: data.Stored) -> None:
+def check_values(built: validation.Built, stored: data.Stored) -> None:
   """Checks whether a model of this config can mean these values.
 
   Raises:
     InputError: it cannot; one line with the range of the values and the settings that go with them.
   """
-  problem = _problem(config, stored)
+  config, likelihood = built.config, built.likelihood
+  problem = _problem(config, likelihood, stored)
   if not problem:
     return
-  ways = [changes for changes in _ways(config, stored) if changes]
+  ways = [changes for changes in _ways(config, likelihood, stored) if changes]
   advice = '; or '.join(_written(changes) for changes in ways)
   raise errors.InputError(f'{describe(stored)}: {problem}; set {advice}')
 
@@ -39,9 +37,11 @@ def describe(stored: data.Stored) -> str:
   return f'{stored.where} has values from {low:.9g} to {high:.9g}, {shape} an example'
 
 
-def _problem(config: Mapping, stored: data.Stored) -> str:
+def _problem(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored) -> str:
   """Returns what is wrong, '' where nothing is, or nothing that another check does not say."""
   high = data.extremes([stored.train, stored.test])[1]
+  if stored.support == 'count' and 'count' in likelihood.supports:
+    return _problem_of_counts(config)
   if stored.support == 'count':
     return 'they are counts, by type and shape or as declared, and no likelihood here is for counts'
   if stored.support == 'integers':
@@ -50,10 +50,10 @@ def _problem(config: Mapping, stored: data.Stored) -> str:
     height, width, channels = stored.event
     return f'read as height {height}, width {width} and {channels} channels: channels come last'
   if stored.support == 'real':
-    return _problem_of_reals(config, stored)
-  if wrong := _not_standardised(config):
+    return _problem_of_reals(config, likelihood, stored)
+  if wrong := _not_standardised(config, likelihood):
     return f'data.standardize={config["data"]["standardize"]!r} does not go with {wrong}'
-  if is_dark(config, stored) and not stored.is_declared:
+  if is_dark(config, likelihood, stored) and not stored.is_declared:
     return f'no value is above {high / _white(stored):.2g} of white: scaled twice, or fewer bits'
   return ''
 
@@ -63,11 +63,11 @@ def looks_channels_first(stored: data.Stored) -> bool:
   return len(stored.event) == 3 and stored.event[0] in (1, 3, 4) and min(stored.event[1:]) > 4
 
 
-def is_dark(config: Mapping, stored: data.Stored) -> bool:
+def is_dark(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored) -> bool:
   """Tells whether values of which white is a part of the model all lie close to black."""
-  settings, name = config['data'], config['likelihood']['name']
-  has_white = settings['binarize'] != 'none' or name in _WITH_WHITE
-  are_levels = stored.support == 'uint8' and name in _LEVELS
+  ends_at_white = likelihood.lost_on_unit is None and {'binary', 'unit'} & {*likelihood.supports}
+  has_white = config['data']['binarize'] != 'none' or ends_at_white
+  are_levels = stored.support == 'uint8' and 'uint8' in likelihood.supports
   if stored.support not in ('unit', 'uint8') or not has_white or are_levels:
     return False
   return 0 < data.extremes([stored.train, stored.test])[1] <= _DARK * _white(stored)
@@ -77,9 +77,18 @@ def _white(stored: data.Stored) -> float:
   return stored.white if stored.support == 'uint8' else 1.0
 
 
-def _problem_of_reals(config: Mapping, stored: data.Stored) -> str:
+def _problem_of_counts(config: Mapping) -> str:
+  """Returns what does not go with counts under a likelihood of counts."""
+  wanted = {'data.binarize': 'none', 'data.standardize': 'none'}
+  wrong = [key for key, value in wanted.items() if _value(config, key) != value]
+  return f'counts do not go with {_current(config, wrong)}' if wrong else ''
+
+
+def _problem_of_reals(
+  config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
+) -> str:
   low, high = data.extremes([stored.train, stored.test])
-  if wrong := _current(config, _real(config)):
+  if wrong := _current(config, _real(config, likelihood)):
     outside = ''
     if _is_overshoot(low, high):
       count = sum(int(np.count_nonzero((a < 0) | (a > 1))) for a in (stored.train, stored.test))
@@ -90,11 +99,12 @@ def _problem_of_reals(config: Mapping, stored: data.Stored) -> str:
   return ''
 
 
-def _not_standardised(config: Mapping) -> str:
+def _not_standardised(config: Mapping, likelihood: densities.Likelihood) -> str:
   """Returns what does not go with standardised values, where they are asked for."""
   if config['data']['standardize'] == 'none':
     return ''
-  return _current(config, [key for key in _real(config) if key != 'data.scale_to_unit'])
+  wanted = _real(config, likelihood)
+  return _current(config, [key for key in wanted if key != 'data.scale_to_unit'])
 
 
 def _current(config: Mapping, keys: Iterable[str]) -> str:
@@ -110,33 +120,35 @@ def _value(config: Mapping, key: str) -> Any:
   return config[section][name]
 
 
-def _real(config: Mapping) -> Changes:
+def _real(config: Mapping, likelihood: densities.Likelihood) -> Changes:
   """Returns the settings under which real values are trained on, as far as they differ."""
-  wanted = {
-    'data.binarize': 'none',
-    'data.scale_to_unit': False,
-    'likelihood.name': 'gaussian',
-    'likelihood.mean': 'identity',
-  }
+  wanted: Changes = {'data.binarize': 'none', 'data.scale_to_unit': False}
+  if 'real' not in likelihood.supports:
+    is_gaussian = config['likelihood']['name'] == 'gaussian'
+    wanted |= {'likelihood.mean': 'identity'} if is_gaussian else {'likelihood.name': 'gaussian'}
   return {key: value for key, value in wanted.items() if _value(config, key) != value}
 
 
-def _ways(config: Mapping, stored: data.Stored) -> list[Changes]:
+def _ways(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored) -> list[Changes]:
   """Returns what may be set, the likeliest first."""
   if looks_channels_first(stored) and stored.support not in ('count', 'integers'):
     return [{'the file': 'np.moveaxis(images, 1, -1)'}, {'data.kind': _kept_kind(stored)}]
-  if _not_standardised(config) and stored.support in ('binary', 'unit', 'uint8'):
-    wanted = {key: value for key, value in _real(config).items() if key != 'data.scale_to_unit'}
+  if stored.support == 'count' and 'count' in likelihood.supports:
+    return [{'data.binarize': 'none', 'data.standardize': 'none'}]
+  if _not_standardised(config, likelihood) and stored.support in ('binary', 'unit', 'uint8'):
+    wanted = {
+      key: value for key, value in _real(config, likelihood).items() if key != 'data.scale_to_unit'
+    }
     return [wanted, {'data.standardize': 'none'}]
   if stored.support in ('unit', 'uint8'):
     return [{'data.range': (0, _likely_white(stored))}, {'data.kind': 'image'}]
-  real = _real(config)
+  real = _real(config, likelihood)
   if stored.support != 'real':
     real = {'data.kind': 'real'} | real
   if config['data']['standardize'] == 'none' and is_far_from_standard(stored):
     real['data.standardize'] = 'all' if len(stored.event) == 3 else 'per_pixel'
   levels = stored.support == 'count' and data.extremes([stored.train, stored.test])[1] <= 255
-  return [*_as_images(config, stored), real, {'data.kind': 'image'} if levels else {}]
+  return [*_as_images(config, likelihood, stored), real, {'data.kind': 'image'} if levels else {}]
 
 
 def _likely_white(stored: data.Stored) -> float:
@@ -158,21 +170,23 @@ def is_far_from_standard(stored: data.Stored) -> bool:
   )
 
 
-def _as_images(config: Mapping, stored: data.Stored) -> list[Changes]:
+def _as_images(
+  config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
+) -> list[Changes]:
   """Returns under which range the values are images, if they look like that."""
   low, high = data.extremes([stored.train, stored.test])
   whole = np.array_equal(stored.train, np.rint(stored.train))
-  name, binarize = config['likelihood']['name'], config['data']['binarize']
-  if name in _LEVELS:
+  binarize = config['data']['binarize']
+  if 'uint8' in likelihood.supports:
     bytes_ = whole and low >= 0 and high <= 255
     return [{'data.kind': 'image', 'data.scale_to_unit': False}] if bytes_ else []
   bounds = _range_of(low, high, whole, len(stored.event) == 3)
   if bounds is None:
     return []
   changes: Changes = {'data.range': bounds}
-  if name == 'bernoulli' and binarize == 'none':
+  if 'unit' not in likelihood.supports and binarize == 'none':
     changes['data.binarize'] = 'dynamic'
-  if name in _ON_UNIT and binarize != 'none':
+  if 'unit' in likelihood.supports and binarize != 'none':
     changes['data.binarize'] = 'none'
   return [changes]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import data, densities, evaluation
-from vae_jax.study.model import likelihood_of
+from vae_jax import data, densities, evaluation, validation
+from vae_jax.study.model import mean_of_bias
 
 _FOR_MEAN, _FOR_DISTORTION = 10_000, 1000  # images are enough
 _FAR = 0.75  # nats per dimension to gain, from which on it is said
@@ -52,14 +52,20 @@ class Start(NamedTuple):
 
 
 class _Constants:
-  """Constant decoders of a config over a sample of the test images, compiled once."""
+  """Constant decoders over a sample of the test images, compiled once.
 
-  def __init__(self, config: Mapping, dataset: data.Dataset, images: np.ndarray):
+  Attributes:
+    x: the images, as the likelihood sees them.
+    output_of_mean: (scale, mean) -> the first output; see `distortion` for the scale.
+  """
+
+  def __init__(
+    self, given: densities.Likelihood, dataset: data.Dataset, images: np.ndarray, seed: int
+  ):
     def likelihood(scale: Any) -> densities.Likelihood:
-      settings = {**config['likelihood'], 'initial_scale': scale}
-      return likelihood_of({**config, 'likelihood': settings}, dataset)
+      return given if scale is None else given.at_scale(scale)
 
-    chosen = data.subset(len(images), _FOR_DISTORTION, config['data']['seed'])
+    chosen = data.subset(len(images), _FOR_DISTORTION, seed)
     self.x = _seen(images[chosen] / np.float32(dataset.fixed_scale), dataset)
     # The likelihood is over standardised values, and distortions are of those as stored.
     standard = dataset.standard
@@ -69,8 +75,8 @@ class _Constants:
     )
     self.output_of_mean = jax.jit(lambda scale, mean: likelihood(scale).output_of_mean(mean))
 
-  def distortion(self, scale: float, first: Any) -> float:
-    """Returns nats per example."""
+  def distortion(self, scale: float | None, first: Any) -> float:
+    """Returns nats per example, at a learned scale or, where it is None, at that of the config."""
     return float(self._distortion(scale, first, self.x)) + self._volume
 
   def best(self, mean: np.ndarray, lowest: float, unit: float) -> tuple[float, float]:
@@ -89,17 +95,18 @@ def start_of(config: Mapping[str, Any], dataset: data.Dataset, images: np.ndarra
     dataset: of the config.
     images: of the test set, as stored, [n, *event].
   """
-  settings, size = config['likelihood'], math.prod(images.shape[1:])
-  scale, mean = float(settings['initial_scale']), _mean(dataset, config['data']['seed'])
-  constants = _Constants(config, dataset, images)
-  if likelihood_of(config, dataset).output_of_mean is None:
-    return Start(constants.distortion(scale, np.zeros(mean.shape, np.float32)), None, size, '')
-  given = constants.distortion(scale, _first(config, mean, scale, constants))
-  if _learns_scale(settings):
+  seed, size = config['data']['seed'], math.prod(images.shape[1:])
+  built = validation.Built(config, event=images.shape[1:], support=dataset.support)
+  mean, likelihood = _mean(dataset, seed), built.likelihood
+  constants = _Constants(likelihood, dataset, images, seed)
+  if likelihood.output_of_mean is None:
+    return Start(constants.distortion(None, np.zeros(mean.shape, np.float32)), None, size, '')
+  given = constants.distortion(None, _first(built, mean, constants))
+  if likelihood.at_scale is not None:
     unit = 255.0 if dataset.support == 'uint8' else 1.0  # from black to white
-    scale, best = constants.best(mean, settings['min_scale'], unit)
+    scale, best = constants.best(mean, likelihood.min_scale, unit)
   else:
-    best = constants.distortion(scale, constants.output_of_mean(scale, mean))
+    scale, best = None, constants.distortion(None, constants.output_of_mean(None, mean))
   advice = ''
   if given - best >= _FAR * size and (changes := _changes(config, dataset, scale, constants.x)):
     advice = (
@@ -125,27 +132,22 @@ def _seen(values: np.ndarray, dataset: data.Dataset) -> np.ndarray:
   return values.astype(np.float32)
 
 
-def _first(config: Mapping, mean: np.ndarray, scale: float, constants: _Constants) -> Any:
+def _first(built: validation.Built, mean: np.ndarray, constants: _Constants) -> Any:
   """Returns the first output of a decoder whose kernels are 0, [*event]."""
-  if config['decoder']['output_bias'] == 'zeros':
+  if built.config['decoder']['output_bias'] == 'zeros':
     return np.zeros(mean.shape, np.float32)
-  if config['decoder']['name'] == 'conv':
-    mean = np.broadcast_to(mean.mean(axis=(0, 1)), mean.shape)  # a bias for each channel
-  return constants.output_of_mean(scale, mean)
+  return constants.output_of_mean(None, np.broadcast_to(mean_of_bias(built, mean), mean.shape))
 
 
-def _learns_scale(settings: Mapping) -> bool:
-  is_learned_gaussian = settings['name'] == 'gaussian' and settings['scale'] != 'fixed'
-  return settings['name'] == 'discretized_logistic' or is_learned_gaussian
-
-
-def _changes(config: Mapping, dataset: data.Dataset, scale: float, x: np.ndarray) -> list[str]:
+def _changes(
+  config: Mapping, dataset: data.Dataset, scale: float | None, x: np.ndarray
+) -> list[str]:
   """Returns what to set so that training starts at the best constant decoder."""
   if dataset.support == 'real' and not 1 / _MISFIT < x.std() < _MISFIT:
     mode = 'all' if x.ndim == 4 else 'per_pixel'  # pictures, or a table
     return [f'data.standardize={mode!r}']
   changes = []
-  if _learns_scale(config['likelihood']):
+  if scale is not None and 'initial_scale' in config['likelihood']:
     changes.append(f'likelihood.initial_scale={scale:.2g}')
   if config['decoder']['output_bias'] == 'zeros':
     changes.append("decoder.output_bias='train_mean'")

@@ -11,11 +11,22 @@ from typing import Any
 
 from vae_jax import errors
 from vae_jax.validation import keys
+from vae_jax.validation.built import Built, UnknownError
 from vae_jax.validation.hints import hint, nearest_key, sections
 from vae_jax.validation.keys import CHECKS
 from vae_jax.validation.together import RULES
 
-__all__ = ['CHECKS', 'check', 'hint', 'keys', 'nearest_key', 'problems']
+__all__ = [
+  'CHECKS',
+  'Built',
+  'UnknownError',
+  'add_disagreements',
+  'check',
+  'hint',
+  'keys',
+  'nearest_key',
+  'problems',
+]
 
 
 def check(config: Mapping) -> None:
@@ -42,24 +53,35 @@ def problems(config: Mapping) -> errors.Problems:
       found.keys.add(key)
       if key.partition('.')[0] not in values:  # which is said above
         found.add([f'the config lacks {key}; vae_jax.config.base has every setting'])
-  sound = _Sound({key: value for key, value in values.items() if key not in found.keys})
-  for rule in RULES:
-    with contextlib.suppress(_UnsoundError):
-      # A rule may end in the middle, so each of its lines is added as it comes.
-      for line in rule(sound):
-        found.add([line])
+  add_disagreements(found, Built(config, found.keys))
   return found
 
 
-class _UnsoundError(Exception):
-  """A rule has asked for a value that is wrong by itself."""
+def add_disagreements(found: errors.Problems, built: Built) -> None:
+  """Adds what the keys of a config do not agree on, as far as its parts are known.
+
+  Args:
+    found: what is wrong with single keys.
+    built: the parts. Once more is known of the data there is more to say; what was said is not
+      added again.
+  """
+  values = _flatten(built.config)
+  sound = _Sound({key: value for key, value in values.items() if key not in found.keys})
+  for rule in RULES:
+    with contextlib.suppress(UnknownError):
+      try:
+        # A rule may end in the middle, so each of its lines is added as it comes.
+        for line in rule(sound, built):
+          found.add([line])
+      except errors.InputError as error:  # of a part from outside that cannot be built
+        found.add(error.problems)
 
 
 class _Sound(dict):
   """The values that are valid, each by itself."""
 
   def __missing__(self, key: str):
-    raise _UnsoundError(key)
+    raise UnknownError(key)
 
 
 def _flatten(tree: Mapping, prefix: str = '') -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vae_jax import checks, data, lane_fields, networks, optimizers
+from vae_jax import checks, data, lane_fields, networks, parts
 
 LIKELIHOODS = (
   'bernoulli',
@@ -76,11 +76,11 @@ CHECKS: Mapping[str, checks.Check] = {
   'bound.gradient': checks.choice(*GRADIENTS),
   'bound.free_bits_per': checks.choice('latent', 'layer'),
   'bound.diagonal_ratio': checks.real(0.0, 1e6),
-  'optimizer.name': checks.choice(*optimizers.OPTIMIZERS),
+  'optimizer.name': checks.choice(*parts.SECTIONS['optimizer'].builtins),
   'optimizer.b1': checks.real(0.0, 0.999999),
   'optimizer.b2': checks.real(0.0, 0.999999),
   'optimizer.eps': checks.real(1e-30, 1.0),
-  'schedule.name': checks.choice(*optimizers.SCHEDULES),
+  'schedule.name': checks.choice(*parts.SECTIONS['schedule'].builtins),
   'schedule.warmup_steps': checks.whole(0),
   'schedule.decay_steps': checks.whole(1),
   'schedule.factor': checks.real(0.0, 1.0),
