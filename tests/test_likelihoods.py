@@ -47,6 +47,11 @@ def random_outputs(likelihood, event, seed):
   return tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
 
 
+def own_support(likelihood):
+  """The line of a density on it, also where its data lie in [0, 1]."""
+  return 'real' if likelihood.lost_on_unit is not None else likelihood.supports[0]
+
+
 def nodes(support):
   """Points x and weights w such that sum w f(x) is the sum or the integral over the support."""
   if support == 'unit':
@@ -157,9 +162,7 @@ def test_samples_agree_with_the_mean(name):
 @pytest.mark.parametrize('seed', range(4))
 def test_a_density_sums_to_one_and_has_its_mean(name, seed):
   likelihood = LIKELIHOODS[name]
-  # The whole of a density on the line, also where its mean is for [0, 1].
-  support = 'real' if likelihood.lost_on_unit is not None else likelihood.supports[0]
-  x, weights = nodes(support)
+  x, weights = nodes(own_support(likelihood))
   outputs = random_outputs(likelihood, (1,), seed)
   masses = weights * np.exp(log_probs(likelihood, outputs, x))
   assert masses.sum() == pytest.approx(1, abs=2e-6)
@@ -200,7 +203,7 @@ def test_values_and_gradients_are_finite_at_extreme_outputs(name):
   num_outputs = likelihood.num_heads + likelihood.num_shared
   rng = np.random.default_rng(2)
   extremes = jnp.asarray(rng.choice([-1e4, 0.0, 1e4], (100, num_outputs)), jnp.float32)
-  x = nodes(likelihood.supports[0])[0]
+  x = nodes(own_support(likelihood))[0]
 
   def of_one_pixel(outputs, x):
     heads = outputs[: likelihood.num_heads, None]
