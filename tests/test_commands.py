@@ -127,7 +127,7 @@ def test_the_cores_that_a_process_may_use_are_its_devices(environment, count):
   """One core is left to it; what the environment asks for comes first."""
   code = (
     'import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});'
-    'from vae_jax.commands import command; command._use_cores();'
+    'from vae_jax import switches; switches.use_cores();'
     'import jax; print(len(jax.devices()))'
   )
   process = subprocess.run(

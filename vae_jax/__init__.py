@@ -16,17 +16,37 @@ the distortion D = -E_q[log p(x|z)]:
 
   ELBO = -D - R        objective = -D - beta R        loss = -objective
 
+The front door, for Python (docs/python.md):
+
+  run = vae_jax.train(config, workdir)        train a study, or go on with it
+  run = vae_jax.load(workdir)                 load any run that has a checkpoint
+
 Imports go down these layers only:
 
   0  errors, checks, lane_fields, parts, config, paths, files, records, flops
   1  densities, lanes, placement, data
   2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers
   3  learner, evaluation, programs, tracking, figures
-  4  identity, validation, study, stopping, runs, multihost
+  4  identity, validation, study, stopping, runs, multihost, front
   5  commands
 
 and inside a layer a later name may import an earlier one, not the other way round. Flags of a
 command line are known to the commands alone.
 """
 
+import importlib
+
 __version__ = '0.1.0'
+
+_FRONT = ('Lane', 'Run', 'load', 'train')
+
+
+def __getattr__(name: str):
+  """Imports the front door when it is asked for: JAX takes a second to import."""
+  if name not in _FRONT:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  return getattr(importlib.import_module('vae_jax.front'), name)
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *_FRONT])

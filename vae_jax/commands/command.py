@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import re
 import signal
 import sys
@@ -13,7 +12,7 @@ import jax
 from absl import flags
 from ml_collections import config_dict
 
-from vae_jax import errors, files, study
+from vae_jax import errors, files, study, switches
 from vae_jax.commands import early, streams, usage, words
 
 
@@ -60,7 +59,7 @@ def _settle() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
   _log_plainly()
   _use_compilation_cache()
-  _use_cores()
+  switches.use_cores()
 
 
 def exit_code_of(
@@ -127,14 +126,6 @@ def _use_compilation_cache() -> None:
     return
   jax.config.update('jax_compilation_cache_dir', str(directory))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
-
-
-def _use_cores() -> None:
-  """Makes each core a device, so that lanes lie side by side; a number that is set already wins."""
-  flag = '--xla_force_host_platform_device_count'
-  if jax.config.jax_num_cpu_devices < 0 and flag not in os.environ.get('XLA_FLAGS', ''):
-    may_use = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count()))  # of Linux
-    jax.config.update('jax_num_cpu_devices', len(may_use(0)))
 
 
 def _parse(command: Command, line: Sequence[str]) -> None:

@@ -1,0 +1,243 @@
+"""One trained lane: codes, images, and what they are worth in nats."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vae_jax import checks, errors, lane_fields, lanes
+from vae_jax.front import functions, images, nats
+from vae_jax.runs.model_file import Facts
+
+_DRAWS = 1000  # of q(z | x), where its mean and its spread have no closed form
+_MOST = 10_000_000  # of anything that is counted
+
+
+class Posterior(NamedTuple):
+  """Moments of q(z | x), of the lane's own latents."""
+
+  mean: np.ndarray  # [N, Z]
+  scale: np.ndarray  # [N, Z] standard deviation of each latent
+
+
+class Shared(NamedTuple):
+  """What all lanes of a run have in common.
+
+  Attributes:
+    facts: of the data.
+    data: the section of the config.
+    functions: of the model, compiled once.
+    draw: (key, N, L, Z) -> the noise of an evaluation; see `learner`.
+    batch_size: images x samples that are decoded at a time, `evaluation.batch_size`.
+    lower_size: of the lower of two layers of latents; 0 for one.
+    is_density: whether the likelihood is one.
+    likelihood: its name.
+  """
+
+  facts: Facts
+  data: Mapping[str, Any]
+  functions: functions.Functions
+  draw: Callable[..., Any]
+  batch_size: int
+  lower_size: int
+  is_density: bool
+  likelihood: str
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Lane:
+  """A lane at a checkpoint. Images are as stored in the data set, see docs/python.md; nats.
+
+  Z is the number of the lane's own latents: `latent_size`; with two layers of latents those of the
+  lower layer first, and then `latent_size` of the upper one.
+
+  Attributes:
+    name: such as 'b1-z10-s0'.
+    point: its hyperparameters, as in results.csv.
+    status: 'done', 'running' (steps are left), or 'diverged' (held at its last finite state).
+    step: of the optimiser; of a lane that diverged the step at which it did.
+  """
+
+  name: str
+  point: Mapping[str, Any]
+  status: str
+  step: int
+  params: Any = dataclasses.field(repr=False)  # arrays of the host
+  shared: Shared = dataclasses.field(repr=False)
+  arrays: lanes.Lane = dataclasses.field(repr=False)  # the point as the model reads it
+
+  def __repr__(self) -> str:
+    return f'Lane({self.name!r}, {self.status} at step {self.step})'
+
+  @property
+  def beta(self) -> float:
+    """The weight of the rate."""
+    return self.point['beta']
+
+  @property
+  def latent_size(self) -> int:
+    """The number of latents; with two layers that of the upper one."""
+    return self.point['latent_size']
+
+  @property
+  def seed(self) -> int:
+    """Of the initial weights and of the noise."""
+    return self.point['seed']
+
+  @property
+  def num_latents(self) -> int:
+    """Z, of both layers where there are two."""
+    return self.shared.lower_size + self.latent_size
+
+  def encode(self, x: Any) -> np.ndarray:
+    """Returns the centre of q(z | x), [N, Z]: the mean of a Gaussian; a flow's image of noise 0.
+
+    With two layers the mean of q(z_1 | x), and that of q(z_2 | z_1) at it.
+    """
+    return self._own(self._encode(self._images(x)))
+
+  def posterior(self, x: Any) -> Posterior:
+    """Returns mean and standard deviation of q(z | x), each [N, Z].
+
+    With a full covariance the scale is the root of its diagonal; with two layers that of z_2 is
+    given z_1 at its mean. A flow, or an own posterior without a `scale`, has no closed form: both
+    are of 1,000 draws, the mean to 3 % of the scale, and it to 2 %.
+    """
+    noise = nats.noise_of(self, _DRAWS, 1, 0)[0]  # the same for every image
+    moments = functools.partial(self.shared.functions.moments, self.params, self.arrays, noise)
+    mean, scale = functions.in_rows(moments, functions.ROWS, self._images(x))
+    return Posterior(self._own(mean), self._own(scale))
+
+  def decode(self, z: Any) -> np.ndarray:
+    """Returns the mean of p(x | z), [N, *event], for z [N, Z]; in the units of the images.
+
+    Probabilities where the images are binary. With two layers the decoder reads the lower one.
+    """
+    z = np.asarray(z)
+    if z.ndim != 2 or z.shape[1] != self.num_latents or not len(z) or z.dtype.kind not in 'iuf':
+      raise errors.InputError(
+        f'z has shape {list(z.shape)} and type {z.dtype}; lane {self.name!r} has numbers '
+        f'[N, {self.num_latents}]'
+      )
+    padded = np.zeros((len(z), self.arrays.mask.size), np.float32)
+    padded[:, self._active] = z
+    return self._decode(padded)
+
+  def reconstruct(self, x: Any) -> np.ndarray:
+    """Returns the mean of p(x | z) at the centre of q(z | x), [N, *event]."""
+    return self._decode(self._encode(self._images(x)))
+
+  def sample(self, n: int, seed: int = 0) -> np.ndarray:
+    """Returns the mean of p(x | z) for n draws of z from the prior, [n, *event].
+
+    Seed 0 has the draws of the run's own pictures.
+    """
+    noise, uniform = jax.device_get(functions.prior_noise(self.seeded(seed), _count('n', n)))
+    draw = functools.partial(self.shared.functions.draw, self.params, self.arrays)
+    return self._decode(functions.in_rows(draw, functions.ROWS, noise, uniform))
+
+  def interpolate(self, x0: Any, x1: Any, n: int = 9) -> np.ndarray:
+    """Returns the mean of p(x | z) on the line between the codes of two images, [n, *event].
+
+    Both ends are on it: the reconstructions of x0 and x1, each one image [*event].
+    """
+    pairs = ((x0, 'x0'), (x1, 'x1'))
+    ends = [self._encode(self._images(np.asarray(x)[None], name)) for x, name in pairs]
+    weights = np.linspace(0.0, 1.0, _count('n', n, 2), dtype=np.float32)[:, None]
+    return self._decode((1 - weights) * ends[0] + weights * ends[1])
+
+  def traverse(
+    self, x0: Any, latent: int, values: Sequence[float] = tuple(range(-3, 4))
+  ) -> np.ndarray:
+    """Returns the mean of p(x | z) with one latent of the code of x0 at each value, [n, *event].
+
+    Args:
+      x0: one image [*event].
+      latent: from 0, below Z; with two layers of the lower one, which alone is decoded.
+      values: that it takes, [n]; the other latents keep theirs.
+    """
+    latent = _count('latent', latent, 0, (self.shared.lower_size or self.latent_size) - 1)
+    values = np.asarray(values, np.float32)
+    if values.ndim != 1 or not values.size:
+      raise errors.InputError(f'values has shape {list(values.shape)}; give numbers [n]')
+    z = np.repeat(self._encode(self._images(np.asarray(x0)[None], 'x0')), len(values), axis=0)
+    z[:, latent] = values  # the lane's own latents are the first
+    return self._decode(z)
+
+  def elbo(self, x: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+    """Returns the ELBO [N] of each image, -distortion - rate: nats, higher is better.
+
+    Args:
+      x: [N, *event].
+      num_samples: L, of z for each image.
+      seed: of the noise, beside that of the lane. With seed 0, and L and images of the run's
+        evaluation, the mean is the run's own figure. The noise of an image depends on where it
+        stands in x.
+    """
+    distortion, rate = self._terms(x, num_samples, seed)
+    return -distortion - rate
+
+  def rate(self, x: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+    """Returns KL(q(z | x) || p(z)) [N], in closed form or sampled as in training: nats."""
+    return self._terms(x, num_samples, seed)[1]
+
+  def distortion(self, x: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+    """Returns -E_q[log p(x | z)] [N], of num_samples draws: nats, lower is better."""
+    return self._terms(x, num_samples, seed)[0]
+
+  def log_likelihood(self, x: Any, num_samples: int = 500, seed: int = 0) -> np.ndarray:
+    """Returns log p(x) [N] by importance sampling: nats, higher is better.
+
+      log p(x) ~ log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x),  z_k ~ q(z | x)
+
+    Burda et al. 2016, eq. 8, arxiv.org/abs/1509.00519: below log p(x) in the mean.
+
+    Args:
+      x: [N, *event].
+      num_samples: K.
+      seed: as of `elbo`.
+
+    Raises:
+      InputError: the likelihood is no density, so that there is no such thing.
+    """
+    return nats.log_likelihood(self, self._images(x), _count('num_samples', num_samples), seed)
+
+  def _terms(self, x: Any, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    return nats.terms(self, self._images(x), _count('num_samples', num_samples), seed)
+
+  def _images(self, x: Any, what: str = 'x') -> np.ndarray:
+    return images.prepare(x, self.shared.facts, self.shared.data, what)
+
+  def _encode(self, x: np.ndarray) -> np.ndarray:
+    """Returns the centres [N, Z] of prepared images, padding included."""
+    encode = functools.partial(self.shared.functions.encode, self.params, self.arrays)
+    return functions.in_rows(encode, functions.ROWS, x)
+
+  def _decode(self, z: np.ndarray) -> np.ndarray:
+    decode = functools.partial(self.shared.functions.decode, self.params, self.arrays)
+    means = functions.in_rows(decode, functions.ROWS, z)
+    return images.as_stored(means, self.shared.facts, self.shared.data)
+
+  @property
+  def _active(self) -> np.ndarray:
+    return np.flatnonzero(self.arrays.mask)
+
+  def _own(self, z: np.ndarray) -> np.ndarray:
+    return z[:, self._active]
+
+  def seeded(self, seed: int) -> lanes.Lane:
+    """Returns the lane's arrays with the keys of its own seed plus another; 0: those of the run."""
+    shifted = (self.seed + _count('seed', seed, 0, lane_fields.MAX_SEED)) % (
+      lane_fields.MAX_SEED + 1
+    )
+    return self.arrays._replace(seed=np.uint32(shifted))
+
+
+def _count(name: str, value: Any, low: int = 1, high: int = _MOST) -> int:
+  """Returns a whole number, of NumPy or Python, that is in its range."""
+  value = value.item() if isinstance(value, np.integer) else value
+  checks.whole(low, high)(name, value)
+  return value

@@ -1,0 +1,141 @@
+"""Loads a run: the model from config.json and model.json, the parameters from a checkpoint."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vae_jax import errors, lanes, learner, networks, paths, study, switches
+from vae_jax.front import functions
+from vae_jax.front.lane import Lane, Shared
+from vae_jax.front.run import Run, share_directories
+from vae_jax.runs import checkpoint, model_file, workdir
+
+
+def load(workdir: os.PathLike | str, data_path: os.PathLike | str | None = None) -> Run:
+  """Returns any run that has a checkpoint: finished or not, also while it is trained.
+
+  Nothing is written and nothing locked; the data set and the moments of the optimiser are not read.
+  The shares of a study over several processes are loaded together, or one by one.
+
+  Args:
+    workdir: of the run, wherever it lies by now.
+    data_path: where the .npz file of the run lies by now, for `Run.test` and `Run.train`.
+
+  Raises:
+    InputError: there is no run, or no checkpoint yet, or an own part cannot be imported.
+    DamagedError, StorageError: its files are not what was written, or cannot be read.
+  """
+  switches.check()
+  directory = paths.expanded(workdir, 'workdir')
+  shares = [_read(share, data_path) for share in _with_checkpoints(directory)]
+  points = [point for share in shares for point in share.points]
+  names = iter(lanes.names(points))
+  config = shares[0].config
+  if (directory / 'config.json').exists():
+    config = config | {'lanes': _config_of(directory, None)['lanes']}
+  return Run(
+    directory=directory,
+    config=config,
+    step=min(share.stored.step for share in shares),
+    lanes=[lane for share in shares for lane in _lanes(share, names)],
+    facts=shares[0].facts,
+  )
+
+
+class _Share(NamedTuple):
+  """What one directory with checkpoints holds."""
+
+  config: Mapping[str, Any]
+  points: Sequence[lanes.Point]
+  facts: model_file.Facts
+  model: networks.Model
+  shared: Shared
+  stored: checkpoint.Leaves
+
+
+def _with_checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the directories of a run that have the checkpoints: itself, or those of processes."""
+  if not directory.is_dir():
+    raise errors.InputError(f'workdir={str(directory)!r} is no directory')
+  shares = share_directories(directory)
+  if shares and workdir.newest_step(directory) is None:
+    return shares
+  return [directory]
+
+
+def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> dict[str, Any]:
+  config = workdir.read_config(directory)
+  if data_path is not None:
+    path = str(paths.expanded(data_path, 'data_path'))
+    config['data'] = config['data'] | {'name': 'npz', 'path': path}
+  return config
+
+
+def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Share:
+  config = _config_of(directory, data_path)
+  stored = checkpoint.read_newest(directory / 'checkpoints', ('.params', '.diverged_at'))
+  if stored is None:
+    raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
+  facts = model_file.read(directory) or model_file.facts_of(study.from_config(config))
+  built = study.trained_of(config, facts.stand_in())
+  shared = Shared(
+    facts=facts,
+    data=config['data'],
+    functions=functions.make(built.model, built.rate, facts.scale),
+    draw=built.draw,
+    batch_size=config['evaluation']['batch_size'],
+    lower_size=built.lower_size,
+    is_density=built.is_density,
+    likelihood=config['likelihood']['name'],
+  )
+  return _Share(config, study.grid_of(config), facts, built.model, shared, stored)
+
+
+def _lanes(share: _Share, names: Any) -> list[Lane]:
+  """Returns the lanes of a share; `names` yields theirs."""
+  largest = max(point['latent_size'] for point in share.points)
+  arrays = jax.device_get(lanes.stack(share.points, largest, share.shared.lower_size))
+  params = _params(share, arrays)
+  steps = share.stored.leaves['.diverged_at'].tolist()
+  is_done = share.stored.step >= share.config['train']['steps']
+  made = []
+  for i, (point, diverged_at) in enumerate(zip(share.points, steps, strict=True)):
+    diverged = diverged_at != learner.NOT_DIVERGED
+    made.append(
+      Lane(
+        name=next(names),
+        point=point,
+        status='diverged' if diverged else 'done' if is_done else 'running',
+        step=diverged_at if diverged else share.stored.step,
+        params=jax.tree.map(lambda leaf, i=i: leaf[i], params),
+        shared=share.shared,
+        arrays=jax.tree.map(lambda leaf, i=i: leaf[i], arrays),
+      )
+    )
+  return made
+
+
+def _params(share: _Share, arrays: lanes.Lane) -> Any:
+  """Returns the stored parameters [G] as the model has them.
+
+  Raises:
+    InputError: the model that config.json describes has others.
+  """
+  one = jax.eval_shape(share.model.init, jax.random.key(0), arrays.mask[0])
+  wanted = checkpoint.flat(learner.State(one, (), np.zeros(())))
+  del wanted['.diverged_at']
+  for name, leaf in wanted.items():
+    found = share.stored.leaves.get(name)
+    shape = (len(share.points), *leaf.shape)
+    if found is None or found.shape != shape:
+      there = 'is not in it' if found is None else f'is {list(found.shape)} there'
+      raise errors.InputError(
+        f'the checkpoint of step {share.stored.step} is of another model than config.json '
+        f'describes here: {name} {there} and {list(shape)} here'
+      )
+  leaves = [share.stored.leaves[name] for name in wanted]
+  return jax.tree.unflatten(jax.tree.structure(one), leaves)

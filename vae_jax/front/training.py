@@ -1,0 +1,66 @@
+"""Trains a study from Python, by the same function as the command."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from vae_jax import config as settings
+from vae_jax import errors, paths, switches
+from vae_jax.front.loading import load
+from vae_jax.front.run import Run
+from vae_jax.runs import training
+
+
+def train(
+  config: Mapping[str, Any] | os.PathLike | str,
+  workdir: os.PathLike | str,
+  from_scratch: bool = False,
+) -> Run:
+  """Trains every lane of a study and returns the run; goes on where an earlier call stopped.
+
+  The same bits as of `python -m launch.train`, where nothing of JAX ran in this process before: the
+  cores of a CPU are then made devices, as there. In the main thread Ctrl-C and SIGTERM save the
+  state and raise Stopped; in another one no handler is set. A lane that diverges is no error: its
+  status says so.
+
+  Args:
+    config: a ConfigDict, nested dicts, or the path of a file with `get_config()`; what it leaves
+      out is at the value of `vae_jax.config.base`.
+    workdir: where the files of the run go; see docs/files.md.
+    from_scratch: whether a run whose checkpoints are lost may begin again at step 0.
+
+  Raises:
+    InputError, DamagedError, InUseError, StorageError, Stopped: see `vae_jax.errors`.
+  """
+  if isinstance(config, (str, os.PathLike)):
+    config = _config_of(config)
+  switches.use_cores()
+  training.run(settings.complete(config), workdir, from_scratch=from_scratch)
+  return load(workdir)
+
+
+def _config_of(path: os.PathLike | str) -> Any:
+  """Returns what `get_config()` of a file returns; own parts beside it can be named from then on.
+
+  Raises:
+    InputError: there is no such file, or it does not run.
+  """
+  file = paths.expanded(path, 'config').absolute()
+  what = f'config={errors.shown(os.fspath(path))}'
+  if not file.is_file():
+    raise errors.InputError(f'{what}: there is no such file')
+  if str(file.parent) not in sys.path:
+    sys.path.append(str(file.parent))
+  spec = importlib.util.spec_from_file_location('_vae_jax_config', file)
+  if spec is None:
+    raise errors.InputError(f'{what} is no Python file')
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    return module.get_config()
+  except errors.InputError:
+    raise
+  except Exception as error:  # the file is the user's code: anything may come out of it
+    raise errors.InputError(f'{what}: {type(error).__name__}: {error}') from error

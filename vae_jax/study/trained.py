@@ -1,0 +1,57 @@
+"""What a trained study needs of its config: the model, without its optimiser, and its data."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vae_jax import bounds, data, networks
+from vae_jax.study import fitting
+from vae_jax.study.model import likelihood_of, lower_size_of, model_of
+from vae_jax.study.objective import NOISES, RATES
+
+
+class Trained(NamedTuple):
+  """The model of a config as it is evaluated.
+
+  Attributes:
+    model: encoder, posterior, prior, decoder, likelihood.
+    rate: the form of the KL that is reported.
+    draw: (key, N, L, Z) -> the noise [N, L, Z] of an evaluation.
+    lower_size: of the lower of two layers of latents; 0 for one.
+    is_density: whether the likelihood is one.
+  """
+
+  model: networks.Model
+  rate: bounds.Rate
+  draw: Callable[..., Any]
+  lower_size: int
+  is_density: bool
+
+
+def trained_of(config: Mapping[str, Any], dataset: data.Dataset) -> Trained:
+  """Returns what a config has trained.
+
+  Args:
+    config: of a run, complete.
+    dataset: of the config, or what stands for it; of its images the shape alone matters.
+
+  Raises:
+    InputError: a part cannot be imported.
+  """
+  likelihood = likelihood_of(config, dataset)
+  return Trained(
+    model=model_of(config, dataset, likelihood),
+    rate=RATES[config['bound']['kl']],
+    draw=NOISES[config['bound']['noise']],
+    lower_size=lower_size_of(config),
+    is_density=likelihood.is_density,
+  )
+
+
+def dataset_of(config: Mapping[str, Any]) -> data.Dataset:
+  """Returns the data set of a config.
+
+  Raises:
+    InputError, DamagedError: it is not there, or cannot be read.
+  """
+  stored = data.read(**fitting.reading(config['data']))
+  return data.prepare(stored, **fitting.preparing(config['data']))
