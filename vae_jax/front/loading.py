@@ -81,7 +81,7 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
   if stored is None:
     raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
   facts = model_file.read(directory) or model_file.facts_of(study.from_config(config))
-  built = study.trained_of(config, facts.stand_in())
+  built = study.trained_of(config, facts.stand_in(), facts.num_train)
   shared = Shared(
     facts=facts,
     data=config['data'],

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import bounds, data, networks
+from vae_jax import bounds, data, networks, validation
 from vae_jax.study import fitting
-from vae_jax.study.model import likelihood_of, lower_size_of, model_of
+from vae_jax.study.model import model_of
 from vae_jax.study.objective import NOISES, RATES
 
 
@@ -27,23 +27,31 @@ class Trained(NamedTuple):
   is_density: bool
 
 
-def trained_of(config: Mapping[str, Any], dataset: data.Dataset) -> Trained:
+def trained_of(
+  config: Mapping[str, Any], dataset: data.Dataset, num_examples: int
+) -> Trained:
   """Returns what a config has trained.
 
   Args:
     config: of a run, complete.
     dataset: of the config, or what stands for it; of its images the shape alone matters.
+    num_examples: of the training split.
 
   Raises:
     InputError: a part cannot be imported.
   """
-  likelihood = likelihood_of(config, dataset)
+  event = dataset.train.shape[1:]
+  # The first biases are stored with the others.
+  config = {**config, 'decoder': {**config['decoder'], 'output_bias': 'zeros'}}
+  built = validation.Built(config, event=event, num_examples=num_examples)
+  built = built.knowing(support=dataset.support)
+  model = model_of(built, dataset)
   return Trained(
-    model=model_of(config, dataset, likelihood),
+    model=model,
     rate=RATES[config['bound']['kl']],
     draw=NOISES[config['bound']['noise']],
-    lower_size=lower_size_of(config),
-    is_density=likelihood.is_density,
+    lower_size=model.lower_size,
+    is_density=built.likelihood.is_density,
   )
 
 
