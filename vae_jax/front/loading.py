@@ -46,6 +46,25 @@ def load(workdir: os.PathLike | str, data_path: os.PathLike | str | None = None)
   )
 
 
+def _facts_of(directory: pathlib.Path, config: Mapping[str, Any]) -> model_file.Facts:
+  """Returns what a run that is older than model.json lacks, from its data.
+
+  Raises:
+    InputError: they are not there, or others.
+  """
+  built = study.from_config(config)
+  sha256 = workdir.read_provenance(directory)['data_sha256']
+  if built.dataset.sha256 != sha256:
+    raise errors.InputError(
+      f'workdir={str(directory)!r} has no model.json, and data.path={config["data"]["path"]!r} has '
+      f'other data (sha256 {built.dataset.sha256}, and {sha256}); give data_path=...'
+    )
+  return model_file.facts_of(built.dataset, built.training.learner.estimator.objective)
+
+
+_FITS = 20  # more than enough
+
+
 class _Share(NamedTuple):
   """What one directory with checkpoints holds."""
 
@@ -80,7 +99,7 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
   stored = checkpoint.read_newest(directory / 'checkpoints', ('.params', '.diverged_at'))
   if stored is None:
     raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
-  facts = model_file.read(directory) or model_file.facts_of(study.from_config(config))
+  facts = model_file.read(directory) or _facts_of(directory, config)
   built = study.trained_of(config, facts.stand_in(), facts.num_train)
   shared = Shared(
     facts=facts,
@@ -111,12 +130,27 @@ def _lanes(share: _Share, names: Any) -> list[Lane]:
         point=point,
         status='diverged' if diverged else 'done' if is_done else 'running',
         step=diverged_at if diverged else share.stored.step,
-        params=jax.tree.map(lambda leaf, i=i: leaf[i], params),
+        params=_evaluated(share, jax.tree.map(lambda leaf, i=i: leaf[i], params), i),
         shared=share.shared,
         arrays=jax.tree.map(lambda leaf, i=i: leaf[i], arrays),
       )
     )
   return made
+
+
+def _evaluated(share: _Share, params: Any, index: int) -> Any:
+  """Returns a lane's parameters as its run evaluates them; see `evaluation.refitted`.
+
+  A scale in closed form is fitted to the training images, which are not looked at here. The figures
+  beside the checkpoint have their distortion under that scale, and it is the one that fitting to
+  this distortion leaves as it is; about it an iteration squares the error.
+  """
+  distortions = share.stored.record['evaluated'].get('train/distortion', ())
+  if share.model.refit is None or not distortions or distortions[index] is None:
+    return params
+  for _ in range(_FITS):
+    params = params | {'likelihood': share.model.refit(params, -distortions[index])}
+  return jax.device_get(params)
 
 
 def _params(share: _Share, arrays: lanes.Lane) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import data, errors, study
+from vae_jax import data, errors, objectives, study
 from vae_jax.records import manifest
 
 NAME = 'model.json'
@@ -67,11 +67,10 @@ class Facts(NamedTuple):
     )
 
 
-def facts_of(built: study.Study) -> Facts:
-  """Returns what model.json holds of a study."""
-  dataset, objective = built.dataset, built.training.learner.estimator.objective
+def facts_of(dataset: data.Dataset, objective: objectives.Objective) -> Facts:
+  """Returns what model.json holds of a data set and of what is trained on it."""
   return Facts(
-    event=tuple(built.event),
+    event=tuple(dataset.train.shape[1:]),
     num_train=len(dataset.train),
     sha256=dataset.sha256,
     stored_support=dataset.stored_support,
@@ -87,7 +86,8 @@ def facts_of(built: study.Study) -> Facts:
 
 def write(directory: pathlib.Path, built: study.Study) -> None:
   """Writes model.json, atomically; what stands there already, and is the same, stays."""
-  text = json.dumps(_plain(facts_of(built)), indent=1) + '\n'
+  facts = facts_of(built.dataset, built.training.learner.estimator.objective)
+  text = json.dumps(_plain(facts), indent=1) + '\n'
   path = directory / NAME
   if not path.exists() or path.read_text(encoding='utf-8') != text:
     manifest.write_text(path, text)

@@ -27,9 +27,7 @@ class Trained(NamedTuple):
   is_density: bool
 
 
-def trained_of(
-  config: Mapping[str, Any], dataset: data.Dataset, num_examples: int
-) -> Trained:
+def trained_of(config: Mapping[str, Any], dataset: data.Dataset, num_examples: int) -> Trained:
   """Returns what a config has trained.
 
   Args:
