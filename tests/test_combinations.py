@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from vae_jax import errors, placement, programs, study, validation
+from vae_jax import config as settings
+from vae_jax import errors, parts, placement, programs, study, validation
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -30,8 +31,11 @@ LIKELIHOODS = {
 }
 LEVELS = ('logistic', 'logistics', 'categorical')  # of 8-bit images, the others of [0, 1]
 
+GRADIENTS = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized')
+PRIORS = tuple(parts.SECTIONS['prior'].builtins)
+NAMES = tuple(parts.SECTIONS['bound'].builtins)
 LATENTS = [
-  *itertools.product(('diagonal', 'full_covariance', 'flow'), validation.keys.PRIORS[:-1]),
+  *itertools.product(('diagonal', 'full_covariance', 'flow'), PRIORS[:-1]),
   ('two_layer', 'two_layer'),
 ]
 # bound -> the forms of the KL and the gradients that go with it
@@ -41,10 +45,7 @@ FORMS = {
     ('sampled', 'reparameterized'),
     ('sampled', 'sticking_the_landing'),
   ],
-  **{
-    name: list(itertools.product(('sampled',), validation.keys.GRADIENTS))
-    for name in ('iwae', 'miwae', 'ciwae')
-  },
+  **{name: list(itertools.product(('sampled',), GRADIENTS)) for name in ('iwae', 'miwae', 'ciwae')},
   'beta_tcvae': list(itertools.product(('analytic', 'sampled'), ('reparameterized',))),
   **{
     name: [
@@ -104,7 +105,7 @@ def config_of(likelihood, latents, bound, levels):
 
 def is_valid(latents, bound):
   try:
-    validation.check(config_of('bernoulli', latents, bound, ''))
+    validation.check(settings.complete(config_of('bernoulli', latents, bound, '')))
   except errors.InputError:
     return False
   return True
@@ -173,17 +174,16 @@ def test_every_combination_trains(likelihood, latents, bound, levels):
 def test_every_likelihood_takes_its_turn_and_nothing_valid_is_left_out():
   assert {case[0] for case in IN_TURN} == set(LIKELIHOODS)
   assert {case[1] for case in IN_TURN} == set(LATENTS)
-  assert {case[2][0] for case in IN_TURN} == set(validation.keys.BOUNDS)
-  assert {settings['name'] for settings in LIKELIHOODS.values()} == set(validation.keys.LIKELIHOODS)
+  assert {case[2][0] for case in IN_TURN} == set(NAMES)
+  builtins = parts.SECTIONS['likelihood'].builtins
+  assert {likelihood['name'] for likelihood in LIKELIHOODS.values()} == set(builtins)
   # Four bounds go with all 13 latents; what needs factors, or a closed form, with one.
   assert len(CASES) == len(LIKELIHOODS) * (13 * 4 + 3)
   assert {case[1:] for case in CASES} == set(VALID)
 
 
-ALL_BOUNDS = list(
-  itertools.product(validation.keys.BOUNDS, ('analytic', 'sampled'), validation.keys.GRADIENTS)
-)
-ALL_LATENTS = list(itertools.product(validation.keys.POSTERIORS, validation.keys.PRIORS))
+ALL_BOUNDS = list(itertools.product(NAMES, ('analytic', 'sampled'), GRADIENTS))
+ALL_LATENTS = list(itertools.product(parts.SECTIONS['posterior'].builtins, PRIORS))
 
 
 @pytest.mark.parametrize('latents', ALL_LATENTS, ids=label)
@@ -193,7 +193,7 @@ def test_what_cannot_be_combined_is_refused_by_name(latents):
     if (latents, bound) in VALID:
       continue
     with pytest.raises(errors.InputError) as caught:
-      validation.check(config_of('bernoulli', latents, bound, ''))
+      validation.check(settings.complete(config_of('bernoulli', latents, bound, '')))
     for line in caught.value.problems:
       assert '\n' not in line
       assert any(key in line for key in ('bound.', 'posterior.name', 'prior.name'))

@@ -21,7 +21,8 @@ DARKEST, BRIGHTEST = int(PHOTOS[:40].min()), int(PHOTOS[:40].max())
 
 def stored(tmp_path, train, test=None, split=('train', 'test'), kind='auto', range=()):
   np.savez(tmp_path / 'mine.npz', train=train, test=train if test is None else test)
-  return data.read('npz', str(tmp_path / 'mine.npz'), *split, (), (), kind, range)
+  source = data.open_source({'name': 'npz', 'path': str(tmp_path / 'mine.npz')})
+  return data.read(source, *split, (), (), kind, range)
 
 
 def alarms(*arguments, **keywords):
@@ -149,11 +150,38 @@ def test_what_values_are_goes_by_type_shape_range_and_declaration(
 ):
   found = stored(tmp_path, array, kind=kind)
   assert (found.kind, found.support) == (expected, support)
-  if support in ('count', 'integers'):
+  if support == 'integers':
     with pytest.raises(errors.InputError, match=r"set data\.kind='real'"):
       data.prepare(found, False, 'none', 'none', 0)
   else:
     np.testing.assert_allclose(found.train.reshape(array.shape), array.astype(float), rtol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.int64, np.float64])
+def test_counts_lie_on_the_device_as_they_are(tmp_path, dtype):
+  counts = RNG.poisson(3.0, (60, 7)).astype(dtype)
+  counts[0, 0] = 255 if dtype == np.uint8 else 2**24
+  of = stored(tmp_path, counts, kind='count')
+  dataset = data.prepare(of, True, 'none', 'none', 0)
+  assert dataset.support == 'count'
+  assert dataset.scale == 1
+  assert dataset.train.dtype == (np.uint8 if dtype == np.uint8 else np.float32)
+  np.testing.assert_array_equal(dataset.train.astype(np.int64), counts)
+  with pytest.raises(errors.InputError, match=r"data\.binarize='dynamic'"):
+    data.prepare(of, False, 'dynamic', 'none', 0)
+
+
+@pytest.mark.parametrize(
+  ('array', 'words'),
+  [
+    (np.array([[0.5, 1.0]]), 'not whole numbers from 0'),
+    (np.array([[-1, 3000]]), 'not whole numbers from 0'),
+    (np.array([[0, 2**24 + 1]]), 'float32 tells whole numbers apart up to 16,777,216; set data.k'),
+  ],
+)
+def test_what_cannot_be_counts_is_refused(tmp_path, array, words):
+  with pytest.raises(errors.InputError, match=words):
+    stored(tmp_path, array, kind='count')
 
 
 @pytest.mark.parametrize(

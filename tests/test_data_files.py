@@ -17,7 +17,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5), dtype=np.uint8)
 
 def load(path, split='images', test_split=None):
   return data.load(
-    'npz', str(path), split, test_split or split, crop=(), pad=(), kind='auto', range=(),
+    'npz', path=str(path), train_split=split, test_split=test_split or split, crop=(), pad=(),
+    kind='auto', range=(),
     scale_to_unit=False, binarize='none', standardize='none', seed=0,
   )  # fmt: skip
 

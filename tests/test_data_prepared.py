@@ -25,7 +25,7 @@ needs_mnist = pytest.mark.skipif(
 
 def load(name='tiny', train_split='train', test_split='test', path=''):
   return data.load(
-    name, path, train_split, test_split, (), (), 'auto', (), False, 'none', 'none', 0
+    name, train_split, test_split, (), (), 'auto', (), False, 'none', 'none', 0, path=path
   )
 
 

@@ -23,7 +23,6 @@ def load(**changes):
   settings = {'train_split': 'train', 'test_split': 'test', 'binarize': 'none', 'seed': 0}
   return data.load(
     'shapes',
-    '',
     crop=(),
     pad=(),
     scale_to_unit=False,

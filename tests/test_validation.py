@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from vae_jax import errors, validation
+from vae_jax import config as settings
+from vae_jax import errors, lane_fields, parts, validation
+from vae_jax.data import dataset, kinds, standard
 from vae_jax.runs import training
 
 CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
@@ -17,7 +19,7 @@ CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
 @pytest.mark.parametrize('name', CONFIGS)
 def test_every_config_is_valid_and_states_its_command_and_figures(name):
   module = importlib.import_module(f'configs.{name}')
-  validation.check(module.get_config().to_dict())
+  validation.check(settings.complete(module.get_config()))
   assert f'--config=configs/{name}.py' in module.__doc__
   assert 'nats' in module.__doc__
 
@@ -44,7 +46,6 @@ BAD = [
   ('data.seed', -1, ('nearest valid value is 0',)),
   ('likelihood.name', 'bernouli', ("'bernoulli'",)),
   ('likelihood.name', 'gaussian', ('no density on the binary values', "'bernoulli'")),
-  ('likelihood.initial_scale', float('inf'), ('finite',)),
   ('encoder.activation', 'rleu', ("'relu'",)),
   ('encoder.hidden', (16, 0), ('encoder.hidden[1]', 'nearest valid value is 1')),
   ('encoder.hidden', 16, ('a tuple',)),
@@ -56,14 +57,12 @@ BAD = [
   ('lanes.capacity_steps', (5,), ('lanes.capacity=0',)),
   ('lanes.covariance_weight', (1.0,), ("bound.name='elbo' has none", 'covariance_weight=(0.0,)')),
   ('encoder.kernel_init', 'glorto', ("'glorot'",)),
-  ('decoder.padding', 'vaild', ("'valid'",)),
   ('posterior.name', 'diag', ("'diagonal'",)),
   ('posterior.name', 'two_layer', ("set prior.name='two_layer'", "set bound.kl='sampled'")),
   ('prior.name', 'vmap', ("'vamp'",)),
   ('bound.name', 'iwea', ("'iwae'",)),
   ('bound.gradient', 'sticking_the_landing', ("set bound.kl='sampled'",)),
   ('bound.noise', 'antithetic', ('bound.num_samples', 'nearest: 2')),
-  ('bound.elbo_weight', 1.5, ('nearest valid value is 1',)),
   ('train.log_powers_of_two', 1, ('True or False',)),
   ('evaluation.aggregate_images', -1, ('nearest valid value is 0',)),
   ('bound.num_samples', 0, ('nearest valid value is 1',)),
@@ -100,6 +99,36 @@ def test_a_bad_value_is_refused_and_nothing_is_created(config, tmp_path, key, va
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+  ('section', 'changes', 'words'),
+  [
+    ('likelihood', dict(name='gaussian', initial_scale=float('inf')), 'initial_scale=inf.* finite'),
+    ('decoder', dict(name='conv', padding='vaild'), r"decoder\.padding='vaild'.* 'valid'"),
+    ('bound', dict(name='ciwae', kl='sampled', elbo_weight=1.5), 'nearest valid value is 1'),
+    ('prior', dict(name='mixture', num_components=0), r'prior\.num_components=0.* nearest'),
+    ('posterior', dict(name='flow', hidden=()), r'posterior\.hidden=\(\)'),
+    ('optimizer', dict(name='optax:lion', b3=1), r'unknown key optimizer\.b3; .* has name, b1, b2'),
+    ('optimizer', dict(name='optax:lion', b1='x'), r"optimizer\.b1='x'.* finite number"),
+    ('schedule', dict(name='exponential', factor=0.0), r'schedule\.factor=0\.0.* above 0'),
+    ('optimizer', dict(name='optax:lino'), "did you mean 'lion'"),
+  ],
+)
+def test_a_key_of_a_part_is_checked_by_its_signature(config, section, changes, words):
+  config[section] = changes
+  with pytest.raises(errors.InputError, match=words):
+    validation.check(settings.complete(config))
+
+
+def test_a_key_of_another_part_means_nothing_and_is_no_mistake(config):
+  """A config of an earlier version has the keys of all parts."""
+  config['encoder'] |= dict(channels=(4,), strides='nonsense')
+  config['bound'] |= dict(num_groups=7, elbo_weight=0.5)
+  completed = settings.complete(config)
+  validation.check(completed)
+  assert not {'channels', 'strides'} & completed['encoder'].keys()
+  assert not {'num_groups', 'elbo_weight'} & completed['bound'].keys()
+
+
 def test_a_schedule_that_would_do_nothing_is_refused(config, tmp_path):
   config['schedule'] |= dict(name='cosine')
   with pytest.raises(errors.InputError, match='would stay constant'):
@@ -108,10 +137,10 @@ def test_a_schedule_that_would_do_nothing_is_refused(config, tmp_path):
 
 def test_a_fixed_scale_has_no_lower_bound(config):
   config['likelihood'] |= dict(name='gaussian', initial_scale=1e-4)
-  validation.check(config)
+  validation.check(settings.complete(config))
   config['likelihood'] |= dict(scale='shared')
   with pytest.raises(errors.InputError, match=r'min_scale.* below likelihood\.initial_scale'):
-    validation.check(config)
+    validation.check(settings.complete(config))
 
 
 def test_unknown_and_missing_keys_are_named(config, tmp_path):
@@ -235,8 +264,37 @@ def test_a_message_says_twenty_problems_and_counts_the_rest(config):
 
 
 def test_nearest_key():
-  assert validation.nearest_key('lanes.bta') == 'lanes.beta'
-  assert validation.nearest_key('beta') == 'lanes.beta'
+  known = validation.keys.of({})
+  assert validation.nearest_key('lanes.bta', known) == 'lanes.beta'
+  assert validation.nearest_key('beta', known) == 'lanes.beta'
+
+
+def test_the_page_and_the_modules_that_read_it_know_the_same_values():
+  for key, values in {
+    'kind': kinds.KINDS,
+    'binarize': dataset.BINARIZE,
+    'standardize': standard.STANDARDIZE,
+  }.items():
+    check = settings.PAGE['data'][key].check
+    for value in values:
+      check(key, value)
+    with pytest.raises(errors.InputError, match=', '.join(values)):
+      check(key, 'none of them')
+  assert set(lane_fields.NAMES) | {'combine', 'points'} == settings.PAGE['lanes'].keys()
+
+
+@pytest.mark.parametrize('section', parts.SECTIONS)
+def test_a_key_of_a_built_in_part_has_a_check_of_its_own_and_its_default_is_valid(section):
+  """Annotated: what JSON can hold is no check."""
+  for name in parts.SECTIONS[section].builtins:
+    for key, parameter in parts.parameters(section, name).items():
+      with pytest.raises(errors.InputError):
+        parameter.check(f'{section}.{key}', {'no': 'value'})
+      assert parameter.default is not parts.REQUIRED
+      if parameter.default != ():  # of a conv, checked beside the other keys
+        parameter.check(f'{section}.{key}', parameter.default)
+      if key in settings.PAGE[section]:
+        assert parameter.default == settings.PAGE[section][key], f'{section}.{key} of {name}'
 
 
 def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):

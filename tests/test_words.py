@@ -60,9 +60,7 @@ def test_a_flag_is_known_by_either_of_its_forms():
 
 
 def test_the_value_of_a_wrong_flag_goes_with_it():
-  right, problems = words.sorted_out(
-    ['--config.encoder.dropout', '0.1', '--process', '2', 'stray'], OWN
-  )
+  right, problems = words.sorted_out(['--config.trian.steps', '1', '--process', '2', 'stray'], OWN)
   assert right == ['--process', '2', 'stray']
   assert len(problems) == 1
 
@@ -75,9 +73,9 @@ def test_flags_that_slip_others_in_are_not_taken(flag):
 
 
 def test_no_hint_is_better_than_a_distant_one():
-  _, problems = words.sorted_out(['--foo=3', '--config.encoder.dropout=1', '--config.foo.x=1'], OWN)
+  _, problems = words.sorted_out(['--foo=3', '--config.train.dropout=1', '--config.foo.x=1'], OWN)
   assert problems[0] == '--foo: no such flag'
-  assert problems[1].startswith('--config.encoder.dropout: no such key; encoder has name, channels')
+  assert problems[1].startswith('--config.train.dropout: no such key; train has steps, batch_size')
   assert problems[2].startswith('--config.foo.x: no such key; the sections are lanes, data')
   assert words.stray('foo=3') == "'foo=3' is no flag"
 

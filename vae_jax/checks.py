@@ -177,6 +177,18 @@ def of(annotation: Any, default: Any) -> Check:
   return check
 
 
+def kind_of(annotation: Any) -> type:
+  """Returns the plain type of an annotation's values: bool, int, float, str or tuple; or object."""
+  origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+  if origin is typing.Annotated:
+    return kind_of(arguments[0])
+  if origin is typing.Literal:
+    return str if all(isinstance(argument, str) for argument in arguments) else object
+  if (origin or annotation) in _SEQUENCES:
+    return tuple
+  return annotation if annotation in (bool, int, float, str) else object
+
+
 def _of(annotation: Any) -> Check:
   origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
   if origin is typing.Annotated:

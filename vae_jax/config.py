@@ -5,141 +5,175 @@ A study states what differs from this page:
   config = base()
   config.lanes.update(beta=(0.5, 1.0, 2.0), latent_size=(2, 8))
   config.data.update(name='digits', binarize='dynamic')
+  config.optimizer = dict(name='optax:lion', weight_decay=1e-2)     # the whole of a section
+
+A key is a line of `PAGE`. A section with a `name` has, beside the keys with a check here, those of
+the part that it names: see `parts`. What stands here without a check is of the part that is named
+here, whose signature has the check; another part has its own keys, at the values of its signature:
+
+  config.prior.update(name='mixture', num_components=10)
+  config.encoder = dict(name='my_package.nets:ResNet', depth=3)
 
 A config or a stored run that is older than a key goes on as it was: `complete` gives it the key at
-its value here, under which parameters are the same to the bit.
+its value here, under which parameters are the same to the bit. It leaves out the keys of parts that
+a config does not name.
 """
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import config_dict
 
-from vae_jax import errors, lane_fields
+from vae_jax import checks, errors, lane_fields, parts
 
 
-def base() -> config_dict.ConfigDict:
-  """Returns every setting; `study`, `data.name` and what is trained are for a study to state."""
-  config = config_dict.ConfigDict()
-  config.study = ''  # its name: the title of its pictures, the W&B group of its runs
+class Setting(NamedTuple):
+  """A key of the page.
 
-  # What is swept: data to the one program, so that a new value costs no compilation. What a field
-  # means stands in its row of `lane_fields.FIELDS`.
-  config.lanes = dict(
-    combine='product',  # of the axes; 'zip' sets them side by side, 'list' takes `points`
-    **{field.name: (field.default,) for field in lane_fields.FIELDS},
-    points=(),  # for 'list': ((beta, latent_size, seed, learning_rate), ...)
-  )
+  Attributes:
+    default: its value where nothing sets it, at which it does nothing.
+    check: raises InputError for what it cannot be.
+    meaning: for a person.
+  """
 
+  default: Any
+  check: checks.Check
+  meaning: str
+
+
+_key, _one_of, _text = Setting, checks.choice, checks.text(empty=False)
+_count, _positive, _gib = checks.whole(0), checks.whole(1), checks.real(0.0, 1e6)
+_size = checks.tuple_of(_positive, sizes=(0, 2))
+_range = checks.tuple_of(checks.real(-1e37, 1e37), sizes=(0, 2))
+_gradients = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized')
+_slug = dict(longest=128, without='/\\#?%:')  # it stands in a URL
+
+PAGE: Mapping[str, Any] = dict(
+  study=_key('', checks.text(empty=False, longest=200), 'its name: a title, and the W&B group'),
+  # What is swept: data to the one program, so that a new value costs no compilation.
+  lanes=dict(
+    combine=_key(
+      'product',
+      _one_of('product', 'zip', 'list'),
+      "of the axes; 'zip' sets them side by side, 'list' takes `points`",
+    ),
+    **{
+      field.name: _key((field.default,), checks.axis, field.meaning) for field in lane_fields.FIELDS
+    },
+    points=_key((), checks.axis, "for 'list': ((beta, latent_size, seed, learning_rate), ...)"),
+  ),
   # What makes another program, or another run.
-  config.data = dict(
-    name='',  # 'digits', 'shapes', 'npz' with `path`, or any TFDS image data set
-    path='',  # of the .npz file
-    train_split='train',  # or 'images[:80%]', 'train+validation'
-    test_split='test',
-    crop=(),  # () or (height, width) of the centre
-    pad=(),  # () or (height, width) to reach with zeros around
-    kind='auto',  # by type, shape and range; or declared: 'image', 'count', 'real', 'binary'
-    range=(),  # or the values (black, white) that the model sees as 0 and 1: (0, 4095), (-1, 1)
-    scale_to_unit=True,  # 8-bit pixels are divided by 255
-    binarize='none',  # or 'dynamic' (anew at each step), 'static' (once), 'threshold'
-    standardize='none',  # or 'per_pixel', 'all': by mean and spread of the training split
-    seed=0,  # of the batches, of the binarisation and of which images are evaluated
-  )
-  config.likelihood = dict(
-    name='bernoulli',  # 'gaussian', 'continuous_bernoulli', 'discretized_logistic', 'categorical'
-    scale='fixed',  # of the Gaussian: or 'shared', 'optimal', 'per_pixel'
-    initial_scale=1.0,  # of a Gaussian or a discretised logistic
-    min_scale=0.001,  # of a learned one
-    mean='identity',  # of the Gaussian: or 'sigmoid'
-    num_components=1,  # of the mixture of discretised logistics
-  )
-  config.encoder = dict(
-    name='mlp',  # or 'conv', with channels, kernels, strides and padding
-    channels=(),
-    kernels=(),
-    strides=(),
-    padding='same',  # or 'valid'
-    hidden=(),  # widths of the dense layers; none: linear
-    activation='relu',  # one of networks.ACTIVATIONS, 'gated' among them
-    kernel_init='lecun',  # or 'glorot', 'he'
-  )
-  config.posterior = dict(
-    name='diagonal',  # or 'full_covariance', 'flow', 'two_layer'
-    num_layers=4,  # of the flow
-    hidden=(64,),  # of the networks of the flow, or between the two layers
-    lower_size=100,  # of the lower of two layers; lanes.latent_size is the upper one's
-  )
-  config.prior = dict(
-    name='standard_normal',  # or 'mixture', 'vamp', 'flow', 'two_layer'
-    num_components=50,  # of the mixture, or pseudo-inputs of the VampPrior
-    num_layers=4,  # of the flow
-    hidden=(64,),  # of the networks of the flow, or between the two layers
-  )
-  config.decoder = dict(
-    name='mlp',  # or 'conv'
-    channels=(),
-    kernels=(),
-    strides=(),  # of a transposed convolution where above 1
-    padding='same',
+  data=dict(
+    name='',  # 'digits', 'shapes', 'npz', any TFDS image data set, or 'package.module:load'
+    train_split=_key('train', _text, "or 'images[:80%]', 'train+validation'"),
+    test_split=_key('test', _text, 'the same of the test set'),
+    crop=_key((), _size, '() or (height, width) of the centre'),
+    pad=_key((), _size, '() or (height, width) to reach with zeros around'),
+    kind=_key(
+      'auto',
+      _one_of('auto', 'image', 'count', 'real', 'binary'),
+      'what the values are: seen by type, shape and range, or declared',
+    ),
+    range=_key((), _range, '() or the values (black, white) that the model sees as 0 and 1'),
+    scale_to_unit=_key(True, checks.flag, '8-bit pixels are divided by 255'),
+    binarize=_key(
+      'none',
+      _one_of('none', 'dynamic', 'static', 'threshold'),
+      "'dynamic' draws anew at each step, 'static' once",
+    ),
+    standardize=_key(
+      'none',
+      _one_of('none', 'per_pixel', 'all'),
+      'by mean and spread of the training split',
+    ),
+    seed=_key(0, _count, 'of batches, of binarisation, of which images are evaluated'),
+  ),
+  likelihood=dict(name='bernoulli'),
+  encoder=dict(name='mlp', hidden=(), activation='relu', kernel_init='lecun'),
+  posterior=dict(name='diagonal'),
+  prior=dict(name='standard_normal'),
+  decoder=dict(
+    name='mlp',
     hidden=(),
     activation='relu',
     kernel_init='lecun',
-    output_bias='zeros',  # or 'train_mean'
-  )
-  config.bound = dict(
-    name='elbo',  # or 'iwae', 'miwae', 'ciwae', 'beta_tcvae', 'dip_vae_i', 'dip_vae_ii'
-    num_samples=1,  # L
-    noise='independent',  # or 'antithetic', in pairs e and -e
-    num_groups=1,  # of the MIWAE
-    elbo_weight=0.0,  # of the CIWAE
-    kl='analytic',  # or 'sampled'
-    gradient='reparameterized',  # or 'sticking_the_landing', 'doubly_reparameterized'
-    free_bits_per='latent',  # or 'layer'
-    diagonal_ratio=10.0,  # of the DIP-VAE
-  )
+    output_bias=_key(
+      'zeros',
+      _one_of('zeros', 'train_mean'),
+      "'train_mean': at the start x has the mean of the training set",
+    ),
+  ),
+  bound=dict(
+    name='elbo',
+    free_bits_per='latent',
+    num_samples=_key(1, _positive, 'L: samples of z for each example'),
+    noise=_key(
+      'independent', _one_of('independent', 'antithetic'), "'antithetic': in pairs e and -e"
+    ),
+    kl=_key('analytic', _one_of('analytic', 'sampled'), 'in closed form, or log q(z|x) - log p(z)'),
+    gradient=_key('reparameterized', _one_of(*_gradients), 'through z; see bounds'),
+  ),
   # eps refers to the gradient of a mean over the batch: a published one for a sum is N times ours.
-  config.optimizer = dict(name='adam', b1=0.9, b2=0.999, eps=1e-8)
-  config.schedule = dict(
-    name='constant',  # or 'linear', 'cosine', 'exponential', 'tripling'
-    warmup_steps=0,  # from a rate of 0
-    decay_steps=1,
-    factor=1.0,
-  )
-  config.train = dict(
-    steps=1000,
-    batch_size=128,
-    log_every=100,
-    log_powers_of_two=False,  # at the steps 1, 2, 4, 8 ... too
-    evaluate_every=1000,
-    checkpoint_every=1000,
-  )
-  config.program = dict(
-    width=0,  # lanes in one program; 0 for as many as are fastest and fit, the rest in turn
-    memory_gib=0.0,  # 0 for four fifths of what is free
-    resident_gib=2.0,  # a larger training set stays on the host and is fed from there
-    compute_dtype='float32',  # of the networks; or 'bfloat16', for a GPU or TPU
-  )
-  config.evaluation = dict(
-    train_images=1000,
-    test_images=1000,
-    batch_size=1000,  # images x samples that a lane decodes at a time
-    nll_samples=100,
-    nll_images=1000,
-    aggregate_images=1000,  # that share one aggregate posterior q(z)
-    factor_images=1000,  # whose codes are scored, where factors are known
-  )
-  config.wandb = dict(mode='disabled', entity='', project='vae_jax', tags=())
-  return config
+  optimizer=dict(name='adam', b1=0.9, b2=0.999, eps=1e-8),
+  schedule=dict(
+    name='constant',
+    warmup_steps=_key(0, _count, 'over which the learning rate rises from 0'),
+  ),
+  train=dict(
+    steps=_key(1000, _positive, 'of the optimiser'),
+    batch_size=_key(128, _positive, 'examples'),
+    log_every=_key(100, _positive, 'steps'),
+    log_powers_of_two=_key(False, checks.flag, 'at the steps 1, 2, 4, 8 ... too'),
+    evaluate_every=_key(1000, _positive, 'steps, a multiple of log_every'),
+    checkpoint_every=_key(1000, _positive, 'steps, a multiple of log_every'),
+  ),
+  program=dict(
+    width=_key(0, _count, 'lanes in one program; 0: as many as are fastest and fit'),
+    memory_gib=_key(0.0, _gib, 'of a device; 0 for four fifths of what is free'),
+    resident_gib=_key(2.0, _gib, 'a larger training set stays on the host and is fed from there'),
+    compute_dtype=_key(
+      'float32',
+      _one_of('float32', 'bfloat16'),
+      "of the networks; 'bfloat16' is for a GPU or TPU",
+    ),
+  ),
+  evaluation=dict(
+    train_images=_key(1000, _count, 'of the training set; 0 takes all'),
+    test_images=_key(1000, _count, 'of the test set; 0 takes all'),
+    batch_size=_key(1000, _positive, 'images x samples that a lane decodes at a time'),
+    nll_samples=_key(100, _positive, 'importance samples of an image'),
+    nll_images=_key(1000, _count, 'of the test set, for the NLL'),
+    aggregate_images=_key(1000, _count, 'that share one aggregate posterior q(z)'),
+    factor_images=_key(1000, _count, 'whose codes are scored, where factors are known'),
+  ),
+  wandb=dict(
+    mode=_key('disabled', _one_of('online', 'offline', 'disabled'), 'of Weights & Biases'),
+    entity=_key('', checks.text(empty=True, **_slug), 'a user or a team'),
+    project=_key('vae_jax', checks.text(empty=False, **_slug), 'its project'),
+    tags=_key((), checks.tuple_of(checks.text(empty=False, longest=64)), 'of its runs'),
+  ),
+)
+
+
+def base() -> config_dict.ConfigDict:
+  """Returns the page at its values; `study`, `data.name` and what is trained are for a study."""
+  return config_dict.ConfigDict(_values(PAGE))
+
+
+def _values(tree: Any) -> Any:
+  if isinstance(tree, Setting):
+    return tree.default
+  return {name: _values(below) for name, below in tree.items()} if isinstance(tree, dict) else tree
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a config, as nested plain values, with the keys that it is older than at their values.
+  """Returns a config, as nested plain values, with exactly the keys of the parts that it names.
 
-  A key that this version does not have is left in it, for `validation.check` to refuse; a section
-  that is no mapping, too.
+  What it is older than has its value of the page, or of the signature of its part. A key that this
+  version does not have is left in it, for `validation.check` to refuse; a section that is no
+  mapping, too.
 
   Raises:
     InputError: it is no config at all.
@@ -149,16 +183,20 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     raise errors.InputError(
       f'the config is {errors.shown(config)}; give a ConfigDict, or a dict of its sections'
     )
-  defaults = base().to_dict()
+  defaults = _values(PAGE)
+  given = {section: config.get(section, default) for section, default in defaults.items()}
   return {
-    **defaults,
-    **{key: _completed(value, defaults.get(key)) for key, value in config.items()},
+    **{section: _completed(section, value, defaults[section]) for section, value in given.items()},
+    **{key: value for key, value in config.items() if key not in defaults},
   }
 
 
-def _completed(value: Any, default: Any) -> Any:
-  is_section = isinstance(value, Mapping) and isinstance(default, Mapping)
-  return {**default, **value} if is_section else value
+def _completed(section: str, value: Any, default: Any) -> Any:
+  if not isinstance(value, Mapping) or not isinstance(default, Mapping):
+    return value
+  if section in parts.SECTIONS:
+    return parts.complete(section, value, default)
+  return {**default, **value}
 
 
 _DEEPEST = 6  # no value of a config is nested so deep; what is deeper is refused as it stands

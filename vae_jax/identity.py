@@ -2,11 +2,14 @@
 
 A run is its data, its program, its lanes and their seeds: whatever can change a bit of what it
 trains. That is its identity, and one workdir has one. Place and manner can change under it: `TABLE`
-has every key of the two, and all other keys, those that come later among them, are identity.
+has every key of the two, and all other keys, those that come later among them, are identity. Where
+the data come from is place: the keys of `data` that are a loader's own.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+from vae_jax import parts
 
 PLACE, MANNER, IDENTITY = 'place', 'manner', 'identity'
 
@@ -19,9 +22,6 @@ class Row(NamedTuple):
 
 
 TABLE: Mapping[str, Row] = {
-  # The data themselves are held by their sha256, which is checked beside the config.
-  'data.name': Row(PLACE, 'the data are the same'),
-  'data.path': Row(PLACE, 'the data are the same'),
   'study': Row(PLACE, 'a title'),
   'wandb': Row(PLACE, 'a copy of the record'),
   # Schedules and warm-ups count their own steps: nothing depends on the length of the training.
@@ -35,6 +35,10 @@ TABLE: Mapping[str, Row] = {
   'program.resident_gib': Row(MANNER, 'the same parameters'),
   'evaluation': Row(MANNER, 'figures from here on are of other images or samples'),
 }
+
+
+# The data themselves are held by their sha256, which is checked beside the config.
+_SOURCE = Row(PLACE, 'the data are the same')
 
 
 class Change(NamedTuple):
@@ -58,7 +62,9 @@ class Change(NamedTuple):
 
 
 def _row(key: str) -> Row | None:
-  section, _, _ = key.partition('.')
+  section, _, name = key.partition('.')
+  if section == 'data' and name and name not in parts.SECTIONS['data'].common:
+    return _SOURCE
   return TABLE.get(key) or TABLE.get(section)
 
 
@@ -85,3 +91,9 @@ def listed(found: list[Change]) -> str:
   """Returns changes in words, the first three of them."""
   more = f' and {len(found) - 3} more' if len(found) > 3 else ''
   return ', '.join(map(str, found[:3])) + more
+
+
+def source(settings: Mapping[str, Any]) -> str:
+  """Returns where the data of a section `data` come from, as a message says it."""
+  keys = [key for key in settings if key not in parts.SECTIONS['data'].common]
+  return ', '.join(f'data.{key}={settings[key]!r}' for key in keys)

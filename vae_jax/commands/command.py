@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import os
+import pathlib
 import re
 import signal
 import sys
@@ -13,7 +15,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from vae_jax import errors, files, study, switches
-from vae_jax.commands import early, streams, usage, words
+from vae_jax.commands import early, overrides, streams, usage, words
 
 
 class Command(NamedTuple):
@@ -139,30 +141,31 @@ def _parse(command: Command, line: Sequence[str]) -> None:
   unneeded = ('workdir',) if '--print_config' in right else ()
   missing = words.missing([n for n in command.required if n not in unneeded], right)
   problems.add([*wrong, *missing])
-  rest = None if missing else problems.attempt(_parsed_by_absl, command.flags, right)
-  if rest is not None:
-    problems.add(map(words.stray, rest))
+  parsed = None if missing else problems.attempt(_parsed_by_absl, command.flags, right)
+  if parsed is not None:
+    strays, wrong = parsed
+    problems.add([*wrong, *map(words.stray, strays)])
     if problems.lines and 'config' in command.flags:
       problems.attempt(study.from_config, command.flags.config)
   problems.refuse()
 
 
-def _parsed_by_absl(own: flags.FlagValues, line: Sequence[str]) -> list[str]:
-  """Returns what absl leaves of a command line, once it has run the config file."""
+def _parsed_by_absl(own: flags.FlagValues, line: Sequence[str]) -> tuple[list[str], list[str]]:
+  """Runs the config file, then lets absl read the flags.
+
+  Returns:
+    what absl leaves of the command line, and what is wrong with keys of the config.
+  """
   filename = words.value_of('config', line) if 'config' in own else None
-  if filename is not None:
-    line = words.with_config_file(line, filename)
   where = f'--config={filename}' if filename else 'the command line'
-  argv = [sys.argv[0], *line]
+  wrong = []
   try:
+    if filename is not None:
+      line, wrong = _run_config_file(own, words.with_config_file(line, filename))
+    argv = [sys.argv[0], *line]
     with words.seen_by_absl(argv):
-      rest = own(argv)[1:]
-      if filename is not None:
-        _check_is_config(own['config'].value)
-    return rest
+      return own(argv)[1:], wrong
   except flags.Error as error:
-    if filename and re.search('--config must have a value', str(error)):
-      raise errors.InputError(f'{where}: {_NO_CONFIG.format("None")}') from error
     raise errors.InputError(_tidy(str(error))) from error
   except SystemExit as error:
     raise errors.InputError(
@@ -170,6 +173,26 @@ def _parsed_by_absl(own: flags.FlagValues, line: Sequence[str]) -> list[str]:
     ) from error
   except Exception as error:  # the config file is the user's code: anything may come out of it
     raise errors.InputError(f'{where}: {_tidy(_of_config(error))}') from error
+
+
+def _run_config_file(own: flags.FlagValues, line: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+  """Runs the config file, completes it for the parts that the flags name, and hands it to --config.
+
+  What it imports, and the parts that it names, may lie beside it.
+
+  Returns:
+    the words whose keys it has, and what is wrong with the others.
+  """
+  path = words.value_of('config', line)
+  directory = str(pathlib.Path(path.partition(':')[0]).absolute().parent)
+  sys.path[:0] = [entry for entry in (directory, os.getcwd()) if entry not in sys.path]
+  with words.seen_by_absl([sys.argv[0], *line]):
+    loaded = own['config'].parser.parse(path)
+  _check_is_config(loaded)
+  typed = words.typed_keys(line, own)
+  config = overrides.completed(loaded, typed)
+  own['config'].parser = overrides.Loaded(config)
+  return overrides.sorted_out(line, typed, config)
 
 
 _NO_CONFIG = 'get_config() returns {}; it returns a ConfigDict or a dict'
@@ -189,6 +212,8 @@ def _of_config(error: Exception) -> str:
   if isinstance(error, AttributeError) and "no attribute 'get_config'" in str(error):
     return 'it has no function get_config()'
   cause = error.__cause__ if isinstance(error, OSError) and error.__cause__ else error
+  if 'Error whilst parsing config file' in str(error):  # of ml_collections, with a traceback in it
+    cause = error.__context__
   return f'{type(cause).__name__}: {cause}'
 
 

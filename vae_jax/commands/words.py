@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 from absl import logging as absl_logging
 
-from vae_jax import errors, paths, validation
+from vae_jax import errors, parts, paths, validation
 
 # Flags of absl that would bring in others unseen, or end the command with nothing done.
 _REFUSED = ('flagfile', 'undefok', 'only_check_args')
@@ -80,19 +80,54 @@ def _problem_of(name: str, own: flags.FlagValues) -> str:
   if name in _REFUSED:
     return f'--{name} is not taken; write every flag on the command line'
   section, _, key = name.partition('.')
-  known = key in validation.CHECKS or any(c.startswith(f'{key}.') for c in validation.CHECKS)
-  if section == 'config' and key and not known:
-    return f'--{name}: no such key; {validation.hint(key, "--config.")}'
+  if section == 'config' and key and not _may_be_key(key):
+    return f'--{name}: no such key; {validation.hint(key, validation.keys.every(), "--config.")}'
   if section != 'config' and name not in own:
     near = difflib.get_close_matches(name, [*own], n=1)
     return f'--{name}: no such flag' + (f'; did you mean --{near[0]}?' if near else '')
   return ''
 
 
+def _may_be_key(key: str) -> bool:
+  """Tells whether some config may have a key: which those of a part are, its name decides."""
+  section, _, name = key.partition('.')
+  of_a_part = section in parts.SECTIONS and name.isidentifier()
+  return key in validation.sections() or key in validation.keys.of({}) or of_a_part
+
+
+def typed_keys(words: Sequence[str], own: flags.FlagValues) -> dict[str, str]:
+  """Returns the keys of the config that a command line sets, with the words given for them."""
+  result = {}
+  for word, following in itertools.zip_longest(words, words[1:], fillvalue=''):
+    if match := re.match(r'--?([\w.]+)(=?)', word):
+      name = _positive(match.group(1), own)
+      if name.startswith('config.'):
+        value = word[match.end() :] if match.group(2) else following
+        result[name.removeprefix('config.')] = value
+  return result
+
+
+def without(names: Sequence[str], words: Sequence[str]) -> list[str]:
+  """Returns a command line without some flags, in either of their forms, and their values."""
+  result, gone = [], False
+  for word in words:
+    match = re.match(r'--?(?:no)?([\w.]+)(=?)', word)
+    if match:
+      gone = match.group(1) in names
+      if not gone:
+        result.append(word)
+      gone = gone and not match.group(2)
+    elif not gone:
+      result.append(word)
+    else:
+      gone = False
+  return result
+
+
 def stray(word: str) -> str:
   """Returns what is said of a word that is no flag."""
   name, equals, value = word.partition('=')
-  near = validation.nearest_key(name.removeprefix('config.'))
+  near = validation.nearest_key(name.removeprefix('config.'), validation.keys.every())
   meant = f'; did you mean --config.{near}{equals}{errors.shown(value)[1:-1]}?' if near else ''
   return f'{errors.shown(word)} is no flag{meant}'
 

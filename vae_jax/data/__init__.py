@@ -7,8 +7,8 @@
   rows = data.subset(len(test), count, seed)            # which examples stand for a split
 
 Sources: `digits` (scikit-learn, offline), `shapes` (drawn on the fly), `npz` (the user's own file),
-and every TFDS data set that is prepared as array_record, read without TensorFlow and decoded once
-into a verified cache.
+'package.module:load' (a function of theirs, see `own`), and every TFDS data set that is prepared as
+array_record, read without TensorFlow and decoded once into a verified cache.
 
 Where the factors of variation are known, `Dataset.factors` holds them: for `shapes`, and for the
 TFDS data sets that have several features `label_*` (dsprites, shapes3d, smallnorb). The order of
@@ -32,17 +32,18 @@ from vae_jax.data.description import (
 )
 from vae_jax.data.feeding import Feed, Schedule, resident, streamed
 from vae_jax.data.kinds import KINDS, extremes
+from vae_jax.data.sources import Examples
 from vae_jax.data.standard import STANDARDIZE, Standard
-from vae_jax.data.stored import DATASETS, Factors, Stored, read
+from vae_jax.data.stored import Factors, Stored, moved_to, open_source, read
 from vae_jax.data.subsets import subset
 
 __all__ = [
   'BINARIZE',
-  'DATASETS',
   'GREY',
   'KINDS',
   'STANDARDIZE',
   'Dataset',
+  'Examples',
   'Factors',
   'Feed',
   'Schedule',
@@ -59,7 +60,9 @@ __all__ = [
   'line',
   'load',
   'moments',
+  'moved_to',
   'oddities',
+  'open_source',
   'prepare',
   'read',
   'resident',

@@ -8,7 +8,7 @@ import numpy as np
 
 from vae_jax import errors
 from vae_jax.data import kinds, sources, standard, transforms
-from vae_jax.data.stored import Factors, Stored, read
+from vae_jax.data.stored import Factors, Stored, open_source, read
 
 BINARIZE = ('none', 'dynamic', 'static', 'threshold')
 
@@ -24,7 +24,7 @@ class Dataset(NamedTuple):
   Attributes:
     name, version, sha256: of the data set, see `Stored`.
     support: of the values that the likelihood is over: 'binary' (0 or 1), 'unit' ([0, 1]), 'uint8'
-      (0, 1, ..., 255) or 'real'; standardised values are real.
+      (0, 1, ..., 255), 'count' (0, 1, 2 ...) or 'real'; standardised values are real.
     train: [n, *event] as it lies on the device, uint8 or float32; the event is [H, W, C] or [D].
       With dynamic binarisation the intensities.
     test: [m, *event], fixed values; with dynamic binarisation one draw from the seed.
@@ -69,7 +69,6 @@ class Dataset(NamedTuple):
 
 def load(
   name: str,
-  path: str,
   train_split: str,
   test_split: str,
   crop: Sequence[int],
@@ -80,9 +79,11 @@ def load(
   binarize: str,
   standardize: str,
   seed: int,
+  **own: Any,
 ) -> Dataset:
-  """Returns a data set. The arguments are the keys of `data` in a config; see `read`, `prepare`."""
-  stored = read(name, path, train_split, test_split, crop, pad, kind, range)
+  """Returns the data set of a section `data`; see `open_source`, `read` and `prepare`."""
+  source = open_source({'name': name, 'seed': seed, **own})
+  stored = read(source, train_split, test_split, crop, pad, kind, range)
   return prepare(stored, scale_to_unit, binarize, standardize, seed)
 
 
@@ -149,7 +150,7 @@ def seen(dataset: Dataset, standardize: str) -> dict[str, Any]:
 
 
 def _shown_range(stored: Stored, scale: float) -> tuple[float, float]:
-  if stored.support == 'real':
+  if stored.support in ('real', 'count'):
     return kinds.extremes([stored.train])
   return 0.0, stored.white / scale if stored.support == 'uint8' else 1.0
 
@@ -168,7 +169,7 @@ def _check_settings(
       )
   if seed < 0:
     raise errors.InputError(f'data.seed={seed}; valid are integers from 0')
-  if stored.support in ('count', 'integers'):
+  if stored.support == 'integers':
     low, high = kinds.extremes([stored.train, stored.test])
     raise errors.InputError(
       f'{stored.where} has integers from {low} to {high}, no grey levels from 0 to 255; '
@@ -185,7 +186,7 @@ def _check_settings(
 def _check_support(stored: Stored, scale_to_unit: bool, binarize: str) -> None:
   low, high = kinds.extremes([stored.train, stored.test])
   values = f'the values of {stored.where} go from {low:g} to {high:g}'
-  if stored.support == 'real' and binarize != 'none':
+  if stored.support in ('real', 'count') and binarize != 'none':
     raise errors.InputError(
       f'data.binarize={binarize!r}: {values} and are no intensities in [0, 1]; '
       "set data.binarize='none', or data.range=(black, white)"

@@ -10,6 +10,7 @@ from vae_jax import errors
 
 KINDS = ('auto', 'image', 'count', 'real', 'binary')
 WHITE = 255  # of bytes
+_MOST_COUNTED = 2**24  # float32 holds every whole number up to it
 _OVERSHOOT = 1e-3  # of the range: so far outside is what resizing leaves, and is clipped
 
 
@@ -20,7 +21,7 @@ class Values(NamedTuple):
     arrays: split -> [n, D] or [n, H, W, C], uint8 or float32.
     kind: 'image', 'count', 'real' or 'binary'.
     support: 'binary' (0 or 1), 'unit' ([0, 1]), 'uint8' (levels from 0), 'real', 'count' (whole
-      numbers that no likelihood here is for), or 'integers' (others of no known range).
+      numbers from 0), or 'integers' (others of no known range, which no model is for).
     white: the level of uint8 that is white; 255 where nothing else is declared.
     is_ranged: whether black and white are declared, so that the values are seen in [0, 1].
     reason: how the kind is known, for a person.
@@ -98,7 +99,7 @@ def known(
   if kind == 'real':
     return _values(arrays, np.float32, 'real', 'real', "declared by data.kind='real'")
   if kind == 'count':
-    return Values(dict(arrays), 'count', 'count', WHITE, False, "declared by data.kind='count'")
+    return _counts(arrays, where, "declared by data.kind='count'")
   is_binary = _is_whole(arrays) and low >= 0 and high <= 1
   if kind == 'binary' and not is_binary:
     raise errors.InputError(
@@ -109,7 +110,7 @@ def known(
     return _values(arrays, np.uint8, 'binary', 'binary', '0 and 1 alone')
   if types[0].kind == 'f':
     return _floats(arrays, kind, low, high)
-  return _integers(arrays, types, kind, low, high)
+  return _integers(arrays, types, kind, low, high, where)
 
 
 def extremes(arrays) -> tuple[float, float]:
@@ -121,6 +122,23 @@ def extremes(arrays) -> tuple[float, float]:
 def _values(arrays: Mapping, dtype, kind: str, support: str, reason: str) -> Values:
   converted = {s: np.ascontiguousarray(a, dtype=dtype) for s, a in arrays.items()}
   return Values(converted, kind, support, WHITE, False, reason)
+
+
+def _counts(arrays: Mapping[str, np.ndarray], where: str, reason: str) -> Values:
+  """Returns whole numbers from 0 as they lie on a device: exact as float32, or as bytes."""
+  low, high = extremes(arrays.values())
+  if low < 0 or not _is_whole(arrays):
+    raise errors.InputError(
+      f"data.kind='count': {where} has values from {low:g} to {high:g}, not whole numbers from 0 "
+      "alone; set data.kind='auto'"
+    )
+  if high > _MOST_COUNTED:
+    raise errors.InputError(
+      f'{where} has counts up to {high:,.0f}, and float32 tells whole numbers apart up to '
+      f"{_MOST_COUNTED:,}; set data.kind='real'"
+    )
+  are_bytes = all(a.dtype == np.uint8 for a in arrays.values())
+  return _values(arrays, np.uint8 if are_bytes else np.float32, 'count', 'count', reason)
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -136,7 +154,7 @@ def _floats(arrays: Mapping, kind: str, low: float, high: float) -> Values:
 
 
 def _integers(
-  arrays: Mapping, types: Sequence[np.dtype], kind: str, low: float, high: float
+  arrays: Mapping, types: Sequence[np.dtype], kind: str, low: float, high: float, where: str
 ) -> Values:
   """Bytes where type, shape or largest value say so; other vectors of whole numbers are counts."""
   is_image = next(iter(arrays.values())).ndim == 4
@@ -147,7 +165,7 @@ def _integers(
     reason = "declared by data.kind='image'" if kind == 'image' else seen
     return _values(arrays, np.uint8, 'image', 'uint8', reason)
   if not is_image and low >= 0 and kind == 'auto':
-    return Values(dict(arrays), 'count', 'count', WHITE, False, f'{seen} in vectors')
+    return _counts(arrays, where, f'{seen} in vectors')
   return Values(dict(arrays), 'image' if is_image else 'real', 'integers', WHITE, False, seen)
 
 

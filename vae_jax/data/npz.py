@@ -12,12 +12,12 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Annotated
 
 import numpy as np
 import psutil
 
-from vae_jax import errors
+from vae_jax import checks, errors
 from vae_jax.data import sources
 from vae_jax.data.sources import short
 
@@ -44,7 +44,7 @@ _OTHER_FILES = (
 )
 
 
-def open_npz(path: str) -> sources.Source:
+def open_npz(path: Annotated[str, checks.text(empty=True)] = '') -> sources.Source:
   """Returns the user's own .npz file; its named arrays are the splits.
 
   Raises:

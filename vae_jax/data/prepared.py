@@ -8,18 +8,17 @@ import os
 import pathlib
 import re
 
-from vae_jax import errors
+from vae_jax import errors, parts
 from vae_jax.data import cache, records, sources
 
 _NAME = re.compile(r'(\w+(?:/\w[\w.-]*)?)(?::(\d+\.\d+\.\d+))?')
 
 
-def open_prepared(name: str, other_names: tuple[str, ...]) -> sources.Source:
+def open_prepared(name: str) -> sources.Source:
   """Returns a TFDS data set: NAME or NAME/CONFIG, with :VERSION or else the newest prepared one.
 
   Args:
     name: the config's data.name.
-    other_names: data sets that are not of TFDS, for messages.
 
   Raises:
     InputError: unknown, not prepared, not in this version, or not as array_record.
@@ -27,11 +26,11 @@ def open_prepared(name: str, other_names: tuple[str, ...]) -> sources.Source:
   """
   match = _NAME.fullmatch(name)
   if not match:
-    raise _unknown(name, other_names, [])
+    raise _unknown(name, [])
   base, version = match.groups()
   versions = _prepared_versions(base)
   if not versions:
-    return _open_cached(base, version, other_names)
+    return _open_cached(base, version)
   if version and version not in versions:
     raise errors.InputError(
       f'data.name={name!r} is not prepared in {_data_directory()}, only {", ".join(versions)}'
@@ -67,7 +66,7 @@ def _cache_name(base: str) -> str:
   return base.replace('/', '+')
 
 
-def _open_cached(base: str, version: str | None, other_names: tuple[str, ...]) -> sources.Source:
+def _open_cached(base: str, version: str | None) -> sources.Source:
   """Returns a data set whose prepared files are gone, from what was decoded before.
 
   Raises:
@@ -75,11 +74,11 @@ def _open_cached(base: str, version: str | None, other_names: tuple[str, ...]) -
   """
   entries = [e for e in cache.entries(_cache_name(base)) if version in (None, e.version)]
   if len({entry.version for entry in entries}) != 1:
-    raise _not_prepared(base, other_names)
+    raise _not_prepared(base)
   version = entries[0].version
 
   def refuse() -> sources.Examples:  # what was cached is damaged, and there is nothing to decode
-    raise _not_prepared(base, other_names)
+    raise _not_prepared(base)
 
   def read(split: str) -> sources.Examples:
     return cache.fetch(_cache_name(base), version, split, None, refuse)
@@ -88,21 +87,22 @@ def _open_cached(base: str, version: str | None, other_names: tuple[str, ...]) -
   return sources.Source(base, version, f'data.name={base!r}', splits, read)
 
 
-def _not_prepared(base: str, other_names: tuple[str, ...]) -> errors.InputError:
+def _not_prepared(base: str) -> errors.InputError:
   """Returns the error for a name without data: how to prepare it, if TFDS knows it."""
   import tensorflow_datasets as tfds
 
   known = tfds.list_builders(with_community_datasets=False)
   if base.split('/')[0] not in known:
-    return _unknown(base, other_names, known)
+    return _unknown(base, known)
   return errors.InputError(
     f"data.name={base!r} is not prepared in {_data_directory()}: run `pip install '.[prepare]'`, "
     f'then `{records.build_command(base)}`, or set TFDS_DATA_DIR to where it is prepared'
   )
 
 
-def _unknown(name: str, other_names: tuple[str, ...], known: list[str]) -> errors.InputError:
+def _unknown(name: str, known: list[str]) -> errors.InputError:
+  others = parts.SECTIONS['data'].builtins
   return errors.InputError(
-    f'data.name={name!r} is no known data set; valid are {", ".join(other_names)} and the data '
-    f'sets of TFDS{sources.nearest(name, [*other_names, *known])}'
+    f'data.name={name!r} is no known data set; valid are {", ".join(others)}, the data sets of '
+    f"TFDS, and your own 'package.module:function'{sources.nearest(name, [*others, *known])}"
   )

@@ -3,14 +3,12 @@
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import errors
-from vae_jax.data import cache, kinds, npz, prepared, sources, splits, transforms
-
-DATASETS = ('digits', 'shapes', 'npz')  # any other name is a data set of TFDS
+from vae_jax import errors, parts
+from vae_jax.data import cache, kinds, own, sources, splits, transforms
 
 
 class Factors(NamedTuple):
@@ -64,9 +62,32 @@ class Stored(NamedTuple):
     return self.train.shape[1:]
 
 
+def open_source(settings: Mapping[str, Any]) -> sources.Source:
+  """Returns the data set of a section `data`: 'digits', 'shapes', 'npz' with the path of a file,
+  a TFDS data set NAME[/CONFIG][:VERSION], or what a loader of the user's own returns.
+
+  Args:
+    settings: `name`, and the keys of its own; others are left aside.
+
+  Raises:
+    InputError: there is no such data set; one line that names the key.
+    DamagedError: its description cannot be read.
+  """
+  name = settings['name']
+  opened = parts.build('data', settings)
+  if parts.is_from_outside(name):
+    return own.source_of(opened, name)
+  return _cached_digits(opened) if name == 'digits' else opened
+
+
+def moved_to(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
+  """Returns a section `data` that takes the same splits of an .npz file, in the same way."""
+  common = {key: settings[key] for key in parts.SECTIONS['data'].common}
+  return {'name': 'npz', 'path': path, **common}
+
+
 def read(
-  name: str,
-  path: str,
+  source: sources.Source,
   train_split: str,
   test_split: str,
   crop: Sequence[int],
@@ -77,8 +98,7 @@ def read(
   """Returns the splits of a data set, and what their values are.
 
   Args:
-    name: 'digits', 'shapes', 'npz', or a TFDS data set NAME[/CONFIG][:VERSION].
-    path: the .npz file of 'npz'; '' for the others.
+    source: see `open_source`.
     train_split: split expression, for instance 'train[:80%]' or 'train+validation'.
     test_split: split expression.
     crop: () or the (height, width) of the centre to keep.
@@ -90,7 +110,6 @@ def read(
     InputError: a value does not fit; one line that names the key.
     DamagedError: stored data cannot be read.
   """
-  source = _open(name, path)
   train_part, test_part = splits.parse(train_split, test_split, source)
   images, types, factors = _read(source, train_part.names | test_part.names)
   sha256 = _sha256(images, factors)
@@ -113,29 +132,13 @@ def read(
   )
 
 
-def _check_path(name: str, path: str) -> None:
-  if path and name != 'npz':
-    raise errors.InputError(
-      f"data.path={path!r} is read with data.name='npz' only, and data.name={name!r}; set "
-      "data.name='npz' for an .npz file of your own, or data.path='' for that data set"
-    )
-
-
-def _open(name: str, path: str) -> sources.Source:
-  _check_path(name, path)
-  if name == 'digits':
-    return _cached(sources.open_digits(), '1.0.0', importlib.metadata.version('scikit-learn'))
-  if name == 'shapes':
-    return sources.open_shapes()
-  return npz.open_npz(path) if name == 'npz' else prepared.open_prepared(name, DATASETS)
-
-
-def _cached(source: sources.Source, version: str, origin: str) -> sources.Source:
+def _cached_digits(source: sources.Source) -> sources.Source:
   """Returns a source that decodes once: importing scikit-learn is most of reading its digits."""
+  origin = importlib.metadata.version('scikit-learn')
   fingerprint = hashlib.sha256(origin.encode()).hexdigest()[:16]
 
   def read(split: str) -> sources.Examples:
-    return cache.fetch(source.name, version, split, fingerprint, lambda: source.read(split))
+    return cache.fetch(source.name, '1.0.0', split, fingerprint, lambda: source.read(split))
 
   return source._replace(read=read)
 

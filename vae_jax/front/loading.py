@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import errors, lanes, learner, networks, paths, study, switches
+from vae_jax import data, errors, lanes, learner, networks, paths, study, switches
 from vae_jax.front import functions
 from vae_jax.front.lane import Lane, Shared
 from vae_jax.front.run import Run, share_directories
@@ -90,7 +90,7 @@ def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> 
   config = workdir.read_config(directory)
   if data_path is not None:
     path = str(paths.expanded(data_path, 'data_path'))
-    config['data'] = config['data'] | {'name': 'npz', 'path': path}
+    config['data'] = data.moved_to(config['data'], path)
   return config
 
 

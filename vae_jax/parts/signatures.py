@@ -20,10 +20,12 @@ class Parameter(NamedTuple):
   Attributes:
     default: its value where nothing sets it, REQUIRED for none.
     check: raises InputError for what it cannot be.
+    kind: the type of its values, `object` for several.
   """
 
   default: Any
   check: checks.Check
+  kind: type
 
 
 def read(constructor: Callable[..., Any]) -> Mapping[str, Parameter]:
@@ -46,7 +48,8 @@ def _read(constructor: Callable[..., Any]) -> Mapping[str, Parameter]:
     if not by_name or name in reserved or not _is_key(parameter.default):
       continue
     annotation = _annotation(constructor, parameter)
-    result[name] = Parameter(parameter.default, checks.of(annotation, parameter.default))
+    check = checks.of(annotation, parameter.default)
+    result[name] = Parameter(parameter.default, check, checks.kind_of(annotation))
   return result
 
 

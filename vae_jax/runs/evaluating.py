@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import pathlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import errors, files, paths, programs, records, stopping, study
+from vae_jax import data, errors, files, identity, paths, programs, records, stopping, study
 from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, model_file, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
@@ -91,7 +92,7 @@ def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
   settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
   source = config['data']
   if other.data_path is not None:
-    source = source | {'name': 'npz', 'path': other.data_path}
+    source = data.moved_to(source, other.data_path)
   if other.data_split is not None:
     source = source | {'train_split': other.data_split, 'test_split': other.data_split}
   return config | {'evaluation': settings, 'data': source}
@@ -121,10 +122,10 @@ def _check_data(
   stored = workdir.read_provenance(directory)
   if built.dataset.sha256 == stored['data_sha256'] and other.data_split is None:
     return True
-  path = config['data']['path']
+  where = identity.source(config['data'])
   if other.data_path is None and other.data_split is None:
     raise errors.InputError(
-      f'data.path={path!r} has other data than --workdir={directory} was trained on (sha256 '
+      f'{where} has other data than --workdir={directory} was trained on (sha256 '
       f'{built.dataset.sha256}, and {stored["data_sha256"]}); give --data_path=FILE'
     )
   # What the training split of the run decides, and no checkpoint holds.
@@ -134,13 +135,13 @@ def _check_data(
       f'data.standardize={standardize!r}' if standardize != 'none' else "likelihood.scale='optimal'"
     )
     raise errors.InputError(
-      f'{key} is fitted to the training split of --workdir={directory}, which data.path={path!r} '
+      f'{key} is fitted to the training split of --workdir={directory}, which {where} '
       'does not have; evaluate the data of the run'
     )
   event = stored.get('event', list(built.event))
   if list(built.event) != event:
     raise errors.InputError(
-      f'data.path={path!r} has examples of shape {list(built.event)}, and --workdir={directory} '
+      f'{where} has examples of shape {list(built.event)}, and --workdir={directory} '
       f'was trained on {event}; give data of that shape'
     )
   return False
@@ -204,7 +205,8 @@ def _beside(directory: pathlib.Path, config: Mapping[str, Any], built: study.Stu
   source, sha256 = config['data'], built.dataset.sha256
   splits = json.dumps([sha256, source['train_split'], source['test_split']])
   digest = hashlib.sha256(splits.encode()).hexdigest()[:8]
-  name = pathlib.Path(source['path']).stem or source['name'].replace('/', '-')
+  path = source['path'] if source['name'] == 'npz' else ''
+  name = pathlib.Path(path).stem or re.sub('[/:]', '-', source['name'])
   target = directory / 'evaluations' / f'{name}-{digest}'
   with files.storage_errors(target):
     files.make_directory(target.parent)

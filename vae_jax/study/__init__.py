@@ -108,7 +108,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
   """Checks a config and builds its study; creates no file but the cache of the data.
 
   Args:
-    config: every key of `validation.CHECKS`: a ConfigDict, or nested mappings.
+    config: a ConfigDict, or nested mappings.
 
   Raises:
     InputError: all that is wrong with the config.
@@ -164,7 +164,10 @@ def _checked(
   attempt = problems.attempt
   attempt(switches.check)
   points = attempt(grid_of, config, needs=('lanes',))
-  stored = attempt(lambda: data.read(**fitting.reading(config['data'])), needs=('data',))
+  source = attempt(data.open_source, config['data'], needs=('data',))
+  stored = None
+  if source is not None:
+    stored = attempt(lambda: data.read(source, **fitting.reading(config['data'])))
   given = {} if stored is None else {'event': stored.event, 'num_examples': len(stored.train)}
   built = validation.Built(config, problems.keys, **given)
 

@@ -213,10 +213,10 @@ def _written(changes: Mapping[str, Any]) -> str:
 
 def reading(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Returns of the section `data` what `data.read` takes."""
-  keys = ('name', 'path', 'train_split', 'test_split', 'crop', 'pad', 'kind', 'range')
+  keys = ('train_split', 'test_split', 'crop', 'pad', 'kind', 'range')
   return {key: settings[key] for key in keys}
 
 
 def preparing(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Returns of the section `data` what `data.prepare` takes."""
-  return {key: value for key, value in settings.items() if key not in reading(settings)}
+  return {key: settings[key] for key in ('scale_to_unit', 'binarize', 'standardize', 'seed')}

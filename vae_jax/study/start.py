@@ -91,7 +91,7 @@ def start_of(config: Mapping[str, Any], dataset: data.Dataset, images: np.ndarra
   """Returns where the decoders of a config start.
 
   Args:
-    config: every key of `validation.CHECKS`.
+    config: complete, see `vae_jax.config.complete`.
     dataset: of the config.
     images: of the test set, as stored, [n, *event].
   """

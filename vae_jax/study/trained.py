@@ -59,5 +59,5 @@ def dataset_of(config: Mapping[str, Any]) -> data.Dataset:
   Raises:
     InputError, DamagedError: it is not there, or cannot be read.
   """
-  stored = data.read(**fitting.reading(config['data']))
+  stored = data.read(data.open_source(config['data']), **fitting.reading(config['data']))
   return data.prepare(stored, **fitting.preparing(config['data']))

@@ -1,23 +1,22 @@
 """Checks a whole config before anything is created: every key, its type, its range.
 
-`CHECKS` lists every key that a config has. A key that is missing, unknown, of the wrong type or out
-of range is a problem of one line with the key, the value and the nearest valid one; all that is
-wrong is said at once.
+The keys are those of the page and of the parts that the config names, see `config` and `parts`. A
+key that is missing, unknown, of the wrong type or out of range is a problem of one line with the
+key, the value and the nearest valid one; all that is wrong is said at once.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from vae_jax import errors
+from vae_jax import errors, parts
 from vae_jax.validation import keys
 from vae_jax.validation.built import Built, UnknownError
-from vae_jax.validation.hints import hint, nearest_key, sections
-from vae_jax.validation.keys import CHECKS
+from vae_jax.validation.hints import hint, nearest_key
+from vae_jax.validation.keys import sections
 from vae_jax.validation.together import RULES
 
 __all__ = [
-  'CHECKS',
   'Built',
   'UnknownError',
   'add_disagreements',
@@ -26,6 +25,8 @@ __all__ = [
   'keys',
   'nearest_key',
   'problems',
+  'sections',
+  'unnamed',
 ]
 
 
@@ -41,20 +42,32 @@ def check(config: Mapping) -> None:
 def problems(config: Mapping) -> errors.Problems:
   """Returns what is wrong with a config by itself, before its lanes and its data are looked at."""
   found = errors.Problems()
-  values = _flatten(config)
+  values, known = _flatten(config), keys.of(config)
+  nameless = unnamed(config)
   for key in values:
-    if key not in CHECKS:
+    if key not in known:
       found.keys.add(key)
-      found.add([_unknown(key, values[key])])
-  for key, check_value in CHECKS.items():
+      if key.partition('.')[0] not in nameless:  # which is said below
+        found.add([_unknown(key, values[key], known)])
+  for key, check_value in known.items():
     if key in values:
       found.attempt(check_value, key, values[key], key=key)
     else:
       found.keys.add(key)
       if key.partition('.')[0] not in values:  # which is said above
-        found.add([f'the config lacks {key}; vae_jax.config.base has every setting'])
+        found.add([_missing(key, values)])
   add_disagreements(found, Built(config, found.keys))
   return found
+
+
+def unnamed(config: Mapping) -> set[str]:
+  """Returns the sections whose part cannot be had: nobody knows its keys."""
+  found = errors.Problems()
+  for section in parts.SECTIONS:
+    settings = config.get(section)
+    if isinstance(settings, Mapping):
+      found.attempt(parts.resolve, section, settings.get('name'), key=section)
+  return found.keys
 
 
 def add_disagreements(found: errors.Problems, built: Built) -> None:
@@ -96,7 +109,15 @@ def _flatten(tree: Mapping, prefix: str = '') -> dict[str, Any]:
   return result
 
 
-def _unknown(key: str, value: Any) -> str:
+def _unknown(key: str, value: Any, known: Collection[str]) -> str:
   if key in sections():
-    return f'{key}={errors.shown(value)} is not valid: it is a section; {hint(f"{key}.")}'
-  return f'unknown key {errors.shown(key)[1:-1]}; {hint(key)}'
+    return f'{key}={errors.shown(value)} is not valid: it is a section; {hint(f"{key}.", known)}'
+  return f'unknown key {errors.shown(key)[1:-1]}; {hint(key, known)}'
+
+
+def _missing(key: str, values: Mapping[str, Any]) -> str:
+  section = key.partition('.')[0]
+  name = values.get(f'{section}.name')
+  if name is not None and key not in keys.of({}):
+    return f'the config lacks {key}, of which {section}.name={name!r} has no default'
+  return f'the config lacks {key}; vae_jax.config.base has every setting'

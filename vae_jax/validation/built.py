@@ -106,7 +106,10 @@ class Built:
     if key not in _STYLES:
       raise UnknownError(key)
     known, otherwise = _STYLES[key]
-    if key not in self.config[_BESIDE[section]]:
+    beside = self.config[_BESIDE[section]]
+    if not isinstance(beside, Mapping):
+      raise UnknownError(_BESIDE[section])
+    if key not in beside:
       return otherwise
     value = self.value(f'{_BESIDE[section]}.{key}')
     return value if value in known else otherwise

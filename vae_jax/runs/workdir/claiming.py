@@ -181,8 +181,7 @@ def _refuse_other_data(
   workdir: pathlib.Path, before: Mapping, old: Mapping, now: Mapping, config: Mapping
 ) -> None:
   if before.get('data_sha256') != now['data_sha256']:
-    was, is_ = (f'data.name={c["data"]["name"]!r}, data.path={c["data"]["path"]!r}' for c in
-                (old, config))  # fmt: skip
+    was, is_ = (identity.source(c['data']) for c in (old, config))
     raise errors.InputError(
       f'--workdir={workdir} was started with data_sha256={before.get("data_sha256")} ({was}), now '
       f'it is {now["data_sha256"]} ({is_}); give the same data to continue, or name another '
