@@ -102,6 +102,11 @@ class FullGaussian:
   triangle: Array  # [Z, Z]
   mask: Array  # [Z]
 
+  @property
+  def scale(self) -> Array:
+    """The standard deviation of every latent [Z]."""
+    return jnp.sqrt(jnp.sum(jnp.square(self.triangle), axis=1))
+
   def _bijector(self) -> distrax.Bijector:
     matrix = distrax.TriangularLinear(self.triangle)
     shift = distrax.Block(distrax.ScalarAffine(shift=self.loc), 1)
@@ -190,6 +195,11 @@ class TwoLayerPosterior:
   @property
   def loc(self) -> Array:
     return jnp.concatenate([self.lower.loc, self.upper(self.lower.loc).loc])
+
+  @property
+  def scale(self) -> Array:
+    """The standard deviations [Z] of q(z_1 | x), and of q(z_2 | z_1) at its mean."""
+    return jnp.concatenate([self.lower.scale, self.upper(self.lower.loc).scale])
 
   def sample(self, noise: Array) -> tuple[Array, Array]:
     """Returns z = (z_1, z_2) and log q [Z]."""

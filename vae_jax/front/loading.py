@@ -101,7 +101,13 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
     raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
   facts = model_file.read(directory) or _facts_of(directory, config)
   built = study.trained_of(config, facts.stand_in(), facts.num_train)
-  shared = Shared(
+  shared = shared_of(config, facts, built)
+  return _Share(config, study.grid_of(config), facts, built.model, shared, stored)
+
+
+def shared_of(config: Mapping[str, Any], facts: model_file.Facts, built: study.Trained) -> Shared:
+  """Returns what all lanes of a config have in common."""
+  return Shared(
     facts=facts,
     data=config['data'],
     functions=functions.make(built.model, built.rate, facts.scale),
@@ -111,7 +117,6 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
     is_density=built.is_density,
     likelihood=config['likelihood']['name'],
   )
-  return _Share(config, study.grid_of(config), facts, built.model, shared, stored)
 
 
 def _lanes(share: _Share, names: Any) -> list[Lane]:

@@ -29,6 +29,7 @@ from vae_jax.study.points import check_fit, grid_of
 from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
 from vae_jax.study.start import Start as Start  # for who asks where training starts
 from vae_jax.study.start import start_of as start_of
+from vae_jax.study.trained import Trained as Trained
 from vae_jax.study.trained import dataset_of as dataset_of  # for who loads a run
 from vae_jax.study.trained import trained_of as trained_of
 
