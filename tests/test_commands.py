@@ -57,9 +57,9 @@ def test_all_mistakes_are_said_at_once(command, tmp_path):
   assert found == [
     '--flagfile is not taken',
     '--config.data.scale_to_unit is given twice',
-    '--config.encoder.dropout: no such key',
     '--config.trian.steps: no such key',
     '--processs: no such flag',
+    '--config.encoder.dropout: no such key',
     "'beta=4' is no flag",
     'train.steps=-5 is not valid: the nearest valid value is 1',
     "wandb.project='a/b' is not valid: it has 1 to 128 characters and none of / \\ # ? % :",

@@ -8,7 +8,7 @@ import pytest
 from conftest import small_config
 from scipy import stats
 
-from vae_jax import data, errors, study
+from vae_jax import data, densities, errors, study
 from vae_jax.data import description
 from vae_jax.programs import reviews
 from vae_jax.study import announcing, fitting
@@ -275,8 +275,9 @@ def test_a_gaussian_on_the_unit_interval_says_what_lies_outside(tmp_path, caplog
   sections = dict(data=dict(binarize='none'), likelihood=dict(name='gaussian'))
   said = announced(tmp_path, caplog, PHOTOS, **sections)
   lost = -90 * np.log(stats.norm(0.5, 1).cdf(1) - stats.norm(0.5, 1).cdf(0))
-  assert f'(at scale 1 at least {lost:,.0f} nats)' in said
-  assert '983 nats' in announcing._beyond_unit({'scale': 'fixed', 'initial_scale': 1.0}, 1024)
+  assert f'(of {lost:,.0f} nats at least)' in said
+  of_scale_one = densities.gaussian(scale='fixed', initial_scale=1.0).lost_on_unit
+  assert '983 nats' in announcing._beyond_unit(of_scale_one, 1024)
   # Of all means, one half loses the least.
   means = np.linspace(0, 1, 101)
   outside = -np.log(stats.norm(means, 1).cdf(1) - stats.norm(means, 1).cdf(0))
@@ -388,4 +389,4 @@ def test_greys_of_four_bits_in_bytes_are_dark_and_a_dim_photograph_is_not(
   """Up to a fifteenth of white, 17 of 255; the warning of a distant maximum goes further."""
   x = RNG.integers(0, largest + 1, (60, 6, 5, 1), dtype=np.uint8)
   x[:, 0, 0] = largest
-  assert fitting.is_dark(config, stored(tmp_path, x)) == dark
+  assert fitting.is_dark(config, densities.bernoulli(), stored(tmp_path, x)) == dark

@@ -10,6 +10,7 @@ import scipy.optimize
 import scipy.stats
 from conftest import small_config
 
+from vae_jax import config as settings
 from vae_jax import data, figures, study
 from vae_jax.runs import outcome, training
 from vae_jax.study import start
@@ -27,7 +28,7 @@ def start_of(config, train_images, test_images, support, standard=None, **likeli
   arrays = dict(train=train_images, train_fixed=train_images, test=test_images)
   arrays |= dict(support=support, scale=1.0, dynamic=False, standard=standard)
   dataset = built.dataset._replace(**arrays)
-  return study.start_of(config, dataset, test_images)
+  return study.start_of(settings.complete(config), dataset, test_images)
 
 
 def test_of_binary_images_it_is_the_cross_entropy_of_independent_pixels(config):
