@@ -30,7 +30,7 @@ def load(workdir: os.PathLike | str, data_path: os.PathLike | str | None = None)
     DamagedError, StorageError: its files are not what was written, or cannot be read.
   """
   switches.check()
-  directory = paths.expanded(workdir, 'workdir')
+  directory = paths.expanded(workdir, 'workdir').absolute()
   shares = [_read(share, data_path) for share in _with_checkpoints(directory)]
   points = [point for share in shares for point in share.points]
   names = iter(lanes.names(points))
@@ -89,7 +89,7 @@ def _with_checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:
 def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> dict[str, Any]:
   config = workdir.read_config(directory)
   if data_path is not None:
-    path = str(paths.expanded(data_path, 'data_path'))
+    path = str(paths.expanded(data_path, 'data_path').absolute())
     config['data'] = data.moved_to(config['data'], path)
   return config
 

@@ -5,6 +5,7 @@ newest is another one, and is read in its place.
 """
 
 import json
+import logging
 import os
 import pathlib
 import time
@@ -41,26 +42,29 @@ def read_newest(directory: os.PathLike | str, prefixes: tuple[str, ...]) -> Leav
     DamagedError: there are checkpoints, and none verifies.
     StorageError: the place cannot be read.
   """
-  directory = pathlib.Path(directory)
+  directory = pathlib.Path(directory).absolute()  # as orbax wants it
   for pause in (*_PAUSES, None):
     steps, faults = _steps(directory), []
+    if not steps:
+      return None
     for step in steps:
+      path = directory / str(step)
       try:
-        return _read(directory / str(step), step, prefixes)
+        return _read(path, step, prefixes)
       except MemoryError:
         raise  # no verdict on the bytes
       except Exception as error:  # whatever a reader trips over: see below what it was
-        faults.append((step, error))
-    if not steps:
-      return None
-    if pause is not None:  # one that is being removed is gone by then, and a newer one there
+        if not path.exists():
+          break  # removed meanwhile: there is a newer one
+        logging.warning('cannot read %s: %s', path, str(error).partition('\n')[0])
+        faults.append((path, error))
+    if pause is not None:
       time.sleep(pause)
-  for step, error in faults:
+  for path, error in faults:
     if fault := files.fault_of(error):
-      raise errors.StorageError(f'cannot read {directory / str(step)}: {fault}') from error
-  raise errors.DamagedError(f'{directory}: none of the steps {steps[::-1]} verifies') from faults[
-    0
-  ][1]
+      raise errors.StorageError(f'cannot read {path}: {fault}') from error
+  cause = faults[0][1] if faults else None
+  raise errors.DamagedError(f'{directory}: none of the steps {steps[::-1]} verifies') from cause
 
 
 def _steps(directory: pathlib.Path) -> list[int]:
