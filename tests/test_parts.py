@@ -161,6 +161,17 @@ def test_a_value_is_checked_by_annotation_or_type(own, part, key, good, bad):
     assert str(caught.value).startswith(f'data.{key}')
 
 
+def test_a_flag_has_the_type_of_its_parameter(own):
+  for name, kinds in {
+    f'{own}:ResNet': dict(depth=int, widths=tuple, rate=float),
+    f'{own}:load': dict(path=str, shape=tuple, how=str, mean=object, table=object),
+    'optax:lion': dict(b1=float, weight_decay=float, mask=object),
+  }.items():
+    section = 'optimizer' if name.startswith('optax') else 'data'
+    for key, kind in kinds.items():
+      assert parts.parameters(section, name)[key].kind is kind, key
+
+
 def test_the_default_of_a_signature_is_valid_whatever_its_annotation():
   keys = parts.parameters('optimizer', 'optax:adafactor')
   for key, parameter in keys.items():

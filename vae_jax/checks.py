@@ -184,6 +184,9 @@ def kind_of(annotation: Any) -> type:
     return kind_of(arguments[0])
   if origin is typing.Literal:
     return str if all(isinstance(argument, str) for argument in arguments) else object
+  if origin in (typing.Union, types.UnionType):
+    kinds = {kind_of(argument) for argument in arguments if argument in tuple(_PLAIN)}
+    return float if float in kinds <= {bool, int, float} else object
   if (origin or annotation) in _SEQUENCES:
     return tuple
   return annotation if annotation in (bool, int, float, str) else object

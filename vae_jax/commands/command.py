@@ -192,7 +192,9 @@ def _run_config_file(own: flags.FlagValues, line: Sequence[str]) -> tuple[Sequen
   typed = words.typed_keys(line, own)
   config = overrides.completed(loaded, typed)
   own['config'].parser = overrides.Loaded(config)
-  return overrides.sorted_out(line, typed, config)
+  known, wrong = overrides.sorted_out(line, typed, config)
+  # absl wants the file before its keys.
+  return [f'--config={path}', *words.without(['config'], known)], wrong
 
 
 _NO_CONFIG = 'get_config() returns {}; it returns a ConfigDict or a dict'

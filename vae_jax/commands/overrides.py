@@ -40,9 +40,11 @@ def completed(config: Mapping[str, Any], typed: Mapping[str, str]) -> config_dic
     name = typed.get(f'{section}.name')
     if name is not None and isinstance(given.get(section, {}), Mapping):
       given[section] = _switched(section, given.get(section, {}), name)
-  result = config_dict.ConfigDict(settings.complete(given))
+  whole = settings.complete(given)
+  result = config_dict.ConfigDict(whole)
   for key in typed:
-    _set_type(result, key)
+    if (kind := validation.keys.kind_of(whole, key)) is not None:
+      _set_type(result, key, kind)
   return result.lock()
 
 
@@ -58,11 +60,10 @@ def _switched(section: str, stored: Mapping[str, Any], name: str) -> dict[str, A
   return {**stored, 'name': name}
 
 
-def _set_type(config: config_dict.ConfigDict, key: str) -> None:
+def _set_type(config: config_dict.ConfigDict, key: str, kind: type) -> None:
   """Gives a key the type by which its flag is read."""
   section, _, name = key.partition('.')
-  kind = validation.keys.kind_of(config, key)
-  if kind is None or not name or not isinstance(config.get(section), config_dict.ConfigDict):
+  if not isinstance(config.get(section), config_dict.ConfigDict):
     return
   value = config[section].get(name)
   value = tuple(value) if isinstance(value, list) else value
@@ -87,7 +88,10 @@ def sorted_out(
   unnamed = validation.unnamed(plain)
   wrong = [key for key in typed if key not in known and key not in validation.sections()]
   problems = [_problem(key, plain, known) for key in wrong if key.partition('.')[0] not in unnamed]
-  return words.without([f'config.{key}' for key in wrong], line), problems
+  # A flag of any type may be a switch to absl, whose value is not the next word.
+  loose = [key for key in typed if validation.keys.kind_of(plain, key) is object]
+  line = words.without([f'config.{key}' for key in (*wrong, *loose)], line)
+  return [*line, *(f'--config.{key}={typed[key]}' for key in loose)], problems
 
 
 def _problem(key: str, config: Mapping[str, Any], known: Mapping[str, Any]) -> str:
