@@ -74,6 +74,7 @@ def exit_code_of(
     line: its words, without the program.
     settle: called between the parsing and the work.
   """
+  sys.path += [here for here in (os.getcwd(),) if here not in sys.path]  # of own parts
   try:
     if asked := set(line).intersection(usage.HELP):
       usage.show(command, full='--helpfull' in asked)
@@ -184,8 +185,8 @@ def _run_config_file(own: flags.FlagValues, line: Sequence[str]) -> tuple[Sequen
     the words whose keys it has, and what is wrong with the others.
   """
   path = words.value_of('config', line)
-  directory = str(pathlib.Path(path.partition(':')[0]).absolute().parent)
-  sys.path[:0] = [entry for entry in (directory, os.getcwd()) if entry not in sys.path]
+  directory = pathlib.Path(path.partition(':')[0]).absolute().parent
+  sys.path += [entry for entry in (str(directory),) if entry not in sys.path]
   with words.seen_by_absl([sys.argv[0], *line]):
     loaded = own['config'].parser.parse(path)
   _check_is_config(loaded)

@@ -49,15 +49,20 @@ def completed(config: Mapping[str, Any], typed: Mapping[str, str]) -> config_dic
 
 
 def _switched(section: str, stored: Mapping[str, Any], name: str) -> dict[str, Any]:
-  """Returns a section under another name, for a part from outside without what nobody has stated.
+  """Returns a section under another name, without the keys that were of the part before alone.
 
-  A key that has its value of the page goes with the part that the page names: `b2` of Adam is none
-  of `optax:lion`.
+  Of a part from outside without what nobody has stated, too: a key that has its value of the page
+  goes with the part that the page names, `b2` of Adam is none of `optax:lion`.
   """
-  if parts.is_from_outside(name) and stored.get('name') != name:
-    page, common = settings.PAGE[section], parts.SECTIONS[section].common
-    stored = {k: v for k, v in stored.items() if k in common or k not in page or page[k] != v}
-  return {**stored, 'name': name}
+  before, page = stored.get('name'), settings.PAGE[section]
+  if before == name:
+    return dict(stored)
+  own = validation.keys.own({section: stored}, section).keys()
+  own -= validation.keys.own({section: {'name': name}}, section).keys()
+  if parts.is_from_outside(name):
+    common = parts.SECTIONS[section].common
+    own |= {key for key in stored.keys() & page.keys() - {*common} if page[key] == stored[key]}
+  return {key: value for key, value in stored.items() if key not in own} | {'name': name}
 
 
 def _set_type(config: config_dict.ConfigDict, key: str, kind: type) -> None:

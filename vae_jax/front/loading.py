@@ -87,6 +87,7 @@ def _with_checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> dict[str, Any]:
+  workdir.check_parts(directory)
   config = workdir.read_config(directory)
   if data_path is not None:
     path = str(paths.expanded(data_path, 'data_path').absolute())

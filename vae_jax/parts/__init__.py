@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_jax import errors
-from vae_jax.parts.importing import is_from_outside, line_of, origin, resolve
+from vae_jax.parts.importing import is_from_outside, line_of, origin, origins, resolve
 from vae_jax.parts.sections import SECTIONS, Section
 from vae_jax.parts.signatures import REQUIRED, Parameter, read
 
@@ -33,6 +33,7 @@ __all__ = [
   'is_from_outside',
   'keys_of_builtins',
   'origin',
+  'origins',
   'parameters',
   'resolve',
 ]

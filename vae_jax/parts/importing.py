@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vae_jax import checks, errors
@@ -126,3 +126,9 @@ def origin(section: str, name: str) -> dict[str, str | None] | None:
     'file': str(path),
     'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
   }
+
+
+def origins(config: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+  """Returns, by section, where the parts from outside come from that a config names."""
+  found = {section: origin(section, config[section]['name']) for section in SECTIONS}
+  return {section: where for section, where in found.items() if where is not None}

@@ -50,10 +50,11 @@ def evaluate(
   other = Other(num_samples, num_images, data_path, data_split)
   config = _config_with(workdir.read_config(directory), other)
   _check_has_checkpoints(directory)
+  workdir.check_parts(directory)
   built = study.from_config(config)
   with workdir.holding(directory), stopping.deferred() as signal_number:
     own = _check_data(built, config, directory, other)
-    workdir.warn_of_another_world(directory)
+    workdir.warn_of_another_world(directory, config)
     built = built.at_width(workdir.recorded_width(directory))
     progress = _newest(built, directory)
     target = directory if own else _beside(directory, config, built)

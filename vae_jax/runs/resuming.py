@@ -8,7 +8,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from vae_jax import data, errors, identity, records, study
+from vae_jax import data, errors, identity, parts, records, study
 from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, loop, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
@@ -24,6 +24,8 @@ def claim(
   )
   provenance['evaluated_on'] = built.sampling(config['evaluation'])
   provenance['data_seen'] = data.seen(dataset, config['data']['standardize'])
+  if own := parts.origins(config):
+    provenance['parts'] = own
   return workdir.claim(directory, config, provenance)
 
 

@@ -41,6 +41,7 @@ def run(
   """
   started = time.monotonic()
   config, directory = settings.complete(config), paths.expanded(directory, '--workdir')
+  workdir.check_parts(directory)
   if (stands := _finished(config, directory)) is not None:
     return stands
   built = study.from_config(config)

@@ -9,6 +9,7 @@ Every file of it is in its manifest; see `vae_jax.manifest`.
 
 from vae_jax.runs.workdir.claiming import (
   check_owner,
+  check_parts,
   claim,
   holding,
   holds_run,
@@ -37,6 +38,7 @@ __all__ = [
   'ORIGINALS',
   'RECORD',
   'check_owner',
+  'check_parts',
   'claim',
   'holding',
   'holds_run',

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from vae_jax import errors, files, identity
+from vae_jax import errors, files, identity, parts
 from vae_jax.records import manifest
 from vae_jax.runs.workdir import stored, world
 
@@ -168,13 +168,18 @@ def _another_world(before: Mapping, now: Mapping) -> list[identity.Change]:
   return found
 
 
-def warn_of_another_world(workdir: os.PathLike | str) -> None:
+def warn_of_another_world(workdir: os.PathLike | str, config: Mapping) -> None:
   """Says in what this process differs from the last one that trained a run.
+
+  Args:
+    workdir: of the run.
+    config: of it.
 
   Raises:
     InputError: its arrays are of another type here.
   """
-  _another_world(stored.read_provenance(workdir), world.here())
+  now = world.here() | {'parts': parts.origins(config)}
+  _another_world(stored.read_provenance(workdir), now)
 
 
 def _refuse_other_data(
@@ -198,3 +203,26 @@ def record_place(workdir: os.PathLike | str, config: Mapping) -> None:
     before = stored.read_provenance(workdir)
     stored.write_provenance(workdir, stored.with_changes(workdir, before, found))
     stored.write_json(workdir / 'config.json', config)
+
+
+def check_parts(workdir: os.PathLike | str) -> None:
+  """Checks that the parts from outside of a run, where it has any, can still be imported.
+
+  Raises:
+    InputError: of a part that cannot, its import path, the file that it was, and its sha256.
+  """
+  recorded = {}
+  if (pathlib.Path(workdir) / 'provenance.json').exists():
+    with contextlib.suppress(errors.DamagedError):  # who needs it will say so
+      recorded = stored.read_provenance(workdir).get('parts', {})
+  errors.each(lambda item: _check_part(workdir, *item), recorded.items())
+
+
+def _check_part(workdir: os.PathLike | str, section: str, part: Mapping[str, str | None]) -> None:
+  try:
+    parts.resolve(section, part['import'])
+  except errors.InputError as error:
+    raise errors.InputError(
+      f'{error}; in --workdir={workdir} it was {part["file"]} with sha256 {part["sha256"]}: put '
+      'that file back, or its directory on PYTHONPATH'
+    ) from error

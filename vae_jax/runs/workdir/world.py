@@ -19,7 +19,7 @@ from vae_jax import errors, identity
 from vae_jax.runs.workdir import stored
 
 # What is compared, and what is recorded anew when a run goes on.
-_WORLD = ('versions', 'python', 'platform', 'git', 'device', 'settings')
+_WORLD = ('versions', 'python', 'platform', 'git', 'device', 'settings', 'parts')
 KEYS = (*_WORLD, 'data', 'event', 'evaluated_on', 'data_seen')
 
 _PACKAGES = ('vae_jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'numpy')
@@ -41,6 +41,7 @@ _EFFECTS = {
   'settings.jax_default_matmul_precision': 'products of matrices are rounded otherwise',
   'settings': 'the last bits will differ, or more where arithmetic is less exact',
   'git': 'the code is another: what it computes may be, too',
+  'parts': 'the file of a part is another: what it computes may be, too',
   '': 'the last bits may differ',
 }
 
@@ -85,10 +86,17 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[identity.
   """
   found = []
   for key in _WORLD:
-    if key in before:
-      was, is_ = ({key: stored.plain(part[key])} for part in (before, now))
+    if key in before and key in now:
+      was, is_ = ({key: _compared(key, stored.plain(part[key]))} for part in (before, now))
       found += identity.changes(was, is_)
   return found
+
+
+def _compared(key: str, value: Any) -> Any:
+  """Returns of what is recorded what can change a bit: not where the file of a part lies."""
+  if key != 'parts':
+    return value
+  return {section: {'sha256': part['sha256']} for section, part in value.items()}
 
 
 def refuse(found: list[identity.Change]) -> None:
