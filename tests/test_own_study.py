@@ -103,9 +103,6 @@ def test_it_trains_by_the_command_goes_on_and_is_evaluated(own, capsys, caplog):
     (dict(optimizer=dict(decay=0.1)), r'optimizer\.decay: no such key; .* weight_decay'),
     (dict(data=dict(size=-3)), r'counts\(seed=0, size=-3\) raises ValueError: .*line \d+'),
     (dict(likelihood=dict(name='bernoulli')), 'values from 0 to .* they are counts'),
-    (dict(decoder=dict(name='{own}:OneHead')), r'decoder.*shape'),
-    (dict(decoder=dict(name='{own}:Unmasked')), r'decoder.*inert'),
-    (dict(encoder=dict(name='{own}:Batched')), r'encoder'),
   ],
   ids=str,
 )
