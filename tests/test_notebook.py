@@ -1,5 +1,7 @@
 """The tour and the lines of Python in README.md and docs/python.md run as they stand there."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -14,31 +16,34 @@ import vae_jax
 TOUR = ROOT / 'experiments' / 'tour.ipynb'
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-  """An empty folder to work in; programs are compiled quickly, figures are closed unseen."""
-  monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(plt, 'show', lambda: plt.close('all'))
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield tmp_path
-  jax.config.update('jax_disable_most_optimizations', False)
+@pytest.fixture(scope='module')
+def toured(tmp_path_factory):
+  """The folder in which the tour was run, what its cells have made, and what they said."""
+  folder = tmp_path_factory.mktemp('tour')
+  space, said = {}, io.StringIO()
+  with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+    patch.chdir(folder)
+    patch.setattr(plt, 'show', lambda: plt.close('all'))
+    jax.config.update('jax_disable_most_optimizations', True)
+    for cell in cells():
+      if cell['cell_type'] == 'code':
+        source = ''.join(cell['source']).replace('1500', '100').replace('500', '100')  # steps
+        exec(compile(source, TOUR.name, 'exec'), space)
+    jax.config.update('jax_disable_most_optimizations', False)
+  return folder, space, said.getvalue()
 
 
 def cells():
   return json.loads(TOUR.read_text(encoding='utf-8'))['cells']
 
 
-def test_the_tour_runs_from_its_first_cell_to_its_last(folder, capsys):
-  space = {}
-  for cell in cells():
-    if cell['cell_type'] == 'code':
-      source = ''.join(cell['source']).replace('1500', '100').replace('500', '100')  # steps
-      exec(compile(source, TOUR.name, 'exec'), space)
-  said, run = capsys.readouterr().out, space['run']
-  (nll, in_table) = re.search(r'NLL (\S+) nats, and (\S+) in the table', said).groups()
+def test_the_tour_runs_from_its_first_cell_to_its_last(toured, monkeypatch):
+  folder, space, said = toured
+  nll, in_table = re.search(r'NLL (\S+) nats, and (\S+) in the table', said).groups()
   assert nll == in_table
-  assert vae_jax.load('runs/tour').names == run.names  # by a relative path, in another call
   assert space['codes'].shape == (359, space['lane'].latent_size)
+  monkeypatch.chdir(folder)
+  assert vae_jax.load('runs/tour').names == space['run'].names  # by a relative path
 
 
 def test_the_tour_is_short_and_saved_with_what_it_shows():
@@ -56,37 +61,22 @@ def test_the_tour_is_short_and_saved_with_what_it_shows():
   )
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-  """A run of the digits, of two lanes and few steps."""
-  directory = tmp_path_factory.mktemp('lines')
-  (directory / 'configs').mkdir()
-  shutil.copy(ROOT / 'configs' / 'digits.py', directory / 'configs' / 'whole.py')
-  (directory / 'configs' / 'digits.py').write_text(
-    'import pathlib, runpy\n'
-    "WHOLE = pathlib.Path(__file__).with_name('whole.py')\n\n\n"
-    'def get_config():\n'
-    "  config = runpy.run_path(str(WHOLE))['get_config']()\n"
-    '  config.lanes.update(beta=(1.0,), latent_size=(8, 10), seed=(0,))\n'
-    '  config.encoder.hidden = config.decoder.hidden = (16,)\n'
-    '  config.train.update(steps=20, log_every=20, evaluate_every=20, checkpoint_every=20)\n'
-    '  config.evaluation.update(nll_samples=10)\n'
-    '  return config\n'
-  )
-  return directory
-
-
 @pytest.mark.parametrize('page', ['README.md', 'docs/python.md'])
-def test_the_lines_of_python_run(page, trained, folder, monkeypatch):
+def test_the_lines_of_python_run(page, toured, tmp_path, monkeypatch):
+  """They train the study of the tour, under the names that they have: it is finished already."""
+  folder, made, _ = toured
+  shutil.copytree(folder / 'runs' / 'tour', tmp_path / 'runs' / 'digits')
+  (tmp_path / 'configs').mkdir()
+  given = f'def get_config():\n  return {made["config"].to_dict()!r}\n'
+  (tmp_path / 'configs' / 'digits.py').write_text(given)
+  monkeypatch.chdir(tmp_path)
   blocks = re.findall(r'```python\n(.*?)```', (ROOT / page).read_text(encoding='utf-8'), re.DOTALL)
-  lines = [block for block in blocks if 'vae_jax.train(' in block]
-  assert lines, page
-  monkeypatch.chdir(trained)
+  (lines,) = [block for block in blocks if 'vae_jax.train(' in block]
   space = {}
-  for block in lines:
-    exec(compile(block, page, 'exec'), space)
+  exec(compile(lines, page, 'exec'), space)
+  assert space['codes'].shape == (359, space['lane'].latent_size)
   # A comment at the end of a line says the shape.
-  for name, shape in re.findall(r'^(\w+) = .*# \[(\d[\d, ]*)\]', '\n'.join(lines), re.MULTILINE):
+  for name, shape in re.findall(r'^(\w+) = .*# \[(\d[\d, ]*)\]', lines, re.MULTILINE):
     assert list(space[name].shape) == [int(size) for size in shape.split(',')], name
 
 
