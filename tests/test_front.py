@@ -295,6 +295,53 @@ def test_a_config_file_that_is_none_is_one_line(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.fixture(scope='module')
+def counted(tmp_path_factory):
+  """A run of the user's own parts alone."""
+  config = tiny_config()
+  config['lanes'] |= dict(points=((1.0, 3, 7, 2e-3), (1.0, 2, 0, 2e-3)))
+  config |= dict(
+    encoder=dict(name='own_parts:ResidualEncoder', depth=2),
+    decoder=dict(name='own_parts:Decoder'),
+    likelihood=dict(name='own_parts:poisson'),
+    posterior=dict(name='own_parts:logistic'),
+    prior=dict(name='own_parts:laplace'),
+    bound=dict(name='own_parts:tempered', num_samples=2, kl='sampled'),
+    data=dict(name='own_parts:counts', scale_to_unit=False),
+  )
+  directory = tmp_path_factory.mktemp('own') / 'run'
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield vae_jax.train(config, directory)
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+def test_a_run_of_own_parts_says_its_own_figures(counted):
+  for lane, row in zip(counted, counted.results, strict=True):
+    images = counted.evaluated('test', 'test_images')
+    np.testing.assert_allclose(lane.elbo(images, 2).mean(), row['test/elbo'], atol=1e-4)
+    images = counted.evaluated('test', 'nll_images')
+    nll = -lane.log_likelihood(images, counted.config['evaluation']['nll_samples']).mean()
+    np.testing.assert_allclose(nll, row['test/nll'], atol=1e-4)
+  counts = counted.test
+  assert (lane.reconstruct(counts) > 0).all()
+  assert lane.posterior(counts).scale.shape == (len(counts), 2)
+  with pytest.raises(errors.InputError, match='whole numbers from 0'):
+    lane.encode(counts + 0.5)
+
+
+def test_other_data_than_those_of_the_run_are_refused(counted, tmp_path):
+  whole = {'train': counted.train, 'test': counted.test}
+  for name, arrays in (('moved', whole), ('other', whole | {'test': 1 + counted.test})):
+    np.savez(tmp_path / f'{name}.npz', **{k: v.astype(np.int32) for k, v in arrays.items()})
+  run = vae_jax.load(counted.directory, data_path=tmp_path / 'moved.npz')
+  np.testing.assert_array_equal(run.test, counted.test)
+  other = vae_jax.load(counted.directory, data_path=tmp_path / 'other.npz')
+  with pytest.raises(errors.InputError, match=r'other\.npz.*has other data'):
+    _ = other.test
+  codes = counted.lanes[0].encode(run.test)
+  np.testing.assert_array_equal(other.lanes[0].encode(run.test), codes)  # which needs no data
+
+
 def test_a_run_can_be_a_table_of_pandas(trained):
   pd = pytest.importorskip('pandas')
   table = trained.to_pandas()
