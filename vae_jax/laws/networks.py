@@ -1,0 +1,115 @@
+"""The laws of an encoder and of a decoder."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from vae_jax.laws import broken as b
+
+_NARROW, _WIDE = 2, 64  # latents of a decoder without padding, and with much of it
+_DRAWS = 32
+_MOST_APART = 2.0  # a ratio of spreads; with the fan-in of all 64 latents it is 5.7
+
+
+def check_encoder(encoder: Any, event: Sequence[int], what: str = 'the encoder') -> None:
+  """Checks an encoder: x [*event] -> features [H], of one example.
+
+  Args:
+    encoder: a Flax module.
+    event: shape of one example.
+    what: how it is called in a message.
+
+  Raises:
+    LawError: features of another shape than [H], or gradients that are not finite.
+  """
+  x = b.normal(1, *event)
+  with b.running(what, f'it encodes one example of shape {list(event)}'):
+    params = jax.jit(encoder.init)(b.key(), x)
+    features = b.shapes_of(encoder.apply, params, x)
+  law = f'it maps one example x {list(event)}, without a batch axis, to features [H]'
+  size = math.prod(getattr(features, 'shape', ()))
+  b.check_shape(what, law, features, (size,))
+  if not size:
+    raise b.broken(what, law, 'no features', 'one at least')
+  with b.running(what, 'its gradient is computed'):
+    squares = lambda params: jnp.sum(jnp.square(encoder.apply(params, x)))  # noqa: E731
+    value, gradient = jax.jit(jax.value_and_grad(squares))(params)
+  b.check_finite(what, 'features and gradients are finite', (value, gradient))
+
+
+def check_decoder(
+  decoder: Any, event: Sequence[int], num_heads: int, what: str = 'the decoder'
+) -> None:
+  """Checks a decoder: z [Z], mask [Z] -> outputs [num_heads, *event].
+
+  A lane of few latents is padded to the largest: what its decoder makes, its gradients and the size
+  of its initial weights are those of the decoder without padding.
+
+  Args:
+    decoder: a Flax module.
+    event: shape of one example.
+    num_heads: as the likelihood has it.
+    what: how it is called in a message.
+
+  Raises:
+    LawError: outputs of another shape, that depend on inert latents or begin smaller with them, or
+      gradients that are not finite.
+  """
+  mask, z = jnp.asarray(b.MASK), b.normal(2, b.WIDTH)
+  with b.running(what, f'it decodes z [{b.WIDTH}] with a mask [{b.WIDTH}]'):
+    start = jax.jit(decoder.init)(b.key(), z, mask)
+    outputs = b.shapes_of(decoder.apply, start, z, mask)
+  b.check_shape(
+    what,
+    f'it maps z [Z] and mask [Z] to [num_heads, *event] = {[num_heads, *event]}',
+    outputs,
+    (num_heads, *event),
+  )
+  params = b.randomized(start)
+
+  @jax.jit
+  def values(params: Any, z: Array) -> Any:
+    squares = lambda params: jnp.sum(jnp.square(decoder.apply(params, z, mask)))  # noqa: E731
+    return decoder.apply(params, z, mask), jax.grad(squares)(params)
+
+  with b.running(what, 'its gradient is computed'):
+    found = values(params, z)
+    moved = values(params, z + 3 * (1 - mask))
+    active = values(params, z + mask)
+  b.check_finite(what, 'outputs and gradients are finite', (found, values(start, z)))
+  law = 'latents of mask 0 change neither the outputs nor the gradients (multiply z by the mask)'
+  b.check_same(what, law, found, moved)
+  if np.array_equal(found[0], active[0]):
+    raise b.broken(what, 'latents of mask 1 change the outputs', 'no change', 'a change')
+  _check_start(decoder, what)
+
+
+def _check_start(decoder: Any, what: str) -> None:
+  """Checks that inert latents do not make the initial weights of the active ones smaller."""
+
+  def spread(width: int) -> float:
+    mask = (jnp.arange(width) < _NARROW).astype(jnp.float32)
+
+    def change(key: Array) -> Array:
+      params = decoder.init(key, mask, mask)
+      ends = [decoder.apply(params, z, mask) for z in (mask, jnp.zeros(width))]
+      return jnp.mean(jnp.square(ends[0] - ends[1]))
+
+    keys = jax.random.split(b.key(), _DRAWS)
+    return float(jnp.sqrt(jnp.mean(jax.jit(jax.vmap(change))(keys))))
+
+  with b.running(what, 'it is initialised'):
+    narrow, wide = spread(_NARROW), spread(_WIDE)
+  if not 1 / _MOST_APART <= (wide + 1e-12) / (narrow + 1e-12) <= _MOST_APART:
+    raise b.broken(
+      what,
+      'padding does not change the size of its initial weights (begin the first kernel with '
+      'networks.initializer(scheme, rows=mask))',
+      f'{wide:.3g} with {_WIDE - _NARROW} inert latents',
+      f'about {narrow:.3g}',
+    )
