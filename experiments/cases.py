@@ -132,7 +132,7 @@ def importance_sampling(
     model, images, built.dataset.fixed_scale, num_samples, settings['batch_size'], built.place
   )
   began = time.perf_counter()
-  compiled = program.lower(params, lanes, batches.part(0), np.int32(0)).compile()
+  compiled = program.program.lower(params, lanes, batches.part(0), np.int32(0)).compile()
   seconds = time.perf_counter() - began
 
   def run(count: int) -> None:

@@ -21,7 +21,7 @@ STEPS = 50
 
 def trained(config, devices, width):
   built = study.from_config(config)
-  place = placement.place(width, config['train']['batch_size'], devices)
+  place = placement.of_width(width, config['train']['batch_size'], devices)
   built = built._replace(training=built.training._replace(placement=place))
   feed = built.feed()
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
@@ -50,7 +50,7 @@ def main():
     config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=tuple(range(seeds)))
     all_devices = jax.devices()
     result[argument] = [trained(config, d, width) for d in (all_devices, all_devices[:1])]
-  shapes = {width: dict(placement.place(width, 32).mesh.shape) for width in (1, 6, 12, 14)}
+  shapes = {width: dict(placement.of_width(width, 32).mesh.shape) for width in (1, 6, 12, 14)}
   print(json.dumps(result | {'shapes': shapes}))
 
 

@@ -224,7 +224,9 @@ def test_pictures_show_the_range_of_the_data_set(tmp_path, monkeypatch, array, s
   assert dataset.range == expected
   if dataset.support == 'binary':
     return
-  monkeypatch.setattr(reviews.placement, 'in_turn', lambda place, program, lanes, x: (x[None],) * 3)
+  monkeypatch.setattr(
+    reviews, 'lanewise', lambda *args, **options: lambda *args: (args[-1][None],) * 3
+  )
   shown = reviews.pictures(
     None, None, None, dataset.test[:3], dataset.fixed_scale, dataset.range, 8, None, 8, None
   )

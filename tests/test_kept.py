@@ -66,7 +66,7 @@ def test_the_pieces_are_the_nll_of_all_batches_at_once(trained):
   arguments = (images, scale, 20, 100, built.at_width(4).place)
   program, batches = programs.make_nll(built.model, *arguments)
   assert len(batches.weights) == 3
-  found = program(lane_params, built.lanes, batches, 0)
+  found = evaluation.Evidence(**program(lane_params, built.lanes, batches, 0))
   expected = evaluation.nll_of(found, batches.weights, 64)
   nll = programs.nll(built.model, lane_params, built.lanes, *arguments[:-1], built.place)
   np.testing.assert_allclose(nll.mean, expected.mean, rtol=1e-5)

@@ -147,7 +147,7 @@ def test_the_nll_of_every_lane_is_on_the_noise_of_its_seed_batch_and_chunk(image
   """Of two lanes, at once or in turn: 4 batches of 6 images, 5 and then 2 of 7 samples."""
   seeds = (SEED, SEED + 1)
   stacked = lanes.stack([lanes.point(1.0, SIZE, seed, 1e-3) for seed in seeds], SIZE)
-  place = placement.place(width, BATCH)
+  place = placement.of_width(width, BATCH)
   found = programs.nll(transparent(), np.zeros(2), stacked, images, 1.0, 7, 30, place)
   for i, seed in enumerate(seeds):
     bound, first, effective = bounds_by_hand(weights_by_hand(images, 6, 7, 5, seed))
@@ -192,7 +192,7 @@ def test_prior_samples_are_of_the_key_of_the_prior(lane, size):
 def test_every_lane_draws_from_its_own_seed(images):
   """Through the programs of all lanes: each is the lane of its seed alone."""
   points = [lanes.point(1.0, SIZE, seed, 1e-3) for seed in (SEED, SEED + 1)]
-  stacked, place = lanes.stack(points, SIZE), placement.place(2, BATCH)
+  stacked, place = lanes.stack(points, SIZE), placement.of_width(2, BATCH)
   evaluate = programs.make_evaluate(learner_of(1), 1.0, place)
   found = evaluate(np.zeros(2), stacked, evaluation.cut(images, len(images)), np.int32(0))
   for seed, distortion in zip((SEED, SEED + 1), found.metrics['distortion'], strict=True):

@@ -52,7 +52,7 @@ def test_all_at_once_differs_in_the_last_bits_only(config):
 
 def test_what_lies_on_the_devices_is_not_moved_again():
   """The states of a chunk are those of the next: a copy of each would cost more than its steps."""
-  place = placement.place(2, 4, jax.devices()[:1])
+  place = placement.of_width(2, 4, jax.devices()[:1])
   tree = {'a': np.arange(2.0), 'b': np.ones((2, 3), np.float32)}
   there = placement.laid(place, tree)
   assert all(leaf.sharding == place.over_lanes for leaf in jax.tree.leaves(there))
@@ -89,7 +89,7 @@ def test_products_of_many_rows_are_eigens_in_the_nll(config, batch_size):
   params = programs.params_of(programs.init(built.training.learner, built.lanes, built.place))
   scale, images = built.dataset.fixed_scale, built.dataset.test[:50]
   program, batches = programs.make_nll(built.model, images, scale, 20, batch_size, built.place)
-  compiled = program.lower(params, built.lanes, batches.part(0), 0).compile()
+  compiled = program.program.lower(params, built.lanes, batches.part(0), 0).compile()
   assert has_ynnpack_products(compiled) == (batch_size == 200)
 
 
@@ -258,5 +258,5 @@ def test_an_accelerator_takes_all_lanes(monkeypatch):
 
 def test_devices_that_cannot_be_used_are_left_out():
   devices = [jax.devices()[0]]
-  assert placement.place(5, 32, devices).width == 5
-  assert dict(placement.place(5, 32, devices).mesh.shape) == {'lane': 1, 'data': 1}
+  assert placement.of_width(5, 32, devices).width == 5
+  assert dict(placement.of_width(5, 32, devices).mesh.shape) == {'lane': 1, 'data': 1}

@@ -45,7 +45,7 @@ def make_training(
   optimizer = lambda rate: optimizers.adam(lambda count: rate)  # noqa: E731
   one_lane = learner.make_learner(estimator, num_samples, optimizer)
   schedule = data.Schedule(seed=0, batch_size=20, chunk_steps=STEPS)
-  return programs.Training(one_lane, schedule, 255.0, True, placement.place(1, 20))
+  return programs.Training(one_lane, schedule, 255.0, True, placement.of_width(1, 20))
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +65,7 @@ def stack(points, width):
 def begin(training, points, width, images):
   """The states at step 0, and (states, first, stop) -> states, metrics."""
   stacked = stack(points, width)
-  place = placement.place(len(points), training.schedule.batch_size)
+  place = placement.of_width(len(points), training.schedule.batch_size)
   training = training._replace(placement=place)
   feed = data.resident(images, training.schedule, place.everywhere)
   chunk = programs.compile_chunk(training, stacked, feed.shape)
@@ -82,7 +82,7 @@ def trained(training, points, width, images, steps=STEPS):
 
 
 def initial(training, points, width):
-  place = placement.place(len(points), training.schedule.batch_size)
+  place = placement.of_width(len(points), training.schedule.batch_size)
   return programs.init(training.learner, stack(points, width), place)
 
 
@@ -290,7 +290,8 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
     return plain.combine(*args)
 
   training = make_training(objective=plain._replace(combine=combine))
-  program = jax.jit(functools.partial(programs.run_chunk, training))
+  chunk = functools.partial(programs.run_chunk, training)
+  program = programs.lanewise(chunk, training.placement).program
   points = [
     (1.0, 3, 0, 1e-3),
     (4.0, 2, 1, 1e-2, 'linear', 3),

@@ -18,6 +18,7 @@ from vae_jax.programs.chunks import (
 )
 from vae_jax.programs.divergence import Findings, make_examine
 from vae_jax.programs.importance import make_nll, nll
+from vae_jax.programs.lanewise import Lanewise, lanewise
 from vae_jax.programs.pieces import Arrays, Pieces, computed, in_pieces
 from vae_jax.programs.reviews import (
   Pictures,
@@ -31,6 +32,7 @@ from vae_jax.programs.reviews import (
 __all__ = [
   'Arrays',
   'Findings',
+  'Lanewise',
   'Pictures',
   'Pieces',
   'States',
@@ -42,6 +44,7 @@ __all__ = [
   'encode',
   'in_pieces',
   'init',
+  'lanewise',
   'make_evaluate',
   'make_examine',
   'make_nll',

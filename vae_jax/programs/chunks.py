@@ -14,7 +14,7 @@ from vae_jax import data, evaluation, placement
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner, State
 from vae_jax.placement import Placement
-from vae_jax.programs import mapping
+from vae_jax.programs.lanewise import lanewise
 
 States = State | placement.Turns  # of all lanes, [G] or in turn
 _NOISE_BYTES = 2**18  # of a lane, drawn at a time: it stays in the cache until it is used
@@ -33,68 +33,61 @@ class Training(NamedTuple):
 @evaluation.highest_precision
 def run_chunk(
   training: Training,
-  states: State,
-  lanes: Lane,
+  state: State,
+  lane: Lane,
   images: Array,
   indices: Array,
   first: Array,
   stop: Array,
 ) -> tuple[State, Mapping[str, Array]]:
-  """Takes the steps first .. stop - 1 of every lane, at most S.
+  """Takes the steps first .. stop - 1 of one lane, at most S.
 
   The number of steps is data, so one compiled program serves every chunk, also a short one.
 
   Args:
     training: constants of the program.
-    states, lanes: with a leading axis [G], G the width of the program.
+    state, lane: of one lane.
     images: training data as stored, [m, *event].
     indices: [S, N], the examples of each step.
     first, stop: [] int32, stop > first.
 
   Returns:
-    The new states, and the metrics [G] averaged over the steps taken, named `batch/...`.
+    The new state, and the metrics [] averaged over the steps taken, named `batch/...`.
   """
+  # Of pixels in a row a gather copies long pieces, of images a pixel at a time.
+  rows = jnp.reshape(images, (len(images), -1))
+  batch_size = training.schedule.batch_size
 
-  def one_lane(state, lane, images, indices, first, stop):
-    # Of pixels in a row a gather copies long pieces, of images a pixel at a time.
-    rows = jnp.reshape(images, (len(images), -1))
-    batch_size = training.schedule.batch_size
+  def draw(step):
+    return training.learner.draw(lane, batch_size, step)
 
-    def draw(step):
-      return training.learner.draw(lane, batch_size, step)
+  def take(step, state, noise):
+    # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
+    stored = jnp.reshape(rows[indices[step - first]], (-1, *images.shape[1:]))
+    seed = training.schedule.seed
+    batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
+    batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
+    return training.learner.step(state, lane, batch, noise, step)
 
-    def take(step, state, noise):
-      # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
-      stored = jnp.reshape(rows[indices[step - first]], (-1, *images.shape[1:]))
-      seed = training.schedule.seed
-      batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
-      batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
-      return training.learner.step(state, lane, batch, noise, step)
+  ahead = _steps_ahead(jax.eval_shape(draw, first), training.schedule.chunk_steps)
+  shapes = jax.eval_shape(lambda step: take(step, state, draw(step)), first)[1]
 
-    ahead = _steps_ahead(jax.eval_shape(draw, first), training.schedule.chunk_steps)
-    shapes = jax.eval_shape(lambda step: take(step, state, draw(step)), first)[1]
+  def block(i, carry):
+    begin = first + i * ahead
+    # Of many steps at once: a small draw by itself is a hundred loops of a few numbers each.
+    noise = jax.vmap(draw)(begin + jnp.arange(ahead))
 
-    def block(i, carry):
-      begin = first + i * ahead
-      # Of many steps at once: a small draw by itself is a hundred loops of a few numbers each.
-      noise = jax.vmap(draw)(begin + jnp.arange(ahead))
+    def body(step, carry):
+      state, sums = carry
+      state, metrics = take(step, state, noise[step - begin])
+      return state, jax.tree.map(jnp.add, sums, metrics)
 
-      def body(step, carry):
-        state, sums = carry
-        state, metrics = take(step, state, noise[step - begin])
-        return state, jax.tree.map(jnp.add, sums, metrics)
+    return jax.lax.fori_loop(begin, jnp.minimum(begin + ahead, stop), body, carry)
 
-      return jax.lax.fori_loop(begin, jnp.minimum(begin + ahead, stop), body, carry)
-
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    num_blocks = (stop - first + ahead - 1) // ahead
-    state, sums = jax.lax.fori_loop(0, num_blocks, block, (state, zeros))
-    return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
-
-  # Around the loop, not in it: a lone lane's states lose their axis once, not at each step.
-  in_axes = (0, 0, None, None, None, None)
-  mapped = mapping.over_lanes(one_lane, training.placement, in_axes)
-  return mapped(states, lanes, images, indices, first, stop)
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  num_blocks = (stop - first + ahead - 1) // ahead
+  state, sums = jax.lax.fori_loop(0, num_blocks, block, (state, zeros))
+  return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
 
 
 def _steps_ahead(noise: jax.ShapeDtypeStruct, chunk_steps: int) -> int:
@@ -126,13 +119,13 @@ def compile_chunk(
 
   lanes = shapes(lanes, place.over_lanes, (place.width,))
   states = state_shapes(training.learner, lanes)
-  program = jax.jit(
+  num_rows = training.schedule.batch_size * training.learner.num_samples
+  # Mapped around the loop, not in it: a lone lane's states lose their axis once, not at each step.
+  mapped = lanewise(
     functools.partial(run_chunk, training),
+    place,
     donate_argnums=0,
-    out_shardings=place.over_lanes,
-    compiler_options=place.compiler_options(
-      num_rows=training.schedule.batch_size * training.learner.num_samples
-    ),
+    compiler_options=place.compiler_options(num_rows),
   )
   step = jax.ShapeDtypeStruct((), jnp.int32, sharding=place.everywhere)
   indices = jax.ShapeDtypeStruct(
@@ -142,7 +135,7 @@ def compile_chunk(
   )
   states = shapes(states, place.over_lanes)
   images = shapes(images, place.everywhere)
-  return program.lower(states, lanes, images, indices, step, step).compile()
+  return mapped.program.lower(states, lanes, images, indices, step, step).compile()
 
 
 def bytes_of(chunk: jax.stages.Compiled) -> int:
@@ -167,15 +160,14 @@ def take_chunk(
   [G] of them.
   """
   shared = (*feed.read(first, stop), np.int32(first), np.int32(stop))
-  done = placement.in_turns(training.placement, chunk, (states, lanes), *shared)
-  states, metrics = (placement.select(lambda part, i=i: part[i], done) for i in (0, 1))
+  done = placement.run_in_turns(training.placement, chunk, (states, lanes), *shared)
+  states, metrics = (placement.map_turns(lambda part, i=i: part[i], done) for i in (0, 1))
   return states, placement.joined(metrics)
 
 
 def init(learner: Learner, lanes: Lane, place: Placement) -> States:
   """Returns the states of all lanes at step 0, as `take_chunk` has them; a program of its own."""
-  program = jax.jit(mapping.over_lanes(learner.init, place), out_shardings=place.over_lanes)
-  return placement.in_turns(place, program, (lanes,))
+  return lanewise(learner.init, place, per_lane=1)(lanes)
 
 
 def state_shapes(learner: Learner, lanes: Lane) -> State:
@@ -185,4 +177,4 @@ def state_shapes(learner: Learner, lanes: Lane) -> State:
 
 def params_of(states: States) -> Any:
   """Returns the parameters of all lanes, in turn where their states are."""
-  return placement.select(lambda state: state.params, states)
+  return placement.map_turns(lambda state: state.params, states)

@@ -1,17 +1,16 @@
 """The program of the importance-sampled NLL: a batch of images at a time."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from jax import Array
 
 from vae_jax import evaluation, networks
 from vae_jax.lanes import Lane
 from vae_jax.placement import Placement
-from vae_jax.programs import mapping, pieces
+from vae_jax.programs import pieces
+from vae_jax.programs.lanewise import Lanewise, lanewise
 
 
 def make_nll(
@@ -21,22 +20,22 @@ def make_nll(
   num_samples: int,
   batch_size: int,
   place: Placement,
-) -> tuple[Callable[..., evaluation.Evidence], evaluation.Batches]:
-  """Returns `evaluation.evidence` of all lanes, jitted, and the batches that it is for.
+) -> tuple[Lanewise, evaluation.Batches]:
+  """Returns the program of `evaluation.evidence` and the batches that it is for.
 
-  The program is (params [G], lanes [G], some of the batches, the index of their first) -> [G]; the
-  noise of a batch depends on its index alone. What a lane decodes at a time is as many images as
-  samples, if it can be; see `nll` for the arguments.
+  The program is (params [G], lanes [G], some of the batches, the index of their first) -> its
+  fields [G] by name; the noise of a batch depends on its index alone. What a lane decodes at a time
+  is as many images as samples, if it can be; see `nll` for the arguments.
   """
   chunk = min(num_samples, math.isqrt(batch_size))
   batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)))
 
-  def one_lane(params, lane, batches, first):
-    return evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk, first)
+  def one_lane(params, lane, batches, first) -> dict[str, Array]:
+    found = evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk, first)
+    return found._asdict()
 
-  mapped = mapping.over_lanes(one_lane, place, (0, 0, None, None))
   options = place.compiler_options(num_rows=batches.weights.shape[1] * chunk)
-  return jax.jit(mapped, compiler_options=options), batches
+  return lanewise(one_lane, place, compiler_options=options), batches
 
 
 def nll(
@@ -63,12 +62,8 @@ def nll(
     each: computes the pieces, each a batch of the lanes of one turn.
   """
   program, batches = make_nll(model, images, scale, num_samples, batch_size, place)
-
-  def by_name(*arguments: Any) -> dict[str, Array]:
-    return program(*arguments)._asdict()
-
   one_by_one = [(batches.part(i), np.int32(i)) for i in range(len(batches.weights))]
-  found = pieces.in_pieces(each, 'NLL', place, by_name, (params, lanes), one_by_one)
+  found = pieces.in_pieces(each, 'NLL', program, (params, lanes), one_by_one)
   values = {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
   return evaluation.nll_of(
     evaluation.Evidence(**values), batches.weights, math.prod(images.shape[1:])

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from vae_jax import placement
-from vae_jax.placement import Placement
+from vae_jax.programs.lanewise import Lanewise
 
 Arrays = Mapping[str, np.ndarray]
 # (name of the piece, how it is computed) -> its arrays: computed now, or kept from before. It may
@@ -26,8 +26,7 @@ def computed(name: str, compute: Callable[[], Arrays]) -> Arrays:
 def in_pieces(
   pieces: Pieces,
   title: str,
-  place: Placement,
-  program: Callable[..., Arrays],
+  program: Lanewise,
   per_lane: tuple,
   shared: list[tuple],
 ) -> list[Arrays]:
@@ -36,18 +35,21 @@ def in_pieces(
   Args:
     pieces: computes them, or has kept them.
     title: of the whole; a piece is called `title, part 3 of 40`.
-    place: of the program: lanes take turns, and each turn meets all of `shared`.
-    program: (trees [width], ..., each of shared) -> arrays [width, ...] by name.
+    program: (trees [G], ..., each of shared) -> arrays [G, ...] by name. Where lanes take turns,
+      each turn meets all of `shared`.
     per_lane: trees with a leading axis [G], or `placement.Turns` of them.
     shared: what all lanes see, one call after the other.
   """
-  num_lanes = placement.num_lanes(per_lane[0])
-  numbers, total = itertools.count(1), math.ceil(num_lanes / place.width) * len(shared)
+  num_turns = math.ceil(placement.num_lanes(per_lane[0]) / program.place.width)
+  numbers, total = itertools.count(1), num_turns * len(shared)
 
   def turn(*lanes: Any) -> list[Arrays]:
     return [
-      pieces(f'{title}, part {next(numbers)} of {total}', lambda each=each: program(*lanes, *each))
+      pieces(
+        f'{title}, part {next(numbers)} of {total}',
+        lambda each=each: program.program(*lanes, *each),
+      )
       for each in shared
     ]
 
-  return placement.in_turn(place, turn, per_lane)
+  return placement.joined(placement.run_in_turns(program.place, turn, per_lane))

@@ -1,6 +1,5 @@
 """The programs that say what trained lanes are worth."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ from vae_jax import data, evaluation, networks, placement
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner
 from vae_jax.placement import Placement
-from vae_jax.programs import mapping, pieces
+from vae_jax.programs import pieces
+from vae_jax.programs.lanewise import lanewise
 
 
 def make_evaluate(
@@ -23,8 +23,8 @@ def make_evaluate(
   def one_lane(params, lane, batches, step):
     return evaluation.evaluate(learner, params, lane, batches, scale, step)
 
-  program = jax.jit(mapping.over_lanes(one_lane, place, (0, 0, None, None)))
-  return lambda params, lanes, *shared: placement.in_turn(place, program, (params, lanes), *shared)
+  program = lanewise(one_lane, place)
+  return lambda *arguments: placement.joined(program(*arguments))
 
 
 def make_refit(learner: Learner, scale: float, place: Placement) -> Callable[..., Any]:
@@ -33,8 +33,7 @@ def make_refit(learner: Learner, scale: float, place: Placement) -> Callable[...
   def one_lane(params, lane, batches):
     return evaluation.refitted(learner, params, lane, batches, scale)
 
-  program = jax.jit(mapping.over_lanes(one_lane, place, (0, 0, None)))
-  return lambda params, lanes, batches: placement.in_turns(place, program, (params, lanes), batches)
+  return lanewise(one_lane, place)
 
 
 def aggregate(
@@ -54,15 +53,11 @@ def aggregate(
   # A batch of codes meets all n posteriors at once.
   batches = evaluation.cut(images, max(1, min(len(images), batch_size // len(images))))
 
-  @jax.jit
-  def program(params, lanes, batches):
-    def one_lane(params, lane, batches):
-      return evaluation.aggregate(model, params, lane, batches, scale)
+  def one_lane(params, lane, batches):
+    return evaluation.aggregate(model, params, lane, batches, scale)
 
-    return mapping.over_lanes(one_lane, place, (0, 0, None))(params, lanes, batches)
-
-  title, per_lane = 'the parts of the rate', (params, lanes)
-  return pieces.in_pieces(each, title, place, program, per_lane, [(batches,)])[0]
+  title, program = 'the parts of the rate', lanewise(one_lane, place)
+  return pieces.in_pieces(each, title, program, (params, lanes), [(batches,)])[0]
 
 
 def encode(
@@ -75,16 +70,12 @@ def encode(
 ) -> np.ndarray:
   """Returns the centres of the posteriors of `images` [n, *event], [G, n, Z]."""
 
-  @jax.jit
   @evaluation.highest_precision
-  def program(params, lanes, x):
-    def one_lane(params, lane, x):
-      return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
-
-    return mapping.over_lanes(one_lane, place, (0, 0, None))(params, lanes, x)
+  def one_lane(params, lane, x):
+    return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
 
   x = np.asarray(data.to_values(images, scale))
-  return jax.device_get(placement.in_turn(place, program, (params, lanes), x))
+  return jax.device_get(placement.joined(lanewise(one_lane, place)(params, lanes, x)))
 
 
 class Pictures(NamedTuple):
@@ -117,18 +108,12 @@ def pictures(
       clipped. Of the data set and not of these images: their colours would change with the choice.
   """
 
-  @jax.jit
   @evaluation.highest_precision
-  def program(params, lanes, usage, x):
-    reconstruct = mapping.over_lanes(
-      functools.partial(evaluation.reconstruct, model), place, (0, 0, None)
-    )
-    sample = functools.partial(evaluation.sample_prior, model, num_samples=num_samples)
-    traverse = functools.partial(evaluation.traverse, model, size=grid_size)
+  def one_lane(params, lane, usage, x):
     return (
-      reconstruct(params, lanes, x),
-      mapping.over_lanes(sample, place)(params, lanes),
-      mapping.over_lanes(traverse, place)(params, lanes, usage),
+      evaluation.reconstruct(model, params, lane, x),
+      evaluation.sample_prior(model, params, lane, num_samples),
+      evaluation.traverse(model, params, lane, usage, grid_size),
     )
 
   x = np.asarray(data.to_values(images, scale))
@@ -139,5 +124,6 @@ def pictures(
     unit = (values - black) / max(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
-  made = jax.device_get(placement.in_turn(place, program, (params, lanes, usage), x))
+  program = lanewise(one_lane, place, per_lane=3)
+  made = jax.device_get(placement.joined(program(params, lanes, usage, x)))
   return Pictures(to_pixels(x), *map(to_pixels, made))

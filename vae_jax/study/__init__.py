@@ -92,7 +92,7 @@ class Study(NamedTuple):
 
   def at_width(self, width: int) -> 'Study':
     """Returns the same study in programs of `width` lanes, or as many as the devices make of it."""
-    place = placement.place(width, self.training.schedule.batch_size)
+    place = placement.of_width(width, self.training.schedule.batch_size)
     return self._replace(training=self.training._replace(placement=place))
 
   def feed(self) -> data.Feed:
@@ -134,7 +134,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
     ),
     scale=dataset.scale,
     dynamic=dataset.dynamic,
-    placement=placement.place(width, batch_size),
+    placement=placement.of_width(width, batch_size),
   )
   return Study(
     name=config['study'],

@@ -17,7 +17,7 @@ Examine = Callable[..., programs.Findings]
 
 def diverged_at(state: programs.States) -> list[int]:
   """Returns the step at which each lane diverged, `learner.NOT_DIVERGED` where it did not."""
-  steps = placement.joined(placement.select(lambda state: state.diverged_at, state))
+  steps = placement.joined(placement.map_turns(lambda state: state.diverged_at, state))
   return np.asarray(steps).tolist()
 
 

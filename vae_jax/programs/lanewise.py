@@ -1,0 +1,80 @@
+"""One lane's function as a program of all lanes: where functions meet the lane axis."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import PartitionSpec
+
+from vae_jax import placement
+from vae_jax.placement import Placement
+
+
+class Lanewise(NamedTuple):
+  """A program of all lanes.
+
+  Attributes:
+    program: jitted, (trees [width], ..., shared) -> a tree [width].
+    place: of its lanes.
+    per_lane: how many of its arguments have a lane axis; they come first.
+  """
+
+  program: Callable[..., Any]
+  place: Placement
+  per_lane: int
+
+  def __call__(self, *arguments: Any) -> Any:
+    """Returns the results of all lanes, a tree [G] or `placement.Turns`.
+
+    Args:
+      arguments: trees with a leading axis [G], or `placement.Turns` of them, and then what all
+        lanes see.
+    """
+    lanes, shared = arguments[: self.per_lane], arguments[self.per_lane :]
+    return placement.run_in_turns(self.place, self.program, lanes, *shared)
+
+
+def lanewise(
+  function: Callable[..., Any], place: Placement, per_lane: int = 2, **options: Any
+) -> Lanewise:
+  """Returns a function of one lane as a program of all lanes: mapped, jitted, in turns.
+
+  Args:
+    function: (trees of one lane, ..., what all lanes see) -> a tree of one lane.
+    place: of the lanes: how many a program has, and on which devices they lie.
+    per_lane: how many of its arguments are of the lane; they come first.
+    options: of `jax.jit`.
+  """
+  program = jax.jit(
+    _over_lanes(function, place, per_lane), out_shardings=place.over_lanes, **options
+  )
+  return Lanewise(program, place, per_lane)
+
+
+def _over_lanes(function: Callable, place: Placement, per_lane: int) -> Callable:
+  """Returns `jax.vmap` over the lane axis, on each device over the lanes that lie there.
+
+  A lane alone on its device is squeezed: with a batch axis of 1 XLA on a CPU copies and transposes
+  the operands of matrix products.
+  """
+
+  def mapped(*arguments):
+    shared = len(arguments) - per_lane
+    specs = (PartitionSpec('lane'),) * per_lane + (PartitionSpec(),) * shared
+
+    def local(*arguments):
+      if place.lanes_of_device > 1:
+        return jax.vmap(function, (0,) * per_lane + (None,) * shared)(*arguments)
+      lone = jax.tree.map(lambda leaf: leaf[0], arguments[:per_lane])
+      return jax.tree.map(lambda leaf: leaf[None], function(*lone, *arguments[per_lane:]))
+
+    return jax.shard_map(
+      local,
+      mesh=place.mesh,
+      in_specs=specs,
+      out_specs=PartitionSpec('lane'),
+      axis_names={'lane'},
+      check_vma=False,
+    )(*arguments)
+
+  return mapped
