@@ -4,7 +4,6 @@ import functools
 import itertools
 
 import jax
-import jax.numpy as jnp
 import latent_kinds as kinds
 import numpy as np
 import pytest
@@ -260,51 +259,3 @@ def test_a_linear_network_has_no_hidden_layer():
   z = kinds.normal(0, 2)
   expected = kinds.dense(params['params']['output'], z)
   np.testing.assert_allclose(net.apply(params, z, mask)[0], expected, rtol=1e-5, atol=1e-6)
-
-
-def sums_of_squares(function, weights, rows):
-  """A loss of rows [N, L, I], each through `function` of its own."""
-  mapped = jax.vmap(jax.vmap(lambda row: function(weights, row)))
-  return jnp.sum(jnp.square(mapped(rows)))
-
-
-def affine(weights, row):
-  kernel, bias = weights
-  return jnp.reshape(row @ kernel + bias, (2, -1))
-
-
-def test_rows_of_two_axes_have_the_values_and_derivatives_of_nested_maps():
-  """By NumPy; for one lane, and for lanes that are mapped around the derivative."""
-  rng = np.random.default_rng(0)
-  kernels, biases, rows = (
-    rng.normal(size=size).astype('f') for size in ((3, 5, 4), (3, 4), (6, 2, 5))
-  )
-  values = rows @ kernels[:, None] + biases[:, None, None]  # [3, 6, 2, 4]
-  merged = networks.over_rows(affine)
-  grads = jax.grad(lambda *arguments: sums_of_squares(merged, *arguments), argnums=(0, 1))
-  (of_kernel, of_bias), of_rows = jax.jit(jax.vmap(grads, (0, None)))((kernels, biases), rows)
-  np.testing.assert_allclose(of_kernel, 2 * np.einsum('nli,gnlo->gio', rows, values), rtol=1e-4)
-  np.testing.assert_allclose(of_bias, 2 * values.sum((1, 2)), rtol=1e-4)
-  expected = 2 * np.einsum('gnlo,gio->gnli', values, kernels)
-  np.testing.assert_allclose(of_rows, expected, rtol=1e-4, atol=1e-5)
-  one = jax.vmap(jax.vmap(lambda row: merged((kernels[0], biases[0]), row)))(rows)
-  np.testing.assert_allclose(one, values[0].reshape(6, 2, 2, 2), rtol=1e-5)
-
-
-def test_the_gradient_of_a_kernel_sums_over_one_axis_of_rows():
-  weights, rows = (np.ones((5, 4), 'f'), np.ones(4, 'f')), np.ones((6, 2, 5), 'f')
-
-  def summed_axes(function):
-    jaxpr = jax.make_jaxpr(jax.grad(functools.partial(sums_of_squares, function)))(weights, rows)
-    products = [e for e in jaxpr.jaxpr.eqns if e.primitive.name == 'dot_general']
-    return [len(product.params['dimension_numbers'][0][0]) for product in products]
-
-  assert summed_axes(networks.over_rows(affine)) == [1, 1]
-  assert summed_axes(affine) == [1, 2]  # else there is nothing to gain
-
-
-def test_what_rows_share_is_not_mapped():
-  merged = networks.over_rows(affine)
-  kernels, rows = np.ones((6, 5, 4), 'f'), np.ones((6, 5), 'f')
-  with pytest.raises(ValueError, match='rows alone are mapped'):
-    jax.vmap(lambda kernel, row: merged((kernel, np.ones(4, 'f')), row))(kernels, rows)

@@ -6,7 +6,6 @@ the aggregate posterior, and the prior samples of the pictures. Noise is drawn w
 first, so that a lane sees the same draws whatever the padding.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,10 +15,11 @@ import optax
 from jax import Array
 
 from vae_jax import bounds, densities, networks, objectives
+from vae_jax.fast import finite
+from vae_jax.fast.rows import over_rows
 from vae_jax.lanes import Lane
 
 NOT_DIVERGED = -1
-_LARGEST_SQUARED = math.sqrt(jnp.finfo(jnp.float32).max)  # above it a square overflows
 
 
 class State(NamedTuple):
@@ -101,20 +101,6 @@ def draw_antithetic(key: Array, batch_size: int, num_samples: int, latent_size: 
   return jnp.concatenate([half, -half], axis=1)
 
 
-def are_in_range(grads: Any) -> Array:
-  """Tells [] whether the squares of all gradients are finite, as Adam's second moment needs them.
-
-  By sums of g sqrt(max float32), products of a matrix and a vector: of the squares themselves XLA
-  writes an array to memory before it sums them.
-  """
-
-  def total(leaf: Array) -> Array:
-    rows = jnp.reshape(leaf, (-1, leaf.shape[-1] if leaf.ndim else 1))
-    return jnp.sum(rows @ jnp.full(rows.shape[1], _LARGEST_SQUARED))
-
-  return jnp.isfinite(optax.tree.sum(jax.tree.map(total, grads)))
-
-
 def batch_terms(
   estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array
 ) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
@@ -129,7 +115,7 @@ def batch_terms(
   model = estimator.model
   # Outside of the vmap over examples: a VampPrior encodes its pseudo-inputs once a step.
   prior = model.prior(params, lane.mask)
-  outputs = networks.over_rows(lambda shared, z: model.outputs(shared[0], z, shared[1]))
+  outputs = over_rows(lambda shared, z: model.outputs(shared[0], z, shared[1]))
 
   def example(x: Array, noise: Array) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
     posterior = model.encode(params, x, lane.mask)
@@ -217,14 +203,14 @@ def make_learner(
     if model.refit is not None:
       # Of the parameters that the batch was seen with: theirs is the likelihood of the metrics.
       params = params | {'likelihood': model.refit(state.params, -metrics['distortion'])}
-    finite = jnp.isfinite(metrics['objective']) & are_in_range(grads)
+    is_finite = jnp.isfinite(metrics['objective']) & finite.are_in_range(grads)
     alive = state.diverged_at == NOT_DIVERGED
     # A select, not a branch: the lanes beside this one must run the very same program. The moments
     # go on unselected, as no step reads them again: selected, XLA computes and copies them twice.
     params = jax.tree.map(
-      lambda new, old: jnp.where(alive & finite, new, old), params, state.params
+      lambda new, old: jnp.where(alive & is_finite, new, old), params, state.params
     )
-    diverged_at = jnp.where(alive & ~finite, count, state.diverged_at)
+    diverged_at = jnp.where(alive & ~is_finite, count, state.diverged_at)
     return State(params, opt_state, diverged_at), metrics
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):

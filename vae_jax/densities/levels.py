@@ -20,7 +20,7 @@ from vae_jax.densities.likelihoods import (
   bisect,
   learned_scale,
 )
-from vae_jax.densities.softplus import softplus
+from vae_jax.fast.softplus import softplus
 
 NUM_LEVELS = 256
 _WHITE = NUM_LEVELS - 1.0

@@ -15,7 +15,7 @@ from tensorflow_probability.substrates import jax as tfp
 
 from vae_jax import checks
 from vae_jax.densities.events import per_example
-from vae_jax.densities.softplus import softplus
+from vae_jax.fast.softplus import softplus
 
 MEAN_MARGIN = 1e-3  # a pixel starts from a mean this far, of the range, from black and white
 

@@ -23,7 +23,6 @@ from vae_jax.networks.latents import (
 )
 from vae_jax.networks.layers import ACTIVATIONS, INITS, initializer
 from vae_jax.networks.model import Model, make_model
-from vae_jax.networks.rows import over_rows
 
 __all__ = [
   'ACTIVATIONS',
@@ -43,7 +42,6 @@ __all__ = [
   'initializer',
   'make_model',
   'mixture',
-  'over_rows',
   'standard_normal',
   'two_layer_posterior',
   'two_layer_prior',

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from vae_jax.networks import convolutions, layers
+from vae_jax.fast import convolutions
+from vae_jax.networks import layers
 
 
 class MlpDecoder(nn.Module):

@@ -7,7 +7,8 @@ from flax import linen as nn
 from jax import Array
 
 from vae_jax import errors
-from vae_jax.networks import convolutions, layers
+from vae_jax.fast import convolutions
+from vae_jax.networks import layers
 
 
 class MlpEncoder(nn.Module):

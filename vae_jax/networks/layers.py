@@ -17,6 +17,7 @@ from flax import linen as nn
 from jax import Array
 
 from vae_jax import checks
+from vae_jax.fast import heads
 
 _GATED = 'gated'
 
@@ -152,11 +153,9 @@ class GaussianHead(nn.Module):
     """
     init = initializer(self.kernel_init, rows=rows, columns=mask)
     scale_init = nn.initializers.zeros if self.unit_scale else init
-    heads = [
+    both = [
       _Weights(mask.size, kernel_init, name=name)(features.size)
       for name, kernel_init in (('loc', init), ('log_scale', scale_init))
     ]
-    # One product for both: two of half the outputs take longer, forward and backward.
-    kernel, bias = (jnp.concatenate(parts, axis=-1) for parts in zip(*heads, strict=True))
-    loc, log_scale = jnp.split(features @ kernel + bias, 2)
+    loc, log_scale = heads.both(features, *both)
     return mask * loc, mask * log_scale

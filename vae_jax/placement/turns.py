@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding
 
+from vae_jax.fast.putting import put
 from vae_jax.placement.devices import Placement
 
 
@@ -87,7 +87,7 @@ def _turns(place: Placement, lanes: Any) -> Turns:
     return lanes
   num_lanes, width = len(jax.tree.leaves(lanes)[0]), place.width
   if num_lanes == width:
-    return Turns([_put(lanes, place.over_lanes)], num_lanes)
+    return Turns([put(lanes, place.over_lanes)], num_lanes)
   # From the host, so that no lane has to be moved from one device to another.
   lanes, parts = jax.device_get(lanes), []
   for first in range(0, num_lanes, width):
@@ -95,9 +95,3 @@ def _turns(place: Placement, lanes: Any) -> Turns:
     part = jax.tree.map(lambda leaf, indices=indices: leaf[indices], lanes)
     parts.append(jax.device_put(part, place.over_lanes))
   return Turns(parts, num_lanes)
-
-
-def _put(tree: Any, sharding: NamedSharding) -> Any:
-  """Returns jax.device_put(tree, sharding), at once if all of it lies there already."""
-  lies_there = (getattr(leaf, 'sharding', None) == sharding for leaf in jax.tree.leaves(tree))
-  return tree if all(lies_there) else jax.device_put(tree, sharding)

@@ -11,13 +11,13 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from vae_jax import data, evaluation, placement
+from vae_jax.fast import ahead, gathering
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner, State
 from vae_jax.placement import Placement
 from vae_jax.programs.lanewise import lanewise
 
 States = State | placement.Turns  # of all lanes, [G] or in turn
-_NOISE_BYTES = 2**18  # of a lane, drawn at a time: it stays in the cache until it is used
 
 
 class Training(NamedTuple):
@@ -54,8 +54,7 @@ def run_chunk(
   Returns:
     The new state, and the metrics [] averaged over the steps taken, named `batch/...`.
   """
-  # Of pixels in a row a gather copies long pieces, of images a pixel at a time.
-  rows = jnp.reshape(images, (len(images), -1))
+  examples_of = gathering.examples_of(images)
   batch_size = training.schedule.batch_size
 
   def draw(step):
@@ -63,36 +62,21 @@ def run_chunk(
 
   def take(step, state, noise):
     # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
-    stored = jnp.reshape(rows[indices[step - first]], (-1, *images.shape[1:]))
-    seed = training.schedule.seed
+    stored, seed = examples_of(indices[step - first]), training.schedule.seed
     batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
     batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
     return training.learner.step(state, lane, batch, noise, step)
 
-  ahead = _steps_ahead(jax.eval_shape(draw, first), training.schedule.chunk_steps)
+  def take_and_add(step, carry, noise):
+    state, sums = carry
+    state, metrics = take(step, state, noise)
+    return state, jax.tree.map(jnp.add, sums, metrics)
+
   shapes = jax.eval_shape(lambda step: take(step, state, draw(step)), first)[1]
-
-  def block(i, carry):
-    begin = first + i * ahead
-    # Of many steps at once: a small draw by itself is a hundred loops of a few numbers each.
-    noise = jax.vmap(draw)(begin + jnp.arange(ahead))
-
-    def body(step, carry):
-      state, sums = carry
-      state, metrics = take(step, state, noise[step - begin])
-      return state, jax.tree.map(jnp.add, sums, metrics)
-
-    return jax.lax.fori_loop(begin, jnp.minimum(begin + ahead, stop), body, carry)
-
   zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-  num_blocks = (stop - first + ahead - 1) // ahead
-  state, sums = jax.lax.fori_loop(0, num_blocks, block, (state, zeros))
+  most = training.schedule.chunk_steps
+  state, sums = ahead.loop(first, stop, draw, take_and_add, (state, zeros), most)
   return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
-
-
-def _steps_ahead(noise: jax.ShapeDtypeStruct, chunk_steps: int) -> int:
-  """Returns for how many steps noise of this shape is drawn at once, at least 1."""
-  return min(chunk_steps, max(1, _NOISE_BYTES // (noise.size * noise.dtype.itemsize)))
 
 
 def compile_chunk(

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from vae_jax import data, learner
+from vae_jax.fast import finite
 from vae_jax.lanes import Lane
 from vae_jax.programs.chunks import Training
 
@@ -86,7 +87,7 @@ def make_examine(training: Training) -> Callable[[Any, Lane, np.ndarray, int], F
       terms={name: _is_finite(term) for name, term in terms.items()},
       objective=_is_finite(value),
       gradient=_is_finite(grads),
-      square=learner.are_in_range(grads),
+      square=finite.are_in_range(grads),
       largest_x=jnp.max(jnp.abs(x)),
     )
 

@@ -7,6 +7,7 @@ import jax
 from jax.sharding import PartitionSpec
 
 from vae_jax import placement
+from vae_jax.fast import lone
 from vae_jax.placement import Placement
 
 
@@ -52,22 +53,12 @@ def lanewise(
 
 
 def _over_lanes(function: Callable, place: Placement, per_lane: int) -> Callable:
-  """Returns `jax.vmap` over the lane axis, on each device over the lanes that lie there.
-
-  A lane alone on its device is squeezed: with a batch axis of 1 XLA on a CPU copies and transposes
-  the operands of matrix products.
-  """
+  """Returns `function` over the lane axis, on each device over the lanes that lie there."""
+  local = lone.over_lanes(function, per_lane, place.lanes_of_device)
 
   def mapped(*arguments):
     shared = len(arguments) - per_lane
     specs = (PartitionSpec('lane'),) * per_lane + (PartitionSpec(),) * shared
-
-    def local(*arguments):
-      if place.lanes_of_device > 1:
-        return jax.vmap(function, (0,) * per_lane + (None,) * shared)(*arguments)
-      lone = jax.tree.map(lambda leaf: leaf[0], arguments[:per_lane])
-      return jax.tree.map(lambda leaf: leaf[None], function(*lone, *arguments[per_lane:]))
-
     return jax.shard_map(
       local,
       mesh=place.mesh,

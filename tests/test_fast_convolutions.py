@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from vae_jax.networks import convolutions
+from vae_jax.fast import convolutions
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
 OURS = {False: convolutions.Conv, True: convolutions.ConvTranspose}
-FLAX = {False: nn.Conv, True: nn.ConvTranspose}
 NORMAL = nn.initializers.normal(1.0)
 
 
 def pair(transposed, features, kernel, stride, padding):
   settings = dict(kernel_init=NORMAL, bias_init=NORMAL)
   ours = OURS[transposed](features, kernel, stride, padding, **settings)
-  sizes = ((kernel, kernel), (stride, stride))
-  return ours, FLAX[transposed](features, *sizes, padding=padding.upper(), **settings)
+  theirs = convolutions.reference(ours)
+  assert type(theirs) is (nn.ConvTranspose if transposed else nn.Conv)
+  return ours, theirs
 
 
 # From thin to thin, from thin to thick and back: each takes its own way.

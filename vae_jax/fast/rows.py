@@ -1,4 +1,8 @@
-"""Samples of examples as the rows of one matrix."""
+"""Samples of examples as the rows of one matrix.
+
+Measured: the product of a kernel's gradient over two mapped axes runs at two thirds of the rate of
+one over one axis, on a CPU. Delete it when `reference` runs at the same rate.
+"""
 
 import math
 from collections.abc import Callable
@@ -46,6 +50,11 @@ def over_rows(function: Callable[[Any, Array], Array]) -> Callable[[Any, Array],
     return of_example(shared, rows), True
 
   return of_sample
+
+
+def reference(function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+  """Returns `function`, to be mapped twice."""
+  return function
 
 
 def _check(is_mapped: tuple[Any, bool]) -> None:
