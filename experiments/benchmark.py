@@ -77,7 +77,7 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   for case in cases.make(size, images):
     built, peers = study.from_config(case.config), []
     if case.num_samples:
-      subject = cases.importance_sampling(built, case.config['evaluation'], case.num_samples)
+      subject = cases.importance_sampling(built, case.num_samples)
     else:
       subject = cases.training(built)
       if with_peer:

@@ -121,15 +121,13 @@ def _one_lane(*stacked: Any) -> tuple:
   return jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], stacked))
 
 
-def importance_sampling(
-  built: study.Study, settings: Mapping[str, Any], num_samples: int
-) -> timing.Subject:
+def importance_sampling(built: study.Study, num_samples: int) -> timing.Subject:
   """Returns the program of the NLL; one step of it is the whole evaluation."""
   model, lanes = built.model, built.lanes
-  images = built.dataset.test[built.sample('test', settings['nll_images'])]
+  images = built.dataset.test[built.sample('test', built.evaluation.nll_images)]
   params = programs.params_of(programs.init(built.training.learner, lanes, built.place))
   program, batches = programs.make_nll(
-    model, images, built.dataset.fixed_scale, num_samples, settings['batch_size'], built.place
+    model, images, built.dataset.fixed_scale, num_samples, built.evaluation.batch_size, built.place
   )
   began = time.perf_counter()
   compiled = program.program.lower(params, lanes, batches.part(0), np.int32(0)).compile()

@@ -61,7 +61,7 @@ def rows(launches: Mapping[str, table.Launch]) -> list[table.Row]:
 
 def _ours(launch: table.Launch) -> dict[str, list]:
   """Returns every figure of the table over the lanes [G]."""
-  built, _, state = table.restore(launch)
+  built, state = table.restore(launch)
   columns = {key: [lane[key] for lane in launch.rows] for key in launch.rows[0]}
   many = table.evaluate(launch, bound={'num_samples': _MANY}, evaluation={'train_images': 1})
   rate = table.evaluate(launch, bound={'kl': 'analytic'})  # sampled, R has noise; the ELBO has not

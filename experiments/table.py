@@ -201,10 +201,8 @@ def units_row(label: str, lane: Mapping[str, Any], published: int | None = None)
   return Row(label, 'active units, test', units, lane['seed'], reference=published, digits=0)
 
 
-def restore(
-  launch: Launch, **sections: Mapping[str, Any]
-) -> tuple[study.Study, Mapping[str, Any], learner.State]:
-  """Returns a finished launch for another evaluation: its study, settings and last state [G].
+def restore(launch: Launch, **sections: Mapping[str, Any]) -> tuple[study.Study, learner.State]:
+  """Returns a finished launch for another evaluation: its study and last state [G].
 
   Args:
     launch: whose newest checkpoint is read.
@@ -216,11 +214,11 @@ def restore(
   like = programs.state_shapes(built.training.learner, built.lanes)
   with contextlib.closing(checkpoint.open_manager(launch.workdir / 'checkpoints')) as manager:
     state = checkpoint.restore_newest(manager, like).state
-  return built, config['evaluation'], state
+  return built, state
 
 
 def evaluate(launch: Launch, **sections: Mapping[str, Any]) -> dict[str, list]:
   """Evaluates a finished launch with other settings; metrics [G] by name. See `restore`."""
-  built, settings, state = restore(launch, **sections)
-  evaluations = outcome.make_evaluate(built, settings)(state, launch.rows[0]['step'])
+  built, state = restore(launch, **sections)
+  evaluations = outcome.make_evaluate(built)(state, launch.rows[0]['step'])
   return outcome.host(outcome.metrics_of(evaluations))

@@ -153,7 +153,7 @@ def test_pictures_and_bits_are_those_of_the_bytes(config, tmp_path, quick_compil
     config['data'] |= dict(scale_to_unit=scaled)
     of_study = study.from_config(config)
     state = programs.init(of_study.training.learner, of_study.lanes, of_study.place)
-    found[scaled] = outcome.estimate(of_study, config['evaluation'], state).metrics
+    found[scaled] = outcome.estimate(of_study, state).metrics
     usage = jnp.zeros((1, 2))
     pictures = outcome.save_images(of_study, tmp_path, state, usage)
     rows = data.subset(10, 8, 0)

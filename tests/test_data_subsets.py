@@ -117,7 +117,7 @@ def test_scores_pair_each_image_with_its_own_factors(config, tmp_path, monkeypat
     lambda codes, factors, seed: seen.update(factors=factors) or {},
   )
   monkeypatch.setattr(tables.programs, 'params_of', lambda state: state)
-  outcome.write_disentanglement(built, tmp_path, config['evaluation'], None)
+  outcome.write_disentanglement(built, tmp_path, None)
   rows = data.subset(len(built.dataset.test), 60, 0)
   np.testing.assert_array_equal(seen['images'], built.dataset.test[rows])
   np.testing.assert_array_equal(seen['factors'], built.dataset.factors.test[rows])

@@ -35,7 +35,7 @@ class Watched:
 
   def __init__(self, config):
     built = study.from_config(config)
-    self.seen, self.settings, self.encode = set(), config['evaluation'], built.model.encode
+    self.seen, self.encode = set(), built.model.encode
 
     def encode(params, x, mask):
       assert jax.config.jax_default_matmul_precision == 'highest'
@@ -104,7 +104,7 @@ def no_parts(*arguments, **keywords):
 
 def test_metrics_are_of_the_fixed_images_of_their_split_weighed_as_at_their_step(watched):
   """Each split has its own images and their number; the objective is that of the step."""
-  found = outcome.make_evaluate(watched.study, watched.settings)(watched.state, 4)
+  found = outcome.make_evaluate(watched.study)(watched.state, 4)
   assert watched.counts() == {'train_fixed': 6, 'test': 7}
   metrics = outcome.metrics_of(found)
   assert {name.split('/')[0] for name in metrics} == {'train', 'test'}
@@ -117,7 +117,7 @@ def test_metrics_are_of_the_fixed_images_of_their_split_weighed_as_at_their_step
 
 def test_the_aggregate_posterior_is_of_its_test_images(watched):
   without_nll = watched.study._replace(is_density=False)
-  found = outcome.estimate(without_nll, watched.settings, watched.state)
+  found = outcome.estimate(without_nll, watched.state)
   assert watched.counts() == {'test': 4}
   assert 'test/nll' not in found.metrics
   assert not found.curve
@@ -128,7 +128,7 @@ def test_the_nll_is_of_its_test_images_and_samples(watched, monkeypatch):
   parts = {'mutual_information': np.zeros(4)}
   monkeypatch.setattr(programs, 'aggregate', lambda *arguments, **keywords: parts)
   state = jax.tree.map(jnp.zeros_like, watched.state)
-  found = outcome.estimate(watched.study, watched.settings, state)
+  found = outcome.estimate(watched.study, state)
   assert watched.counts() == {'test': 9}
   metrics, dataset = found.metrics, watched.study.dataset
   assert list(metrics['test/nll_images']) == [9] * 4
@@ -164,7 +164,7 @@ def test_codes_and_factors_are_of_the_same_test_images_without_padding(
     return dict.fromkeys(disentanglement.NAMES, 0.5)
 
   monkeypatch.setattr(disentanglement, 'scores', scores)
-  outcome.write_disentanglement(built, tmp_path, watched.settings, watched.state)
+  outcome.write_disentanglement(built, tmp_path, watched.state)
   assert watched.counts() == {'test': 11}
   params = programs.params_of(watched.state)
   assert [seed for _, _, seed in asked] == [point['seed'] for point in built.points] == [0, 7, 0, 7]
@@ -250,10 +250,10 @@ def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_e
   }
   normal = scipy.stats.norm(0.5, np.sqrt(np.mean((x['train'] - 0.5) ** 2)))
   nll = -normal.logpdf(x['test']).reshape(9, -1).sum(axis=1)
-  found = outcome.estimate(watched.study, watched.settings, state)
+  found = outcome.estimate(watched.study, state)
   assert watched.counts() == {'train_fixed': 6, 'test': 9}
   np.testing.assert_allclose(found.metrics['test/nll'], nll.mean(), rtol=1e-4)
-  evaluations = outcome.make_evaluate(watched.study, watched.settings)(state, 0)
+  evaluations = outcome.make_evaluate(watched.study)(state, 0)
   assert watched.counts() == {'train_fixed': 6, 'test': 7}
   best = 25 * (np.log(normal.std()) + 0.5 * np.log(2 * np.pi) + 0.5)
   distortion = evaluations['train'].metrics['distortion']

@@ -98,7 +98,7 @@ def test_more_steps_at_another_cadence_end_with_the_bits_of_one_long_run(origina
 
 
 def test_log_points_follow_from_a_cadence():
-  settings = dict(log_every=10, steps=65, log_powers_of_two=True)
+  settings = study.TrainSettings(65, 10, True, evaluate_every=65, checkpoint_every=65)
   assert loop.log_points(settings, 40) == [1, 2, 4, 8, 10, 16, 20, 30, 32, 40]
   assert loop.log_points(settings, 65)[-3:] == [60, 64, 65]
 
@@ -141,7 +141,7 @@ def test_a_journal_behind_its_checkpoint_is_said_and_made_again_where_it_can_be(
   path.write_text(''.join(change(whole)))
   built = study.from_config(config)
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
-    progress = resuming.restored(built, config, directory, manager, from_scratch=False)
+    progress = resuming.restored(built, directory, manager, from_scratch=False)
   assert progress.step == (older or 40)
   step, lane = missing
   assert f'the row of lane {lane} at step {step}' in caplog.text
@@ -159,7 +159,7 @@ def test_a_whole_journal_is_left_alone(run, caplog):
   built = study.from_config(config)
   caplog.clear()
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
-    assert resuming.restored(built, config, directory, manager, from_scratch=False).step == 40
+    assert resuming.restored(built, directory, manager, from_scratch=False).step == 40
   assert not caplog.records
   assert contents(directory) == before
 
@@ -178,7 +178,7 @@ def test_a_journal_of_an_earlier_version_is_checked_too_and_sealed(run, caplog, 
     workdir.write_provenance(directory, stored | {'changes': [change]})
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
     newest = resuming.states.restored(built, manager)._replace(logged=None)
-  steps = resuming._log_points(config, directory, newest)
+  steps = resuming._log_points(built.train, directory, newest)
   missing = records.damage(path, steps, 2).missing
   assert missing == ([(30, 0), (30, 1)] if cadence == 'as it was' else [])
   tracking.open_tracker(directory, built.names, built.points, config,
@@ -237,9 +237,9 @@ def test_checkpoints_of_which_none_verifies_begin_again_with_the_flag_only(run, 
   built = study.from_config(config)
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
     with pytest.raises(errors.DamagedError, match=r'; --from_scratch begins again at step 0$'):
-      resuming.restored(built, config, directory, manager, from_scratch=False)
+      resuming.restored(built, directory, manager, from_scratch=False)
     assert sorted(manager.all_steps()) == [30, 40]
-    assert resuming.restored(built, config, directory, manager, from_scratch=True) is None
+    assert resuming.restored(built, directory, manager, from_scratch=True) is None
     assert not manager.all_steps()
   assert 'beginning again at step 0' in caplog.text
 

@@ -17,11 +17,12 @@ pytestmark = pytest.mark.usefixtures('quick_compiler')
 
 @pytest.fixture
 def trained(config, tmp_path):
-  """The small study in two turns of lanes: its settings and a state to evaluate."""
+  """The small study in two turns of lanes: and a state to evaluate."""
   config['program'] |= dict(width=2)
+  config['evaluation'] |= dict(batch_size=100)
   built = study.from_config(config)
   state = programs.init(built.training.learner, built.lanes, built.place)
-  return built, config['evaluation'] | dict(batch_size=100), state, tmp_path
+  return built, state, tmp_path
 
 
 def signals_after(calls):
@@ -30,12 +31,11 @@ def signals_after(calls):
   return lambda: signal.SIGTERM if next(count) >= calls else 0
 
 
-def interrupted(trained, calls, settings=None):
+def interrupted(trained, calls):
   """Evaluates until a signal comes before piece `calls`; returns what estimate returns."""
-  built, own, state, directory = trained
-  settings = own | (settings or {})
-  kept = outcome.open_kept(built, directory, settings, state, signals_after(calls))
-  return outcome.estimate(built, settings, state, kept), kept
+  built, state, directory = trained
+  kept = outcome.open_kept(built, directory, state, signals_after(calls))
+  return outcome.estimate(built, state, kept), kept
 
 
 def flat(estimates):
@@ -46,13 +46,13 @@ def flat(estimates):
 
 def test_an_evaluation_ends_though_every_attempt_is_stopped_after_one_piece(trained):
   """Two turns of the rate's parts and 2 x 3 of the NLL's batches: seven stops, then an answer."""
-  built, settings, state, directory = trained
+  built, state, directory = trained
   for _ in range(7):  # the last piece comes with the answer
     with pytest.raises(errors.Stopped) as stopped:
       interrupted(trained, calls=1)
     assert stopped.value.exit_code == 143
   result, kept = interrupted(trained, calls=1)
-  np.testing.assert_array_equal(flat(result), flat(outcome.estimate(built, settings, state)))
+  np.testing.assert_array_equal(flat(result), flat(outcome.estimate(built, state)))
   assert (directory / 'evaluation.partial').exists()
   kept.discard()
   assert not (directory / 'evaluation.partial').exists()
@@ -60,7 +60,7 @@ def test_an_evaluation_ends_though_every_attempt_is_stopped_after_one_piece(trai
 
 def test_the_pieces_are_the_nll_of_all_batches_at_once(trained):
   """Batch by batch and in two turns: what one program makes that scans the batches of all lanes."""
-  built, _, _, _ = trained
+  built, _, _ = trained
   images, scale = built.dataset.test[:30], built.dataset.fixed_scale
   lane_params = jax.vmap(built.training.learner.init)(built.lanes).params
   arguments = (images, scale, 20, 100, built.at_width(4).place)
@@ -85,15 +85,15 @@ def first_missing(trained):
   'change', ['nothing', 'samples', 'images', 'parameters', 'test set', 'width', 'bytes', 'cut']
 )
 def test_what_is_kept_of_another_evaluation_is_not_taken(trained, change):
-  built, settings, state, directory = trained
+  built, state, directory = trained
   with pytest.raises(errors.Stopped):
     interrupted(trained, calls=4)
   path = directory / 'evaluation.partial'
   content = path.read_bytes()
   if change == 'samples':
-    settings = settings | dict(nll_samples=21)
+    built = built._replace(evaluation=built.evaluation._replace(nll_samples=21))
   elif change == 'images':
-    settings = settings | dict(nll_images=29)
+    built = built._replace(evaluation=built.evaluation._replace(nll_images=29))
   elif change == 'parameters':
     state = jax.tree.map(lambda leaf: leaf + 1, placement.joined(state))
   elif change == 'test set':
@@ -105,7 +105,7 @@ def test_what_is_kept_of_another_evaluation_is_not_taken(trained, change):
   elif change == 'cut':
     path.write_bytes(content[:-1])
   begins = 'NLL, part 3 of 6' if change == 'nothing' else 'the parts of the rate, part 1'
-  assert first_missing((built, settings, state, directory)).startswith(begins)
+  assert first_missing((built, state, directory)).startswith(begins)
 
 
 def stop_in(monkeypatch, calls):

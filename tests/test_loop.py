@@ -8,7 +8,7 @@ import pytest
 from vae_jax import evaluation, programs, study
 from vae_jax.runs import loop, outcome
 
-SETTINGS = dict(
+SETTINGS = study.TrainSettings(
   steps=65, log_every=10, log_powers_of_two=False, evaluate_every=20, checkpoint_every=30
 )
 
@@ -16,7 +16,8 @@ SETTINGS = dict(
 @pytest.fixture
 def attempt(monkeypatch):
   """Its state is the step that it is of; what it evaluates is noted."""
-  noted, built = [], types.SimpleNamespace(names=['one'], points=[None], training=None)
+  noted = []
+  built = types.SimpleNamespace(names=['one'], points=[None], training=None, train=SETTINGS)
 
   def take_chunk(training, chunk, state, lanes, feed, first, stop):
     assert state == first
@@ -32,7 +33,6 @@ def attempt(monkeypatch):
   monkeypatch.setattr(outcome, 'reasons', lambda study, examine, state, known: known)
   return types.SimpleNamespace(
     study=built,
-    config={'train': SETTINGS},
     chunk=None,
     lanes=None,
     feed=None,
@@ -50,43 +50,55 @@ def progress_at(step):
 
 @pytest.mark.parametrize(('begin', 'stop'), [(10, 20), (30, 40), (60, 65), (55, 60)])
 def test_what_is_evaluated_is_the_state_of_the_step_that_is_logged(attempt, begin, stop):
-  progress, metrics = loop._advance(attempt, progress_at(begin))
+  progress, metrics, evaluations = loop._advance(attempt, progress_at(begin))
   assert (progress.step, progress.state) == (stop, stop)
   assert attempt.noted == [(stop, stop)]
   assert metrics['test/elbo'] == metrics['batch/elbo'] == -stop
   assert progress.evaluated['test/elbo'] == [-stop]
+  assert evaluations['test'].metrics['elbo'] == -stop
 
 
 @pytest.mark.parametrize('begin', [0, 20, 40])
 def test_between_the_evaluations_the_last_one_stands(attempt, begin):
-  progress, metrics = loop._advance(attempt, progress_at(begin))
+  progress, metrics, evaluations = loop._advance(attempt, progress_at(begin))
   assert progress.step == begin + 10
   assert not attempt.noted
+  assert evaluations is None
   assert set(metrics) == {'batch/elbo'}
   assert progress.evaluated == {'test/elbo': [7.0]}
 
 
-def test_the_end_evaluates_the_last_state_at_its_step(attempt, monkeypatch):
-  """And everything that follows is of that state, with the settings of the evaluation."""
-  given, settings = {}, {'nll_images': 3}
-  attempt.config['evaluation'] = settings
+@pytest.fixture
+def given(attempt, monkeypatch):
+  """What the end of a run hands to everything that follows its last step, by name."""
+  given = {}
   attempt.workdir, attempt.signal_number = None, lambda: 0
-  attempt.tracker = types.SimpleNamespace(summarise=lambda rows, pictures: None)
+  attempt.tracker = types.SimpleNamespace(
+    write=lambda step, metrics: None, summarise=lambda rows, pictures: None
+  )
+  attempt.checkpoints = None
 
   def note(name, result):
     monkeypatch.setattr(outcome, name, lambda *args, **kw: given.update({name: args}) or result)
 
-  kept = types.SimpleNamespace(discard=lambda: None)
-  note('open_kept', kept)
+  note('open_kept', types.SimpleNamespace(discard=lambda: None))
   note('estimate', 'estimates')
   note('write_disentanglement', None)
+  note('write_results', None)
   note('explained', progress_at(65))
   note('review', (types.SimpleNamespace(rows=[], pictures=[]), None))
-  loop._finish(attempt, progress_at(65))
+  monkeypatch.setattr(loop.states, 'save', lambda checkpoints, progress: None)
+  return given
+
+
+@pytest.mark.parametrize('begin', [60, 65])
+def test_the_last_state_is_evaluated_once_and_all_that_follows_is_of_it(attempt, given, begin):
+  """At the last log point; at the end where there is no step left."""
+  loop._finish(attempt, *loop._loop(attempt, progress_at(begin)))
   assert attempt.noted == [(65, 65)]
-  assert given['open_kept'][2:4] == (settings, 65)
-  assert given['estimate'][1:] == (settings, 65, kept)
-  assert given['write_disentanglement'][2:] == (settings, 65, kept)
+  assert given['open_kept'][2] == 65
+  assert given['estimate'][1] == 65
+  assert given['write_disentanglement'][2] == 65
   evaluated, estimates = given['review'][3:5]
   assert evaluated['test'].metrics['elbo'] == -65
   assert estimates == 'estimates'

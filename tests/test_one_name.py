@@ -115,8 +115,8 @@ def test_an_optimal_scale_is_that_of_the_training_images_and_not_of_the_last_bat
   config = numbers(config, tmp_path, 'optimal')
   built, state = trained(config)
   before = jax.device_get(placement.joined(state).params)
-  found = outcome.make_evaluate(built, config['evaluation'])(state, 200)
-  estimates = outcome.estimate(built, config['evaluation'], state)
+  found = outcome.make_evaluate(built)(state, 200)
+  estimates = outcome.estimate(built, state)
   after = jax.device_get(placement.joined(state).params)
   jax.tree.map(np.testing.assert_array_equal, before, after)  # what trains on stays as it is
   x = built.dataset.train_fixed
@@ -173,7 +173,7 @@ def test_more_images_to_evaluate_than_to_train_on_are_compared_in_batches(config
   config['evaluation'] |= dict(test_images=37, train_images=0)
   built = study.from_config(config)
   state = programs.init(built.training.learner, built.lanes, built.place)
-  found = outcome.make_evaluate(built, config['evaluation'])(state, 0)
+  found = outcome.make_evaluate(built)(state, 0)
   for split in ('train', 'test'):
     metrics = found[split].metrics
     assert all(np.all(np.isfinite(values)) for values in metrics.values()), split

@@ -60,7 +60,7 @@ def evaluate(
     target = directory if own else _beside(directory, config, built)
     if own:  # of other data the batch at which a lane diverged is not known
       progress = outcome.explained(built, programs.make_examine(built.training), progress)
-    result = _evaluated(built, config, target, progress, signal_number)
+    result = _evaluated(built, target, progress, signal_number)
     if own:
       model_file.write(directory, built)
       _record(built, config, directory)
@@ -70,18 +70,17 @@ def evaluate(
 
 def _evaluated(
   built: study.Study,
-  config: Mapping[str, Any],
   target: pathlib.Path,
   progress: Progress,
   signal_number: Callable[[], int],
 ) -> Outcome:
   """Evaluates a checkpoint and writes tables and pictures."""
-  settings, state = config['evaluation'], progress.state
-  evaluations = outcome.make_evaluate(built, settings)(state, progress.step)
-  kept = outcome.open_kept(built, target, settings, state, signal_number)
-  estimates = outcome.estimate(built, settings, state, kept)
-  outcome.write_disentanglement(built, target, settings, state, kept)
-  final = progress.step == config['train']['steps']
+  state = progress.state
+  evaluations = outcome.make_evaluate(built)(state, progress.step)
+  kept = outcome.open_kept(built, target, state, signal_number)
+  estimates = outcome.estimate(built, state, kept)
+  outcome.write_disentanglement(built, target, state, kept)
+  final = progress.step == built.train.steps
   result, _ = outcome.review(built, target, progress, evaluations, estimates, final)
   kept.discard()
   return result
@@ -223,7 +222,6 @@ def _record(built: study.Study, config: Mapping[str, Any], directory: pathlib.Pa
   """Records which images were evaluated, and where the data lie now."""
   stored = workdir.read_config(directory)
   workdir.record_place(directory, stored | {'data': config['data']})
-  sampling = built.sampling(config['evaluation'])
   workdir.write_provenance(
-    directory, workdir.read_provenance(directory) | {'evaluated_on': sampling}
+    directory, workdir.read_provenance(directory) | {'evaluated_on': built.sampling()}
   )

@@ -14,12 +14,13 @@ from vae_jax.runs import outcome, states
 from vae_jax.runs.outcome import Outcome, Progress
 from vae_jax.runs.reports import Reports
 
+Evaluations = Mapping[str, evaluation.Evaluation]  # of both splits, by name
+
 
 class Attempt(NamedTuple):
   """One process's work on a study: what the loop reads and writes to."""
 
   study: study.Study
-  config: Mapping[str, Any]
   workdir: pathlib.Path
   checkpoints: ocp.CheckpointManager
   tracker: tracking.Tracker
@@ -28,7 +29,7 @@ class Attempt(NamedTuple):
   chunk: jax.stages.Compiled | None
   lanes: Any  # of the study, on the devices
   start: study.Start | None
-  evaluate: Callable[[programs.States, int], Mapping[str, evaluation.Evaluation]]
+  evaluate: Callable[[programs.States, int], Evaluations]
   examine: Callable[..., programs.Findings]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until somebody asks to stop
@@ -38,7 +39,7 @@ def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
   """Closes the tracker with the exit code that the program will have."""
   exit_code = 1
   try:
-    result = _finish(attempt, _loop(attempt, progress))
+    result = _finish(attempt, *_loop(attempt, progress))
     exit_code = result.exit_code
     return result
   except errors.Stopped as stopped:
@@ -48,15 +49,19 @@ def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
     attempt.tracker.close(exit_code)
 
 
-def _loop(attempt: Attempt, progress: Progress) -> Progress:
-  """Trains to the last step; every log point is a place to stop."""
-  total = attempt.config['train']['steps']
+def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations | None]:
+  """Trains to the last step; every log point is a place to stop.
+
+  Returns:
+    The progress there, and the evaluations of its state; None where no step was left.
+  """
+  total, evaluations = attempt.study.train.steps, None
   if progress.step == total:
-    return progress
+    return progress, evaluations
   reports = Reports(attempt.study.names, progress.step, total)
   with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
     while progress.step < total:
-      progress, metrics = _advance(attempt, progress)
+      progress, metrics, evaluations = _advance(attempt, progress)
       signal_number = attempt.signal_number()  # read once: what is raised below was saved here
       _log(attempt, progress, metrics, save=signal_number != 0)
       best = reports.best(outcome.host(metrics), progress.reasons)
@@ -68,47 +73,50 @@ def _loop(attempt: Attempt, progress: Progress) -> Progress:
         raise errors.Stopped(
           signal_number, f'stopped and saved at step {progress.step}; the same command continues'
         )
-  return progress
+  return progress, evaluations
 
 
-def _advance(attempt: Attempt, progress: Progress) -> tuple[Progress, dict[str, Any]]:
+def _advance(
+  attempt: Attempt, progress: Progress
+) -> tuple[Progress, dict[str, Any], Evaluations | None]:
   """Trains to the next log point, and evaluates there if it is time."""
-  settings, total = attempt.config['train'], attempt.config['train']['steps']
+  built, settings = attempt.study, attempt.study.train
   stop = _next_log_point(progress.step, settings)
+  is_last = stop == settings.steps
   began = time.monotonic()
-  built = attempt.study
   state, metrics = programs.take_chunk(
     built.training, attempt.chunk, progress.state, attempt.lanes, attempt.feed, progress.step, stop
   )
   jax.block_until_ready(state)
   training_seconds = progress.training_seconds + time.monotonic() - began
   reasons = outcome.reasons(built, attempt.examine, state, progress.reasons)
-  evaluated, collapsed_at = progress.evaluated, progress.collapsed_at
-  if stop % settings['evaluate_every'] == 0 or stop == total:
-    new = outcome.metrics_of(attempt.evaluate(state, stop))
+  evaluated, collapsed_at, evaluations = progress.evaluated, progress.collapsed_at, None
+  if stop % settings.evaluate_every == 0 or is_last:
+    evaluations = attempt.evaluate(state, stop)
+    new = outcome.metrics_of(evaluations)
     metrics = metrics | new
     evaluated = outcome.host(new)
     collapsed_at = outcome.collapsed(
-      built.names, attempt.start, collapsed_at, stop, evaluated, reasons, last=stop == total
+      built.names, attempt.start, collapsed_at, stop, evaluated, reasons, is_last
     )
   seconds = time.monotonic() - attempt.started
   logged = records.with_step(progress.logged, stop)
   progress = Progress(
     stop, state, evaluated, collapsed_at, reasons, seconds, training_seconds, logged
   )
-  return progress, metrics
+  return progress, metrics, evaluations
 
 
-def _next_log_point(step: int, settings: Mapping[str, Any]) -> int:
+def _next_log_point(step: int, settings: study.TrainSettings) -> int:
   """Returns the next multiple of log_every, power of two where asked for, or the last step."""
-  every = settings['log_every']
-  points = [(step // every + 1) * every, settings['steps']]
-  if settings['log_powers_of_two']:
+  every = settings.log_every
+  points = [(step // every + 1) * every, settings.steps]
+  if settings.log_powers_of_two:
     points.append(1 << step.bit_length())
   return min(points)
 
 
-def log_points(settings: Mapping[str, Any], last: int) -> list[int]:
+def log_points(settings: study.TrainSettings, last: int) -> list[int]:
   """Returns the log points up to a step of a run that never had another cadence."""
   points = [0]
   while points[-1] < last:
@@ -121,25 +129,31 @@ def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save:
 
   The checkpoint comes last: what it does not cover is written again by the next attempt.
   """
-  settings, step = attempt.config['train'], progress.step
-  last = step == settings['steps']
+  settings, step = attempt.study.train, progress.step
+  last = step == settings.steps
   attempt.tracker.write(step, metrics)
-  if step % settings['evaluate_every'] == 0 or last:
+  if step % settings.evaluate_every == 0 or last:
     outcome.write_results(attempt.study, attempt.workdir, progress, final=False)
-  if step % settings['checkpoint_every'] == 0 or last or save:
+  if step % settings.checkpoint_every == 0 or last or save:
     states.save(attempt.checkpoints, progress)
 
 
-def _finish(attempt: Attempt, progress: Progress) -> Outcome:
-  """Adds the NLL, the final rows and the pictures."""
+def _finish(attempt: Attempt, progress: Progress, evaluations: Evaluations | None) -> Outcome:
+  """Adds the NLL, the final rows and the pictures.
+
+  Args:
+    attempt: whose steps are done.
+    progress: at the last step.
+    evaluations: of its state, where they are known.
+  """
   if signal_number := attempt.signal_number():
     raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
-  built, directory, settings = attempt.study, attempt.workdir, attempt.config['evaluation']
-  state, signals = progress.state, attempt.signal_number
-  evaluations = attempt.evaluate(state, progress.step)
-  kept = outcome.open_kept(built, directory, settings, state, signals)
-  estimates = outcome.estimate(built, settings, state, kept)
-  outcome.write_disentanglement(built, directory, settings, state, kept)
+  built, directory, state = attempt.study, attempt.workdir, progress.state
+  if evaluations is None:
+    evaluations = attempt.evaluate(state, progress.step)
+  kept = outcome.open_kept(built, directory, state, attempt.signal_number)
+  estimates = outcome.estimate(built, state, kept)
+  outcome.write_disentanglement(built, directory, state, kept)
   progress = outcome.explained(built, attempt.examine, progress)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)

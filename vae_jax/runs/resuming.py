@@ -22,7 +22,7 @@ def claim(
   provenance = workdir.provenance(
     dataset.name, dataset.version, dataset.sha256, built.event, built.place.width
   )
-  provenance['evaluated_on'] = built.sampling(config['evaluation'])
+  provenance['evaluated_on'] = built.sampling()
   provenance['data_seen'] = data.seen(dataset, config['data']['standardize'])
   if own := parts.origins(config):
     provenance['parts'] = own
@@ -86,7 +86,6 @@ def at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Stud
 
 def restored(
   built: study.Study,
-  config: Mapping[str, Any],
   directory: pathlib.Path,
   manager: ocp.CheckpointManager,
   from_scratch: bool,
@@ -114,7 +113,7 @@ def restored(
     _check_is_new(record, from_scratch)
     damage = records.damage(record, [], len(built.points))
   else:
-    steps = _log_points(config, directory, progress)
+    steps = _log_points(built.train, directory, progress)
     progress = progress._replace(logged=records.ranges_of(steps))
     damage = records.damage(record, steps, len(built.points))
   if damage.lines:
@@ -157,7 +156,7 @@ def _check_is_new(record: pathlib.Path, from_scratch: bool) -> None:
 
 
 def _log_points(
-  config: Mapping[str, Any], directory: pathlib.Path, progress: Progress
+  settings: study.TrainSettings, directory: pathlib.Path, progress: Progress
 ) -> list[int]:
   """Returns the log points up to a checkpoint.
 
@@ -168,6 +167,6 @@ def _log_points(
     return records.steps_in(progress.logged)
   changes = workdir.read_provenance(directory).get('changes', [])
   if not any(change['key'].startswith('train.') for change in changes):
-    return loop.log_points(config['train'], progress.step)
+    return loop.log_points(settings, progress.step)
   steps = records.steps_of(directory / workdir.RECORD)
   return sorted({*(step for step in steps if step < progress.step), progress.step} - {0})

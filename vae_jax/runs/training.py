@@ -54,13 +54,13 @@ def run(
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       while True:
         try:
-          progress = resuming.restored(built, config, directory, manager, from_scratch)
+          progress = resuming.restored(built, directory, manager, from_scratch)
           result = _attempt(built, config, directory, manager, progress, started, signal_number)
           break
         except (placement.TooWideError, jax.errors.JaxRuntimeError) as error:
           built = _narrower(built, directory, error)
     seconds = max(row['seconds'] for row in result.rows)
-    workdir.mark_finished(directory, step=config['train']['steps'], seconds=seconds)
+    workdir.mark_finished(directory, step=built.train.steps, seconds=seconds)
     return result
 
 
@@ -86,18 +86,17 @@ def _attempt(
 ) -> Outcome:
   """Trains from what was restored to the end, at one width."""
   feed = chunk = start = None
-  if progress is None or progress.step < config['train']['steps']:
+  if progress is None or progress.step < built.train.steps:
     feed = built.feed()
     with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
       coming = pool.submit(_start, built, config)
-      chunk = _compile(built, feed, config['program']['memory_gib'])
+      chunk = _compile(built, feed)
     start = coming.result()
     if progress is None and start.advice:
       logging.warning('%s', start.advice)
   progress = states.begin(built, manager, progress)
   attempt = loop.Attempt(
     study=built,
-    config=config,
     workdir=directory,
     checkpoints=manager,
     tracker=_open_tracker(built, config, directory, progress.step),
@@ -105,7 +104,7 @@ def _attempt(
     chunk=chunk,
     lanes=placement.laid(built.place, built.lanes),
     start=start,
-    evaluate=outcome.make_evaluate(built, config['evaluation']),
+    evaluate=outcome.make_evaluate(built),
     examine=programs.make_examine(built.training),
     started=started - progress.seconds,
     signal_number=signal_number,
@@ -115,11 +114,11 @@ def _attempt(
 
 def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
   """Returns where the decoders start, on the images at which they are evaluated."""
-  chosen = built.sample('test', config['evaluation']['test_images'])
+  chosen = built.sample('test', built.evaluation.test_images)
   return study.start_of(config, built.dataset, built.dataset.test[chosen])
 
 
-def _compile(built: study.Study, feed: data.Feed, memory_gib: float) -> jax.stages.Compiled:
+def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
   """Compiles the training program.
 
   Raises:
@@ -130,12 +129,12 @@ def _compile(built: study.Study, feed: data.Feed, memory_gib: float) -> jax.stag
   logging.info('compiling one program for %d lanes%s', num_lanes, in_turn)
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
   shapes = programs.state_shapes(built.training.learner, built.lanes)
-  placement.check_fits(place, programs.bytes_of(chunk), shapes, memory_gib)
+  placement.check_fits(place, programs.bytes_of(chunk), shapes, built.program.memory_gib)
   return chunk
 
 
 def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
-  """Returns the study in programs of half as many lanes, or raises what cannot be helped so."""
+  """Returns the study in programs of half as many lanes, or raises any other error again."""
   narrower = built.at_width(max(1, built.place.width // 2))
   short = isinstance(error, placement.TooWideError) or placement.is_out_of_memory(error)
   if not short or narrower.place.width == built.place.width:

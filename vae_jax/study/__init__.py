@@ -27,6 +27,8 @@ from vae_jax.study.model import check_bias, check_network, check_support, model_
 from vae_jax.study.objective import check_batch, learner_of
 from vae_jax.study.points import check_fit, grid_of
 from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
+from vae_jax.study.settings import EvaluationSettings, ProgramSettings, unpacked
+from vae_jax.study.settings import TrainSettings as TrainSettings
 from vae_jax.study.start import Start as Start  # for who asks where training starts
 from vae_jax.study.start import start_of as start_of
 from vae_jax.study.trained import Trained as Trained
@@ -56,7 +58,9 @@ class Study(NamedTuple):
   lower_size: int  # of the lower of two layers of latents; 0 for one layer
   kl: str  # 'analytic' or 'sampled': how the rate is estimated
   is_density: bool  # whether the likelihood is one: else there is no NLL
-  max_resident_bytes: int  # of a training set that lies on the devices; a larger one is streamed
+  train: TrainSettings
+  evaluation: EvaluationSettings
+  program: ProgramSettings
 
   @property
   def event(self) -> tuple[int, ...]:
@@ -77,14 +81,14 @@ class Study(NamedTuple):
     """Returns the indices of the images of 'train' or 'test' that are evaluated; 0 takes all."""
     return data.subset(len(getattr(self.dataset, split)), count, self.training.schedule.seed)
 
-  def sampling(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns which images `settings` of the evaluation take: seed, counts, sha256 of the indices.
+  def sampling(self) -> dict[str, Any]:
+    """Returns which images the evaluation takes: seed, counts, sha256 of the indices.
 
     The sha256 is that of the indices as little-endian int64.
     """
     record: dict[str, Any] = {'seed': self.training.schedule.seed}
     for key, split in _COUNTED.items():
-      chosen = self.sample(split, settings[key])
+      chosen = self.sample(split, getattr(self.evaluation, key))
       digest = hashlib.sha256(chosen.astype('<i8')).hexdigest()
       size = len(getattr(self.dataset, split))
       record[key] = {'split': split, 'count': len(chosen), 'of': size, 'sha256': digest}
@@ -100,7 +104,7 @@ class Study(NamedTuple):
     images = self.dataset.train
     # The cores of a CPU hold a copy each in the same memory.
     copies = len(self.place.mesh.local_devices) if self.place.is_cpu else 1
-    is_resident = copies * images.nbytes <= self.max_resident_bytes
+    is_resident = copies * images.nbytes <= self.program.resident_gib * 2**30
     make = data.resident if is_resident else data.streamed
     return make(images, self.training.schedule, self.place.everywhere)
 
@@ -147,7 +151,9 @@ def from_config(config: Mapping[str, Any]) -> Study:
     lower_size=model.lower_size,
     kl=config['bound']['kl'],
     is_density=built.likelihood.is_density,
-    max_resident_bytes=int(asked['resident_gib'] * 2**30),
+    train=unpacked(TrainSettings, config['train']),
+    evaluation=unpacked(EvaluationSettings, config['evaluation']),
+    program=unpacked(ProgramSettings, config['program']),
   )
 
 

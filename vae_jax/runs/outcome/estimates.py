@@ -17,11 +17,11 @@ _NAMED = 3  # lanes that a warning of many names
 
 
 def make_evaluate(
-  study: Study, settings: Mapping[str, Any]
+  study: Study,
 ) -> Callable[[programs.States, int], dict[str, evaluation.Evaluation]]:
   """Returns (state [G], step) -> {'train': ..., 'test': ...} [G], on the images that are fixed."""
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
-  batches = {split: _batches(study, settings, split) for split in ('train', 'test')}
+  batches = {split: _batches(study, split) for split in ('train', 'test')}
   fitted = _make_fitted(study, lambda: batches['train'])
 
   def evaluate(state: programs.States, step: int) -> dict[str, evaluation.Evaluation]:
@@ -33,13 +33,17 @@ def make_evaluate(
   return evaluate
 
 
-def _batches(study: Study, settings: Mapping[str, Any], split: str) -> evaluation.Batches:
+def _batches(study: Study, split: str) -> evaluation.Batches:
   """Returns the images of a split that are evaluated, in batches, on the devices."""
   dataset, objective = study.dataset, study.training.learner.estimator.objective
-  images = dataset.train_fixed if split == 'train' else dataset.test
-  images = images[study.sample(split, settings[f'{split}_images'])]
+  settings = study.evaluation
+  images, count = {
+    'train': (dataset.train_fixed, settings.train_images),
+    'test': (dataset.test, settings.test_images),
+  }[split]
+  images = images[study.sample(split, count)]
   # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
-  wanted = settings['batch_size'] // study.num_samples
+  wanted = settings.batch_size // study.num_samples
   limits = objective.smallest_batch, objective.largest_batch
   size = evaluation.fitting_size(len(images), wanted, *limits)
   return jax.device_put(evaluation.cut(images, size))
@@ -78,19 +82,18 @@ class Estimates(NamedTuple):
 
 def estimate(
   study: Study,
-  settings: Mapping[str, Any],
   state: programs.States,
   pieces: programs.Pieces = programs.computed,
 ) -> Estimates:
   """Returns the test NLL with its error and diagnostics, and the parts of the rate."""
-  images = study.dataset.test[study.sample('test', settings['aggregate_images'])]
+  images = study.dataset.test[study.sample('test', study.evaluation.aggregate_images)]
   parts = programs.aggregate(
     study.model,
     programs.params_of(state),
     study.lanes,
     images,
     study.dataset.fixed_scale,
-    settings['batch_size'],
+    study.evaluation.batch_size,
     study.place,
     pieces,
   )
@@ -99,8 +102,8 @@ def estimate(
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  params = _make_fitted(study, lambda: _batches(study, settings, 'train'))(state)
-  nll, curve = _nll(study, settings, params, pieces)
+  params = _make_fitted(study, lambda: _batches(study, 'train'))(state)
+  nll, curve = _nll(study, params, pieces)
   return Estimates(metrics | nll, curve)
 
 
@@ -127,10 +130,10 @@ def _ceiling(study: Study, information: Array, num_images: int) -> dict[str, lis
 
 
 def _nll(
-  study: Study, settings: Mapping[str, Any], params: Any, pieces: programs.Pieces
+  study: Study, params: Any, pieces: programs.Pieces
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-  images = study.dataset.test[study.sample('test', settings['nll_images'])]
-  num_samples = settings['nll_samples']
+  images = study.dataset.test[study.sample('test', study.evaluation.nll_images)]
+  num_samples = study.evaluation.nll_samples
   logging.info(
     'importance-sampled NLL: %d samples for each of %d images and %d lanes',
     num_samples,
@@ -144,7 +147,7 @@ def _nll(
     images,
     study.dataset.fixed_scale,
     num_samples,
-    settings['batch_size'],
+    study.evaluation.batch_size,
     study.place,
     pieces,
   )

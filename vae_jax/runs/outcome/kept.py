@@ -6,7 +6,7 @@ import json
 import logging
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -94,7 +94,6 @@ def _read(path: pathlib.Path, key: str) -> dict[str, dict[str, np.ndarray]]:
 def open_kept(
   study: Study,
   directory: pathlib.Path,
-  settings: Mapping[str, Any],
   state: programs.States,
   signal_number: Callable[[], int],
 ) -> Kept:
@@ -106,11 +105,10 @@ def open_kept(
   Args:
     study, state: of the run.
     directory: the workdir, which the caller holds.
-    settings: of the evaluation.
     signal_number: returns 0 until somebody asks to stop.
   """
   digest = hashlib.sha256()
-  facts = [jax.__version__, dict(settings), study.place.width, study.names]
+  facts = [jax.__version__, study.evaluation._asdict(), study.place.width, study.names]
   digest.update(json.dumps([*facts, study.dataset.fixed_scale], sort_keys=True).encode())
   for leaf in jax.tree.leaves((_parts(programs.params_of(state)), study.dataset.test)):
     digest.update(np.ascontiguousarray(leaf))

@@ -85,7 +85,6 @@ def _write_known(
 def write_disentanglement(
   study: Study,
   directory: pathlib.Path,
-  settings: Mapping[str, Any],
   state: programs.States,
   pieces: programs.Pieces = programs.computed,
 ) -> None:
@@ -93,7 +92,7 @@ def write_disentanglement(
   dataset = study.dataset
   if dataset.factors is None:
     return
-  chosen = study.sample('test', settings['factor_images'])
+  chosen = study.sample('test', study.evaluation.factor_images)
   logging.info('scoring the codes of %d images and %d lanes', len(chosen), len(study.points))
   factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
   if not np.ptp(factors, axis=0).any():

@@ -1,0 +1,40 @@
+"""The settings of the loop, the evaluation and the program, as their users read them."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+Settings = TypeVar('Settings', bound=NamedTuple)
+
+
+class TrainSettings(NamedTuple):
+  """When a run ends, and when it logs, evaluates and saves, in steps; `config.train`."""
+
+  steps: int
+  log_every: int
+  log_powers_of_two: bool  # at the steps 1, 2, 4, 8 ... too
+  evaluate_every: int
+  checkpoint_every: int
+
+
+class EvaluationSettings(NamedTuple):
+  """What is evaluated, on how many images; `config.evaluation`. 0 images are all."""
+
+  train_images: int
+  test_images: int
+  batch_size: int  # images x samples that a lane decodes at a time
+  nll_samples: int
+  nll_images: int
+  aggregate_images: int  # that share one aggregate posterior q(z)
+  factor_images: int  # whose codes are scored, where factors are known
+
+
+class ProgramSettings(NamedTuple):
+  """What memory the programs may take; of `config.program`."""
+
+  memory_gib: float  # 0 for four fifths of what is free
+  resident_gib: float  # of a training set that lies on the devices; a larger one is streamed
+
+
+def unpacked(kind: type[Settings], section: Mapping[str, Any]) -> Settings:
+  """Returns the settings of one kind out of a section of a config."""
+  return kind(**{name: section[name] for name in kind._fields})
