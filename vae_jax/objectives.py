@@ -102,12 +102,20 @@ def iwae() -> Objective:
 
 
 def miwae(num_groups: Annotated[int, checks.whole(1)] = 1) -> Objective:
-  """The mean of bounds of groups of samples, see `bounds.miwae_bound`. It has no beta."""
+  """The mean of bounds of groups of samples, see `bounds.miwae_bound`. It has no beta.
+
+  Args:
+    num_groups: of equally many samples each.
+  """
   return _importance_weighted(lambda terms: bounds.miwae_bound(terms, num_groups), num_groups, 0.0)
 
 
 def ciwae(elbo_weight: Annotated[float, checks.real(0.0, 1.0)] = 0.0) -> Objective:
-  """A convex combination of ELBO and IWAE, see `bounds.ciwae_bound`. It has no beta."""
+  """A convex combination of ELBO and IWAE, see `bounds.ciwae_bound`. It has no beta.
+
+  Args:
+    elbo_weight: of the ELBO; that of the IWAE is 1 less it.
+  """
   return _importance_weighted(lambda terms: bounds.ciwae_bound(terms, elbo_weight), 1, elbo_weight)
 
 
@@ -208,12 +216,20 @@ Ratio = Annotated[float, checks.real(0.0, 1e6)]
 
 
 def dip_vae_i(diagonal_ratio: Ratio = 10.0) -> Objective:
-  """The ELBO, less a penalty on the covariance of the posteriors' centres; see `_dip_vae`."""
+  """The ELBO, less a penalty on the covariance of the posteriors' centres (Kumar et al. 2018).
+
+  Args:
+    diagonal_ratio: weight of the variances beside that of the covariances, see `_dip_vae`.
+  """
   return _dip_vae('I', diagonal_ratio)
 
 
 def dip_vae_ii(diagonal_ratio: Ratio = 10.0) -> Objective:
-  """The ELBO, less a penalty on the covariance of the aggregate posterior; see `_dip_vae`."""
+  """The ELBO, less a penalty on the covariance of the aggregate posterior (Kumar et al. 2018).
+
+  Args:
+    diagonal_ratio: weight of the variances beside that of the covariances, see `_dip_vae`.
+  """
   return _dip_vae('II', diagonal_ratio)
 
 

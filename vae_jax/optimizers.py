@@ -20,10 +20,11 @@ from vae_jax import checks
 
 Schedule = Callable[[Array], Array]
 
-Decay = Annotated[float, checks.real(0.0, 0.999999)]  # of a moment
-Epsilon = Annotated[float, checks.real(1e-30, 1.0)]
-Steps = Annotated[int, checks.whole(1)]
-Factor = Annotated[float, checks.real(0.0, 1.0)]
+# With what the page of settings says of them.
+Decay = Annotated[float, checks.real(0.0, 0.999999), 'decay of a running moment of the gradient']
+Epsilon = Annotated[float, checks.real(1e-30, 1.0), 'in the denominator; of a mean over the batch']
+Steps = Annotated[int, checks.whole(1), 'of the optimiser']
+Factor = Annotated[float, checks.real(0.0, 1.0), 'of the peak rate']
 
 
 def adam(

@@ -47,6 +47,9 @@ _OTHER_FILES = (
 def open_npz(path: Annotated[str, checks.text(empty=True)] = '') -> sources.Source:
   """Returns the user's own .npz file; its named arrays are the splits.
 
+  Args:
+    path: of the file; `~` is the home directory.
+
   Raises:
     InputError: there is no such file, or it is not an .npz file.
     DamagedError: it begins like one and cannot be read.

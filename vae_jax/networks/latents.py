@@ -60,7 +60,11 @@ def _gaussian(
 
 
 def diagonal(kernel_init: str) -> PosteriorNetwork:
-  """A Gaussian of independent latents; `kernel_init` is a name of INITS."""
+  """A Gaussian of independent latents.
+
+  Args:
+    kernel_init: a name of INITS.
+  """
   head = layers.GaussianHead(kernel_init)
   return PosteriorNetwork(
     head.init,
@@ -183,7 +187,11 @@ def standard_normal() -> PriorNetwork:
 
 
 def mixture(num_components: NumComponents = 50) -> PriorNetwork:
-  """K learned Gaussians, starting from N(0, I) draws as their means and from scale 1."""
+  """K learned Gaussians, starting from N(0, I) draws as their means and from scale 1.
+
+  Args:
+    num_components: K.
+  """
 
   def init(key: Array, mask: Array) -> Any:
     loc = jax.random.normal(key, (mask.size, num_components)).T  # latent axis first, see layers
@@ -233,7 +241,11 @@ def vamp(event: Sequence[int], support: str, num_components: NumComponents = 50)
 
 
 def flow_prior(num_layers: NumLayers = 4, hidden: FlowWidths = (64,)) -> PriorNetwork:
-  """A standard normal sent through a flow, see `flows.CouplingFlow`."""
+  """A standard normal sent through a flow of coupling layers.
+
+  Args:
+    num_layers, hidden: of the flow, see `flows.CouplingFlow`.
+  """
   flow = flows.CouplingFlow(num_layers, tuple(hidden))
   no_features = jnp.zeros(0)
 
