@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+import vae_jax
+
 CONFIG = '--config=tests/long_study.py'
 SHORT = (
   '--config.train.steps=20',
@@ -157,6 +159,7 @@ def test_the_console_command_works_from_any_directory(tmp_path):
   result = run('--help')
   assert (result.returncode, result.stderr) == (0, '')
   assert 'vae-jax train --config=digits --workdir=' in result.stdout
+  assert run('--version').stdout == f'vae_jax {vae_jax.__version__}\n'
   result = run('tarin')
   assert (result.returncode, result.stdout) == (2, '')
   assert result.stderr == 'vae-jax tarin: no such command; did you mean train?\n'

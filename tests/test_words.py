@@ -72,6 +72,14 @@ def test_flags_that_slip_others_in_are_not_taken(flag):
   assert 'is not taken' in problems[0]
 
 
+def test_what_stands_without_its_flag_is_said_with_it(tmp_path, monkeypatch):
+  (tmp_path / 'run').mkdir()
+  monkeypatch.chdir(tmp_path)
+  assert words.loose(['mine.py', '--workdir', 'x', '--from_scratch=1', 'y']) == ['mine.py', 'y']
+  assert words.stray('mine.py') == "'mine.py' is no flag; did you mean --config=mine.py?"
+  assert words.stray('run') == "'run' is no flag; did you mean --workdir=run?"
+
+
 def test_no_hint_is_better_than_a_distant_one():
   _, problems = words.sorted_out(['--foo=3', '--config.train.dropout=1', '--config.foo.x=1'], OWN)
   assert problems[0] == '--foo: no such flag'

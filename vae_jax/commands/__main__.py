@@ -4,6 +4,7 @@ import difflib
 import importlib
 import sys
 
+import vae_jax
 from vae_jax.commands import early, streams
 
 ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained as one program.
@@ -28,6 +29,9 @@ def main() -> None:
     streams.make_patient()
     print(ABOUT, end='')
     streams.finish()
+    sys.exit(0)
+  if name == '--version':
+    print(f'vae_jax {vae_jax.__version__}')
     sys.exit(0)
   if name not in NAMES:
     near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)

@@ -142,6 +142,8 @@ def _parse(command: Command, line: Sequence[str]) -> None:
   unneeded = ('workdir',) if '--print_config' in right else ()
   missing = words.missing([n for n in command.required if n not in unneeded], right)
   problems.add([*wrong, *missing])
+  if missing:
+    problems.add(map(words.stray, words.loose(right)))
   parsed = None if missing else problems.attempt(_parsed_by_absl, command.flags, right)
   if parsed is not None:
     strays, wrong = parsed

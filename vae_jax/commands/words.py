@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import itertools
+import os
 import pathlib
 import re
 import sys
@@ -124,8 +125,21 @@ def without(names: Sequence[str], words: Sequence[str]) -> list[str]:
   return result
 
 
+def loose(words: Sequence[str]) -> list[str]:
+  """Returns the words that are neither a flag nor can be the value of the one before."""
+  may_be_value = [False, *(word.startswith('-') and '=' not in word for word in words)]
+  return [
+    word
+    for word, is_value in zip(words, may_be_value, strict=False)
+    if not (word.startswith('-') or is_value)
+  ]
+
+
 def stray(word: str) -> str:
   """Returns what is said of a word that is no flag."""
+  if word.endswith('.py') or os.path.isdir(word):
+    flag = 'config' if word.endswith('.py') else 'workdir'
+    return f'{errors.shown(word)} is no flag; did you mean --{flag}={errors.shown(word)[1:-1]}?'
   name, equals, value = word.partition('=')
   near = validation.nearest_key(name.removeprefix('config.'), validation.keys.every())
   meant = f'; did you mean --config.{near}{equals}{errors.shown(value)[1:-1]}?' if near else ''
