@@ -175,7 +175,7 @@ def test_codes_and_factors_are_of_the_same_test_images_without_padding(
     loc = jax.vmap(lambda x, own=own, lane=lane: watched.encode(own, x, lane.mask).loc)(x)
     assert codes.shape == (11, built.points[i]['latent_size'])
     np.testing.assert_allclose(codes, loc[:, : codes.shape[1]], rtol=1e-5, atol=1e-6)
-  table = records.read_table(tmp_path / 'disentanglement.csv', outcome.DISENTANGLEMENT_COLUMNS)
+  table = records.read_table(tmp_path / 'disentanglement.csv', records.DISENTANGLEMENT_COLUMNS)
   assert [row['images'] for row in table] == [11] * 4
 
 

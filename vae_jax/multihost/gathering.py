@@ -18,7 +18,7 @@ from vae_jax.study.points import points_of
 _TABLES = {
   'latents.csv': records.LATENT_COLUMNS,
   'nll_curve.csv': records.NLL_CURVE_COLUMNS,
-  'disentanglement.csv': outcome.DISENTANGLEMENT_COLUMNS,
+  'disentanglement.csv': records.DISENTANGLEMENT_COLUMNS,
   'results.csv': records.result_columns(lane_fields.NAMES),
 }
 

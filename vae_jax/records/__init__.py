@@ -1,4 +1,4 @@
-"""What a run records: metrics.jsonl, the CSV tables, and MANIFEST.json with the sha256 of them all.
+"""What a run records: metrics.jsonl, the CSV tables, and manifest.json with the sha256 of them all.
 
 metrics.jsonl is the record: always written, one line per lane and log point. After a restart no
 point stands twice. A table is written whole, and what has been written is read back as it was.
@@ -8,18 +8,20 @@ point stands twice. A table is written whole, and what has been written is read 
   read_metrics(workdir / 'metrics.jsonl')
 """
 
+from vae_jax.records import schemas
 from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
 from vae_jax.records.points import Ranges, ranges_of, steps_in, with_step
-from vae_jax.records.results import read_results, result_columns, write_results
+from vae_jax.records.results import read_results, write_results
 from vae_jax.records.scalars import python_numbers
-from vae_jax.records.tables import (
-  LATENT_COLUMNS,
-  NLL_CURVE_COLUMNS,
-  read_table,
-  write_table,
-)
+from vae_jax.records.schemas import result_columns
+from vae_jax.records.tables import read_table, write_table
+
+LATENT_COLUMNS = schemas.names(schemas.LATENTS)
+NLL_CURVE_COLUMNS = schemas.names(schemas.NLL_CURVE)
+DISENTANGLEMENT_COLUMNS = schemas.names(schemas.DISENTANGLEMENT)
 
 __all__ = [
+  'DISENTANGLEMENT_COLUMNS',
   'LATENT_COLUMNS',
   'NLL_CURVE_COLUMNS',
   'Damage',

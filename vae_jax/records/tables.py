@@ -12,19 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vae_jax import errors
-from vae_jax.records import manifest, scalars
-
-# One row per lane and latent of the lane's own, masked ones left out. `rate` is the latent's mean
-# rate in nats per example (lower is cheaper), empty where the rate does not split by latent;
-# `mean_variance` is the variance of its posterior mean over the data; `active` is 0 or 1.
-LATENT_COLUMNS = ('lane', 'name', 'layer', 'latent', 'rate', 'mean_variance', 'active')
-
-# One row per lane and number of importance samples k. `bound` is L_k in nats per example, higher is
-# better, with its standard error over that many `images`.
-NLL_CURVE_COLUMNS = ('lane', 'name', 'samples', 'bound', 'stderr', 'images')
-
-# A lane that is named 1e5 keeps its name.
-_TEXT_COLUMNS = ('name', 'status', 'reason')
+from vae_jax.records import manifest, scalars, schemas
 
 
 def write_table(
@@ -87,7 +75,7 @@ def _value(column: str, cell: str) -> int | float | str | None:
   """Returns what a cell stands for."""
   if not cell:
     return None
-  if column in _TEXT_COLUMNS:
+  if column in schemas.TEXT_COLUMNS:
     return cell
   for kind in (int, float):
     try:

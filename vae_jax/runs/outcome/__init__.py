@@ -12,7 +12,6 @@ from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.numbers import nats
 from vae_jax.runs.outcome.progress import Progress, collapsed
 from vae_jax.runs.outcome.tables import (
-  DISENTANGLEMENT_COLUMNS,
   write_curve,
   write_disentanglement,
   write_latents,
@@ -21,7 +20,6 @@ from vae_jax.runs.outcome.tables import (
 from vae_jax.study import Study
 
 __all__ = [
-  'DISENTANGLEMENT_COLUMNS',
   'Estimates',
   'Kept',
   'Outcome',

@@ -14,8 +14,6 @@ from vae_jax.runs.outcome import divergence
 from vae_jax.runs.outcome.progress import Progress
 from vae_jax.study import Study
 
-DISENTANGLEMENT_COLUMNS = ('lane', 'name', 'images', *disentanglement.NAMES)
-
 
 def write_results(study: Study, directory: pathlib.Path, progress: Progress, final: bool) -> list:
   """Writes results.csv and returns its rows."""
@@ -99,7 +97,7 @@ def write_disentanglement(
     # At the end of a run it must not be refused: what else was measured would be lost.
     logging.warning('the %d images have one value of each factor: no scores', len(chosen))
     rows = [dict(lane=i, name=name, images=len(chosen)) for i, name in enumerate(study.names)]
-    _write_known(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
+    _write_known(directory / 'disentanglement.csv', records.DISENTANGLEMENT_COLUMNS, rows)
     return
   codes = programs.encode(
     study.model,
@@ -118,7 +116,7 @@ def write_disentanglement(
     | pieces(f'the scores of {name}', functools.partial(scores, i))
     for i, name in enumerate(study.names)
   ]
-  _write_known(directory / 'disentanglement.csv', DISENTANGLEMENT_COLUMNS, rows)
+  _write_known(directory / 'disentanglement.csv', records.DISENTANGLEMENT_COLUMNS, rows)
 
 
 def write_curve(directory: pathlib.Path, curve: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,232 @@
+"""What every file of a run is, and every column and key: name, unit, sign and meaning, once.
+
+The tables are written and read by these names, and docs/files.md shows them:
+
+  python -m vae_jax.records docs/files.md
+
+Figures are in nats per example where no other unit stands; `higher` or `lower` says which is
+better.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vae_jax import lane_fields
+
+STATUSES = ('done', 'running', 'diverged', 'failed')
+
+
+class Column(NamedTuple):
+  """A column of a table, or a key of a JSON object."""
+
+  name: str
+  meaning: str
+  unit: str = ''  # 'text' where it is no number
+  better: str = ''  # 'higher' or 'lower' of a figure of merit
+
+
+class File(NamedTuple):
+  """A file of a run, or several."""
+
+  name: str
+  meaning: str
+
+
+_NATS, _BITS, _STEPS = 'nats', 'bits a dimension', 'steps'
+_LANE = (
+  Column('lane', 'its number, from 0, in the order of the grid'),
+  Column('name', 'of the lane, such as `b4-z10-s0`', 'text'),
+)
+
+FILES = (
+  File('config.json', 'every setting'),
+  File('provenance.json', 'what the run was made by: see below'),
+  File('model.json', 'what a trained model must know of its data'),
+  File('manifest.json', 'the sha256 of every file here'),
+  File('metrics.jsonl', 'one row for each lane and log point, exactly once; NaN is `null`'),
+  File('metrics.damaged', 'rows of `metrics.jsonl` that failed their check'),
+  File('results.csv', 'one row a lane, replaced whole at every evaluation'),
+  File('latents.csv', 'one row for each lane and latent of its own'),
+  File('nll_curve.csv', 'L_1, L_10, L_100 … L_K of each lane'),
+  File('disentanglement.csv', 'scores of the codes, where the data has known factors'),
+  File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
+  File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
+  File(
+    'figures/*.png',
+    'rate–distortion, ELBO over β × latent size, learning curves, rate by latent, L_k over k, '
+    'reconstructions, samples, traversals of the two latents used most, and losses on log axes '
+    'where they were logged at powers of two',
+  ),
+  File(
+    'evaluation.partial', 'parts of an evaluation that was stopped; gone when the results are there'
+  ),
+  File('evaluations/', 'figures of other data than those of the run'),
+  File('wandb/', "W&B's own files, and `fragments.json`: the ids of its runs, and what they have"),
+)
+
+RESULTS_BEFORE = (
+  *_LANE,
+  Column('status', f'{", ".join(STATUSES)}', 'text'),
+  Column('step', 'of the figures; where it diverged, that step', _STEPS),
+)
+
+_TERMS = (
+  Column('elbo', '−D − R', _NATS, 'higher'),
+  Column('rate', 'R = KL(q(z\\|x) ‖ p(z))', _NATS, 'lower'),
+  Column('distortion', 'D = −E_q[log p(x\\|z)]', _NATS, 'lower'),
+  Column('objective', 'what is trained on, as weighed at this step', _NATS, 'higher'),
+)
+
+RESULTS = (
+  Column('beta_normalised', 'β Z / D (Higgins et al. 2017)'),
+  *(
+    column._replace(name=f'{split}/{column.name}')
+    for split in ('train', 'test')
+    for column in _TERMS
+  ),
+  Column('test/nll', '−log p(x) by importance samples', _NATS, 'lower'),
+  Column('test/nll_stderr', 'its standard error over the images', _NATS),
+  Column('test/nll_samples', 'K'),
+  Column('test/nll_images', 'how many'),
+  Column(
+    'test/bits_per_dim_8bit',
+    "on the grid of 256 levels: a density's value plus log2 255 where bytes were scaled; empty "
+    'where the data were binarised or no bytes',
+    _BITS,
+    'lower',
+  ),
+  Column(
+    'test/bits_per_dim_density',
+    '−log2 p / D of whatever density or mass the model has',
+    _BITS,
+    'lower',
+  ),
+  Column('test/effective_samples', 'mean effective sample size, 1 to K', '', 'higher'),
+  Column('test/largest_weight', 'mean largest normalised weight, 1/K to 1', '', 'lower'),
+  Column(
+    'test/low_effective_fraction',
+    'images with an effective sample size below 2; a warning where more than a tenth',
+    '',
+    'lower',
+  ),
+  Column(
+    'test/active_units', 'latents whose posterior mean varies by more than 0.01 over the data'
+  ),
+  Column('test/mutual_information', 'I(x; z) over `evaluation.aggregate_images`', _NATS),
+  Column('test/mutual_information_stderr', 'its standard error', _NATS),
+  Column('test/mutual_information_ceiling', 'log n, above which it cannot be', _NATS),
+  Column('test/marginal_kl', 'KL(q(z) ‖ p(z)), the sum of the next two', _NATS),
+  Column('test/total_correlation', 'how far q(z) is from the product of its marginals', _NATS),
+  Column('test/dimension_wise_kl', 'how far these are from those of the prior', _NATS),
+  Column(
+    'collapsed_at',
+    'the evaluation since which no unit is active though the decoder is within 0.1 nats a '
+    'dimension of the best one that ignores z; before, it has not learned yet',
+    _STEPS,
+  ),
+  Column(
+    'reason',
+    'of a lane that diverged: what was not finite first, the largest \\|x\\| of that batch, one '
+    'thing to try',
+    'text',
+  ),
+  Column('seconds', 'wall time, compilation included', 's'),
+  Column('steps_per_second', 'of the program, compilation and evaluation excluded', '1/s'),
+)
+
+# Masked latents are left out.
+LATENTS = (
+  *_LANE,
+  Column('layer', '1, or 2 for the upper of two layers'),
+  Column('latent', 'its number, from 0'),
+  Column('rate', 'mean over the test set; empty where the rate does not split', _NATS, 'lower'),
+  Column('mean_variance', 'the variance of its posterior mean over the test set'),
+  Column('active', '1 where that is above 0.01, else 0'),
+)
+
+NLL_CURVE = (
+  *_LANE,
+  Column('samples', 'k'),
+  Column('bound', 'L_k', _NATS, 'higher'),
+  Column('stderr', 'its standard error over the images', _NATS),
+  Column('images', 'how many'),
+)
+
+DISENTANGLEMENT = (
+  *_LANE,
+  Column('images', 'how many were coded'),
+  Column('mig', 'mutual information gap (Chen et al. 2018)', '', 'higher'),
+  Column('dci_disentanglement', 'of Eastwood & Williams 2018', '', 'higher'),
+  Column('dci_completeness', 'of the same', '', 'higher'),
+  Column('dci_informativeness', 'of the same', '', 'higher'),
+  Column('sap', 'separated attribute predictability (Kumar et al. 2018)', '', 'higher'),
+  Column('beta_vae_score', 'of Higgins et al. 2017', '', 'higher'),
+  Column('factor_vae_score', 'of Kim & Mnih 2018', '', 'higher'),
+)
+
+# `batch/` is the mean over the steps since the last row; `train/` and `test/` are evaluations on
+# fixed images, where one was due.
+METRICS = (
+  Column('lane', 'its number'),
+  Column('step', 'after so many', _STEPS),
+  *(column._replace(name=f'SPLIT/{column.name}') for column in _TERMS),
+  Column('SPLIT/active_units', 'of `train` and `test`, see `results.csv`'),
+  Column('SPLIT/NAME', "the objective's own terms, such as `test/bound` of the IWAE", _NATS),
+  Column('crc32', 'of what stands before it in the row', 'text'),
+)
+
+PROVENANCE = (
+  Column('versions', 'of the packages that compute'),
+  Column('python', 'its version'),
+  Column('platform', 'operating system and architecture'),
+  Column('git', 'commit, and whether files differ from it'),
+  Column('device', 'kind, platform and number'),
+  Column('settings', 'switches of JAX and flags of XLA'),
+  Column('parts', 'of those from outside: import path, file, sha256'),
+  Column('data', 'name and version'),
+  Column('data_sha256', 'of the arrays'),
+  Column('data_seen', 'how the arrays were read: kind, range, standardisation'),
+  Column('event', 'the shape of one example'),
+  Column('width', 'lanes in one program, on which the last bits depend'),
+  Column('evaluated_on', 'which images: seed, counts, sha256 of their indices'),
+  Column('changes', 'what changed when the run went on: step, key, before, after'),
+  Column('processes', 'how many shared the lanes, where several did'),
+  Column('finished', 'whether nothing is left to do'),
+  Column('step', 'where it is finished, the last', _STEPS),
+  Column('seconds', 'where it is finished, the wall time', 's'),
+)
+
+
+def names(columns: Sequence[Column]) -> tuple[str, ...]:
+  """Returns the names of columns in order."""
+  return tuple(column.name for column in columns)
+
+
+def result_columns(field_names: Sequence[str]) -> list[str]:
+  """Returns the columns of results.csv in order, for lanes with these fields (beta, seed ...)."""
+  return [*names(RESULTS_BEFORE), *field_names, *names(RESULTS)]
+
+
+# A lane that is named 1e5 keeps its name.
+TEXT_COLUMNS = frozenset(
+  column.name for column in (*RESULTS_BEFORE, *RESULTS) if column.unit == 'text'
+)
+
+
+def markdown() -> str:
+  """Returns the tables of all files, columns and keys."""
+  fields = [Column(field.name, field.meaning) for field in lane_fields.FIELDS]
+  tables = {
+    'results.csv': (*RESULTS_BEFORE, *fields, *RESULTS),
+    'latents.csv': LATENTS,
+    'nll_curve.csv': NLL_CURVE,
+    'disentanglement.csv': DISENTANGLEMENT,
+    'metrics.jsonl': METRICS,
+    'provenance.json': PROVENANCE,
+  }
+  lines = ['| file | content |', '|---|---|']
+  lines += [f'| `{file.name}` | {file.meaning} |' for file in FILES]
+  for name, columns in tables.items():
+    lines += ['', f'### `{name}`', '', '| name | meaning | unit | better |', '|---|---|---|---|']
+    lines += [f'| `{c.name}` | {c.meaning} | {c.unit} | {c.better} |' for c in columns]
+  return '\n'.join(lines) + '\n'
