@@ -1,4 +1,4 @@
-"""Why a lane diverged: the step at which it did, once more, by itself.
+"""Why a lane diverged: repeats the step at which it did, by itself.
 
 A diverged lane is frozen at the parameters before that step, and the step's batch and noise are
 functions of the seeds and of its number: nothing has to be kept to find the reason afterwards.
@@ -60,8 +60,8 @@ class Findings(NamedTuple):
 def make_examine(training: Training) -> Callable[[Any, Lane, np.ndarray, int], Findings]:
   """Returns (params, lane, the training set as stored, step) -> the findings of a step of a lane.
 
-  It is compiled at its first call. The program of all lanes rounds otherwise: of what is finite by
-  a hair's breadth, this one may find nothing.
+  It is compiled at its first call. The program of all lanes rounds differently: where numbers are
+  finite by a hair's breadth, this one may find nothing.
   """
   one, seed, size = training.learner, training.schedule.seed, training.schedule.batch_size
 

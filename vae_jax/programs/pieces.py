@@ -13,12 +13,12 @@ from vae_jax.programs.lanewise import Lanewise
 
 Arrays = Mapping[str, np.ndarray]
 # (name of the piece, how it is computed) -> its arrays: computed now, or kept from before. It may
-# raise instead, where somebody asks to stop.
+# raise instead, where a stop is requested.
 Pieces = Callable[[str, Callable[[], Arrays]], Arrays]
 
 
 def computed(name: str, compute: Callable[[], Arrays]) -> Arrays:
-  """Returns the piece, computed: nothing is kept, and nobody stops it."""
+  """Computes the piece: nothing is kept, and nothing can stop it."""
   del name
   return jax.device_get(compute())
 

@@ -1,4 +1,4 @@
-"""The programs that say what trained lanes are worth."""
+"""The programs that evaluate trained lanes: metrics, parts of the rate, codes, pictures."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

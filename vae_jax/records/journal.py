@@ -132,7 +132,7 @@ def _seal(line: bytes) -> bytes:
 class Damage(NamedTuple):
   """What is wrong with a journal."""
 
-  lines: list[int]  # numbers, from 1, of those that are no rows as they were written
+  lines: list[int]  # numbers, from 1, of lines that are not the rows that were written
   missing: list[tuple[int, int]]  # (step, lane) of rows that should be there, in order
 
   def __str__(self) -> str:
@@ -152,7 +152,7 @@ def steps_of(path: os.PathLike | str) -> list[int]:
 
 
 def damage(path: os.PathLike | str, steps: Sequence[int], lanes: int) -> Damage:
-  """Compares a journal with the log points that a run has passed; what is later is of no account.
+  """Compares a journal with the log points that a run has passed; later rows are ignored.
 
   Args:
     path: of metrics.jsonl; without it every row is missing.

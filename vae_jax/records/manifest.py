@@ -1,4 +1,4 @@
-"""manifest.json: the sha256 of every file of a run, so that a changed bit is seen by who reads it.
+"""manifest.json: the sha256 of every file of a run, so that a reader sees a changed bit.
 
 A file that is written beside a manifest, or one folder below it, is announced in it before it gets
 its name: until the next write, both what stood there and what will stand there are accepted. So a
@@ -64,7 +64,7 @@ def _announce(directory: pathlib.Path, path: pathlib.Path, coming: str) -> None:
   entries, name = read(directory), path.relative_to(directory).as_posix()
   now = _sha256(path)
   known = entries.get(name, [now])
-  # What is damaged is not made good by being replaced: until then it still fails.
+  # A damaged file fails its check until it has been replaced.
   stands = [now] if now in known else known[-1:]
   entries[name] = list(dict.fromkeys([*stands, coming]))
   _write(directory, entries)
@@ -130,7 +130,7 @@ def settle(directory: os.PathLike | str, *also: str) -> None:
 
 
 def forget(directory: os.PathLike | str, *names: str) -> None:
-  """Takes files out of the manifest: they may change, or go, without a word."""
+  """Takes files out of the manifest: they may change, or go, unnoticed."""
   entries = read(directory)
   if entries.keys() & set(names):
     _write(directory, {name: shas for name, shas in entries.items() if name not in names})

@@ -1,4 +1,4 @@
-"""The newest checkpoint of a run evaluated anew, on its own data or on others."""
+"""Evaluates the newest checkpoint of a run again, on its own data or on other data."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ from vae_jax.runs.outcome import Outcome, Progress
 
 
 class Other(NamedTuple):
-  """What an evaluation has otherwise than the config of its run; None for what it has not."""
+  """What an evaluation changes in the config of its run; None where it changes nothing."""
 
   num_samples: int | None = None  # of the NLL
   num_images: int | None = None  # of the NLL
@@ -32,7 +32,7 @@ def evaluate(
   data_path: str | None = None,
   data_split: str | None = None,
 ) -> Outcome:
-  """Evaluates the newest checkpoint of any run anew and rewrites its results.csv and pictures.
+  """Evaluates the newest checkpoint of any run again and rewrites its results.csv and pictures.
 
   Figures of other data than the run's go to WORKDIR/evaluations/NAME, beside those of the run.
 
@@ -87,7 +87,7 @@ def _evaluated(
 
 
 def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
-  """Returns the config of a run with what this evaluation has otherwise."""
+  """Returns the config of a run with the changes of this evaluation."""
   asked = {'nll_samples': other.num_samples, 'nll_images': other.num_images}
   settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
   source = config['data']
@@ -99,7 +99,7 @@ def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
 
 
 def _check_has_checkpoints(directory: pathlib.Path) -> None:
-  """Refuses a run that was killed as it began, and what was gathered from several processes."""
+  """Refuses a run without checkpoints: killed at its start, or gathered from several processes."""
   if workdir.newest_step(directory) is None and not (directory / 'provenance.json').exists():
     raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
   count = workdir.read_provenance(directory).get('processes')
@@ -117,7 +117,7 @@ def _check_data(
   """Returns whether a study has the data of its run.
 
   Raises:
-    InputError: it has others that nobody asked for, or whose examples have another shape.
+    InputError: the data differ from the run's without a request for that, or in their shape.
   """
   stored = workdir.read_provenance(directory)
   if built.dataset.sha256 == stored['data_sha256'] and other.data_split is None:
@@ -128,7 +128,7 @@ def _check_data(
       f'{where} has other data than --workdir={directory} was trained on (sha256 '
       f'{built.dataset.sha256}, and {stored["data_sha256"]}); give --data_path=FILE'
     )
-  # What the training split of the run decides, and no checkpoint holds.
+  # The training split of the run decides these, and no checkpoint holds them.
   standardize = config['data']['standardize']
   if standardize != 'none' or built.model.refit is not None:
     key = (
@@ -148,7 +148,7 @@ def _check_data(
 
 
 def _newest(built: study.Study, directory: pathlib.Path) -> Progress:
-  """Returns the newest checkpoint, and no older one than that of the figures that stand.
+  """Returns the newest checkpoint, which must not be older than the figures on disk.
 
   Raises:
     InputError: there is none yet.
@@ -185,7 +185,7 @@ def _rows(directory: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _check_journal(directory: pathlib.Path) -> None:
-  """Checks the journal before anything is written: a picture is drawn of it."""
+  """Checks the journal, from which a picture is drawn, before anything is written."""
   record = directory / workdir.RECORD
   finished = workdir.is_finished(directory)
   what = manifest.faults(directory).get(workdir.RECORD) if finished else None

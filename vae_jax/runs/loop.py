@@ -32,11 +32,11 @@ class Attempt(NamedTuple):
   evaluate: Callable[[programs.States, int], Evaluations]
   examine: Callable[..., programs.Findings]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
-  signal_number: Callable[[], int]  # 0 until somebody asks to stop
+  signal_number: Callable[[], int]  # 0 until a stop is requested
 
 
 def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
-  """Closes the tracker with the exit code that the program will have."""
+  """Trains, evaluates, and closes the tracker with the exit code of the program."""
   exit_code = 1
   try:
     result = _finish(attempt, *_loop(attempt, progress))
@@ -62,7 +62,9 @@ def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations |
   with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
     while progress.step < total:
       progress, metrics, evaluations = _advance(attempt, progress)
-      signal_number = attempt.signal_number()  # read once: what is raised below was saved here
+      signal_number = (
+        attempt.signal_number()
+      )  # read once, so that what is raised below has been saved
       _log(attempt, progress, metrics, save=signal_number != 0)
       best = reports.best(outcome.host(metrics), progress.reasons)
       bar.set_postfix_str(f'{best}, {len(attempt.study.points)} lanes')
@@ -117,7 +119,7 @@ def _next_log_point(step: int, settings: study.TrainSettings) -> int:
 
 
 def log_points(settings: study.TrainSettings, last: int) -> list[int]:
-  """Returns the log points up to a step of a run that never had another cadence."""
+  """Returns the log points up to a step of a run whose cadence never changed."""
   points = [0]
   while points[-1] < last:
     points.append(_next_log_point(points[-1], settings))
@@ -127,7 +129,7 @@ def log_points(settings: study.TrainSettings, last: int) -> list[int]:
 def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:
   """Writes the metrics, then results.csv and a checkpoint where they are due.
 
-  The checkpoint comes last: what it does not cover is written again by the next attempt.
+  The checkpoint comes last: the next attempt writes again whatever it does not cover.
   """
   settings, step = attempt.study.train, progress.step
   last = step == settings.steps

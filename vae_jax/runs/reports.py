@@ -1,4 +1,4 @@
-"""What is said while a study trains: how far it is, how long it takes, how good it is."""
+"""Progress lines while a study trains: step, time left, best ELBO."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Taking up a run again: whose directory it is, what is done, and from where it goes on."""
+"""Resumes a run: whose directory it is, what is done, and from which step it goes on."""
 
 import logging
 import pathlib
@@ -43,10 +43,10 @@ def finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | No
   if any(change.key == 'train.steps' for change in found):
     return None
   faults = manifest.faults(directory)
-  # What training alone writes: without it the run is not finished after all.
+  # Only training writes these: without them the run is not finished.
   lost = [f'{workdir.RECORD} {faults[workdir.RECORD]}'] if workdir.RECORD in faults else []
   newest = workdir.newest_step(directory)
-  # Without any, they were cleared away, or are in the directories of several processes.
+  # Without any, they were removed, or are in the directories of several processes.
   if newest is not None and newest < config['train']['steps']:
     lost.append(f'checkpoints/{config["train"]["steps"]} {manifest.MISSING}')
   if lost:
@@ -67,9 +67,9 @@ def finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | No
 
 
 def at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Study:
-  """Returns the study as its run was started, or as near to it as these devices allow.
+  """Returns the study at the width of its run, or as near to it as these devices allow.
 
-  The last bits depend on the width, so that another one is said and recorded.
+  The last bits depend on the width, so a change of it is logged and recorded.
   """
   width = workdir.recorded_width(directory)
   built = built.at_width(width)
@@ -90,11 +90,11 @@ def restored(
   manager: ocp.CheckpointManager,
   from_scratch: bool,
 ) -> Progress | None:
-  """Returns the newest checkpoint behind which the journal stands whole; None for a new run.
+  """Returns the newest checkpoint up to which the journal is complete; None for a new run.
 
-  Rows that are missing are made again from an older checkpoint, where there is one before them.
-  Where there is none they stay missing, with a warning: parameters and tables do not depend on
-  them, and a run that stands still for them would lose more.
+  Missing rows are computed again from an older checkpoint, where there is one before them. Where
+  there is none they stay missing, with a warning: parameters and tables do not depend on them, and
+  refusing to continue would lose more.
 
   Raises:
     InputError: there was training, and its checkpoints are gone.
@@ -129,7 +129,7 @@ def _behind_what_is_missing(
   progress: Progress | None,
   damage: records.Damage,
 ) -> Progress | None:
-  """Returns an older checkpoint behind which no row is missing, or the same where there is none."""
+  """Returns an older checkpoint before the missing rows, or the same where there is none."""
   if not damage.missing:
     return progress
   step, _ = damage.missing[0]
@@ -143,7 +143,7 @@ def _behind_what_is_missing(
 
 
 def _check_is_new(record: pathlib.Path, from_scratch: bool) -> None:
-  """Checks that nothing was trained where there is no checkpoint, or that this is known."""
+  """Checks that nothing was trained where there is no checkpoint, unless from_scratch allows it."""
   trained = record.exists() and record.stat().st_size > 0
   if not trained and not record.with_name('results.csv').exists():
     return
@@ -160,8 +160,8 @@ def _log_points(
 ) -> list[int]:
   """Returns the log points up to a checkpoint.
 
-  One of an earlier version does not tell them: they follow from its cadence or, where that is
-  another by now, from the rows and the step that there are.
+  The checkpoint of an earlier version does not have them: they follow from its cadence or, where
+  the cadence has changed, from the rows and the step that are there.
   """
   if progress.logged is not None:
     return records.steps_in(progress.logged)

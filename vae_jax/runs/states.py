@@ -1,4 +1,4 @@
-"""The state of a study on disk: how far a run is, from one checkpoint to the next."""
+"""The state of a study in its checkpoints: begins, saves, restores."""
 
 import logging
 
@@ -12,12 +12,12 @@ from vae_jax.runs.outcome import Progress
 def restored(
   built: study.Study, manager: ocp.CheckpointManager, most: int | None = None
 ) -> Progress | None:
-  """Returns how far the newest whole checkpoint is, of step `most` at the latest; None without."""
+  """Returns the newest whole checkpoint up to step `most`; None without one."""
   like = programs.state_shapes(built.training.learner, built.lanes)
   found = checkpoint.restore_newest(manager, like, most)
   if found is None:
     return None
-  # In a record that is older than they are.
+  # Of checkpoints that are older than these fields.
   unknown = {'reasons': [None] * len(built.points), 'logged': None}
   return Progress(step=found.step, state=found.state, **unknown | found.record)
 

@@ -48,7 +48,7 @@ def run(
   claimed = resuming.claim(built, config, directory)
   with claimed, stopping.deferred(asked_to_stop) as signal_number:
     if (stands := resuming.finished(config, directory)) is not None:
-      return stands  # two were started at once, and the other was first
+      return stands  # two were started at once, and the other one finished first
     model_file.write(directory, built)
     built = resuming.at_recorded_width(built, directory)
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
@@ -134,7 +134,7 @@ def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
 
 
 def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
-  """Returns the study in programs of half as many lanes, or raises any other error again."""
+  """Returns the study in programs of half as many lanes, or re-raises any other error."""
   narrower = built.at_width(max(1, built.place.width // 2))
   short = isinstance(error, placement.TooWideError) or placement.is_out_of_memory(error)
   if not short or narrower.place.width == built.place.width:

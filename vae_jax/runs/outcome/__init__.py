@@ -1,4 +1,4 @@
-"""What a run has come to: the figures of every lane, as metrics, as tables and as pictures."""
+"""The results of a run: the figures of every lane, as metrics, as tables and as pictures."""
 
 import pathlib
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def review(
   estimates: Estimates,
   final: bool,
 ) -> tuple[Outcome, programs.Pictures | None]:
-  """Writes what a trained state is worth, tables and pictures, and returns them with the images."""
+  """Writes the tables and pictures of a trained state, and returns them with the images."""
   from vae_jax import figures  # matplotlib takes half a second: at the end, not of every start
 
   evaluated = host(metrics_of(evaluations) | estimates.metrics)

@@ -1,4 +1,4 @@
-"""What is said of a lane that diverged: what was not finite first, and what to try."""
+"""Why a lane diverged: what was not finite first, and what to try."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def reasons(
 
 
 def explained(study: Study, examine: Examine, progress: Progress) -> Progress:
-  """Returns the progress with the reasons that its checkpoint, if it is an older one, lacks."""
+  """Returns the progress with the reasons that an older checkpoint lacks."""
   found = reasons(study, examine, progress.state, progress.reasons)
   return progress._replace(reasons=found)
 

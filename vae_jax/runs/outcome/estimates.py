@@ -1,4 +1,4 @@
-"""What a trained state is worth: metrics over both splits, NLL, the parts of the rate."""
+"""Evaluates a trained state: metrics over both splits, NLL, the parts of the rate."""
 
 import logging
 import math
@@ -60,7 +60,7 @@ def _make_fitted(
   if study.model.refit is None:
     return programs.params_of
   program = programs.make_refit(study.training.learner, study.dataset.fixed_scale, study.place)
-  images = train_batches()  # asked for here alone: to most likelihoods they are of no use
+  images = train_batches()  # computed only here: most likelihoods do not need them
   return lambda state: program(programs.params_of(state), study.lanes, images)
 
 
@@ -74,7 +74,7 @@ def metrics_of(evaluations: Mapping[str, evaluation.Evaluation]) -> dict[str, Ar
 
 
 class Estimates(NamedTuple):
-  """What importance samples and the aggregate posterior say of the test set."""
+  """Estimates over the test set by importance samples and the aggregate posterior."""
 
   metrics: dict[str, Any]  # name -> [G]
   curve: list[dict[str, Any]]  # rows of nll_curve.csv

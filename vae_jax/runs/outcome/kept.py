@@ -1,4 +1,4 @@
-"""What a long evaluation has done, on disk, so that one that is stopped goes on from there."""
+"""The finished parts of a long evaluation, on disk, so that a stopped one goes on from there."""
 
 import hashlib
 import io
@@ -105,7 +105,7 @@ def open_kept(
   Args:
     study, state: of the run.
     directory: the workdir, which the caller holds.
-    signal_number: returns 0 until somebody asks to stop.
+    signal_number: returns 0 until a stop is requested.
   """
   digest = hashlib.sha256()
   facts = [jax.__version__, study.evaluation._asdict(), study.place.width, study.names]
