@@ -224,3 +224,15 @@ class Batched(nn.Module):
   def __call__(self, x: Array) -> Array:
     """Returns [N, 4]."""
     return nn.Dense(4)(x.reshape(len(x), -1))
+
+
+def of_scales() -> objectives.Objective:
+  """An objective that reads `scale`, which not every posterior has."""
+
+  def terms(terms: Any, posteriors: Any, weights: Array, mask: Array) -> dict[str, Array]:
+    return {'scale': objectives.mean(jnp.sum(mask * posteriors.scale, axis=-1), weights)}
+
+  def combine(means: Any, lane: Any, step: Array) -> Array:
+    return -means['distortion'] - means['rates'].sum() - means['scale']
+
+  return objectives.Objective(terms, combine)

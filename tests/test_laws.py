@@ -8,8 +8,10 @@ import own_parts
 import pytest
 from flax import linen as nn
 
-from vae_jax import bounds, densities, errors, networks, objectives, optimizers, testing
+from vae_jax import bounds, densities, errors, networks, objectives, optimizers, study, testing
 from vae_jax.laws import broken
+from vae_jax.runs import training
+from vae_jax.study import lawful
 
 pytestmark = pytest.mark.usefixtures('quick_compiler')
 
@@ -305,3 +307,37 @@ def test_random_parameters_are_of_the_same_shapes():
   found = broken.randomized(params)
   assert found['a'].shape == (2, 3) and np.all(found['a'] != 0)
   assert found['count'] == 3
+
+
+def test_a_study_holds_parts_from_outside_to_the_laws_each_in_a_line(config, tmp_path):
+  config['encoder'] = dict(name='own_parts:Batched')
+  config['decoder'] = dict(name='own_parts:Unmasked', output_bias='zeros')
+  with pytest.raises(errors.InputError) as caught:
+    training.run(config, tmp_path / 'run')
+  encoder, decoder = caught.value.problems
+  assert encoder.startswith("encoder.name='own_parts:Batched' breaks a law: it maps one example")
+  assert decoder.startswith("decoder.name='own_parts:Unmasked' breaks a law: latents of mask 0")
+  assert not list(tmp_path.iterdir())
+
+
+def test_parts_that_obey_and_do_not_go_together_are_a_line(config):
+  config['lanes'] |= dict(beta=(1.0,))
+  config['bound'] = dict(name='own_parts:of_scales')
+  study.from_config(config)
+  config['posterior'] = dict(name='full_covariance')
+  words = r"AttributeError when .* put together: .*'scale' .*own_parts\.py, line \d+\)"
+  with pytest.raises(errors.InputError, match=words) as caught:
+    study.from_config(config)
+  assert len(caught.value.problems) == 1
+
+
+def test_a_decoder_that_takes_no_bias_begins_at_no_mean(config):
+  config['decoder'] = dict(name='own_parts:OneHead', output_bias='train_mean')
+  with pytest.raises(errors.InputError, match='takes neither pixel_bias nor channel_bias'):
+    study.from_config(config)
+
+
+def test_the_built_in_parts_pay_nothing_at_the_start(config, monkeypatch):
+  monkeypatch.setattr(lawful, 'check_part', None)
+  monkeypatch.setattr(lawful, 'check_whole', None)
+  study.from_config(config)

@@ -5,7 +5,7 @@
 part, the law, what is seen and what is wanted.
 """
 
-from vae_jax.laws.broken import LawError
+from vae_jax.laws.broken import LawError, running
 from vae_jax.laws.latents import check_posterior, check_prior
 from vae_jax.laws.likelihood import check_likelihood
 from vae_jax.laws.networks import check_decoder, check_encoder
@@ -22,4 +22,5 @@ __all__ = [
   'check_posterior',
   'check_prior',
   'check_schedule',
+  'running',
 ]

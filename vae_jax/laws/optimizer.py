@@ -55,7 +55,9 @@ def check_optimizer(
     wide = moved(rate, padding(rows), padding(gradients))
   b.check_shape(what, 'updates have the shapes of the parameters', found, rows.shape)
   b.check_finite(what, 'updates are finite', found)
-  b.check_same(what, 'at a learning rate of 0 nothing moves', rows, still)
+  b.check_same(
+    what, 'at a learning rate of 0 nothing moves (it asks for learning_rate)', rows, still
+  )
   if not float(jnp.sum((found - rows) * gradients.sum(0))) < 0:
     raise b.broken(what, 'it goes against the gradient', 'a step uphill', 'one downhill')
   inert = wide[2:]

@@ -21,7 +21,7 @@ from vae_jax import (
   validation,
 )
 from vae_jax.config import complete
-from vae_jax.study import fitting
+from vae_jax.study import fitting, lawful
 from vae_jax.study.announcing import announce
 from vae_jax.study.model import check_bias, check_network, check_support, model_of
 from vae_jax.study.objective import check_batch, learner_of
@@ -129,10 +129,13 @@ def from_config(config: Mapping[str, Any]) -> Study:
   batch_size = settings['batch_size']
   stacked = lanes.stack(points, largest, model.lower_size)
   num_samples = config['bound']['num_samples']
+  one_lane = learner_of(built, model)
+  if lawful.from_outside(built):
+    lawful.check_whole(one_lane, stacked, stored.event, batch_size)
   operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)
   width = min(asked['width'], len(points)) or placement.lanes_at_once(len(points), operations)
   training = programs.Training(
-    learner=learner_of(built, model),
+    learner=one_lane,
     schedule=data.Schedule(
       config['data']['seed'], batch_size, min(settings['log_every'], settings['steps'])
     ),
@@ -199,6 +202,8 @@ def _checked(
       ask(check_network, part, built, stored)
     ask(check_bias, built)
     ask(check_batch, built, len(stored.train))
+    for section in lawful.from_outside(built):
+      ask(lawful.check_part, section, built, stored.event, points or ())
     validation.add_disagreements(problems, built)
   problems.refuse()
   switches.check_devices()

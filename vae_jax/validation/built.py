@@ -52,6 +52,10 @@ class Built:
     section, _, name = key.partition('.')
     return self.config[section][name]
 
+  def knows(self, section: str) -> bool:
+    """Tells whether the name of a part is known."""
+    return f'{section}.name' not in self._wrong
+
   def name(self, section: str) -> str:
     """Returns the name of a part; raises UnknownError where it is wrong."""
     return self.value(f'{section}.name')
