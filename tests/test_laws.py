@@ -324,7 +324,8 @@ def test_parts_that_obey_and_do_not_go_together_are_a_line(config):
   config['lanes'] |= dict(beta=(1.0,))
   config['bound'] = dict(name='own_parts:of_scales')
   study.from_config(config)
-  config['posterior'] = dict(name='full_covariance')
+  config['posterior'] = dict(name='flow')
+  config['bound'] |= dict(kl='sampled')
   words = r"AttributeError when .* put together: .*'scale' .*own_parts\.py, line \d+\)"
   with pytest.raises(errors.InputError, match=words) as caught:
     study.from_config(config)
