@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -105,6 +105,16 @@ def randomized(params: Any, seed: int = 0) -> Any:
     return jnp.asarray(0.3 * rng.normal(size=leaf.shape), leaf.dtype)
 
   return jax.tree.map(draw, params)
+
+
+# Values of each support, from a generator and a shape.
+VALUES: Mapping[str, Callable[[np.random.Generator, Any], np.ndarray]] = {
+  'binary': lambda rng, shape: rng.integers(0, 2, shape),
+  'unit': lambda rng, shape: rng.uniform(size=shape),
+  'uint8': lambda rng, shape: rng.integers(0, 256, shape),
+  'count': lambda rng, shape: rng.poisson(4.0, shape),
+  'real': lambda rng, shape: rng.normal(size=shape),
+}
 
 
 def normal(seed: int, *shape: int) -> Array:

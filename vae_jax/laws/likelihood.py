@@ -1,7 +1,7 @@
 """The laws of a likelihood."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,14 +12,7 @@ from jax import Array
 from vae_jax import densities
 from vae_jax.laws import broken as b
 
-# Values of each support, from a generator and a shape; and means inside of it.
-_VALUES: Mapping[str, Callable[[np.random.Generator, Any], np.ndarray]] = {
-  'binary': lambda rng, shape: rng.integers(0, 2, shape),
-  'unit': lambda rng, shape: rng.uniform(size=shape),
-  'uint8': lambda rng, shape: rng.integers(0, 256, shape),
-  'count': lambda rng, shape: rng.poisson(4.0, shape),
-  'real': lambda rng, shape: rng.normal(size=shape),
-}
+# Means inside of each support.
 _MEANS = {'binary': (0.2, 0.7), 'unit': (0.2, 0.7), 'uint8': (60.0, 180.0), 'count': (0.5, 6.0)}
 _REAL_MEANS = (-0.7, 1.3)
 
@@ -39,9 +32,9 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
   if not isinstance(likelihood, densities.Likelihood):
     law = 'it is a densities.Likelihood'
     raise b.broken(what, law, type(likelihood).__name__, 'Likelihood')
-  unknown = [support for support in likelihood.supports if support not in _VALUES]
+  unknown = [support for support in likelihood.supports if support not in b.VALUES]
   if unknown or not likelihood.supports:
-    raise b.broken(what, 'its supports are known', likelihood.supports, ', '.join(_VALUES))
+    raise b.broken(what, 'its supports are known', likelihood.supports, ', '.join(b.VALUES))
   size = math.prod(event)
   outputs = b.normal(7, likelihood.num_heads, size)
   shared = (jnp.zeros(()),) * likelihood.num_shared
@@ -64,7 +57,7 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
 
   rng = np.random.default_rng(8)
   for support in likelihood.supports:
-    x = jnp.asarray(_VALUES[support](rng, (size,)), jnp.float32)
+    x = jnp.asarray(b.VALUES[support](rng, (size,)), jnp.float32)
     with b.running(what, f'it is made of outputs {list(outputs.shape)} and asked for x [{size}]'):
       found = values(outputs, x)
     law = 'log_prob of one example is [] (densities.per_example makes all pixels one event)'

@@ -16,18 +16,22 @@ _DRAWS = 32
 _MOST_APART = 2.0  # a ratio of spreads; with the fan-in of all 64 latents it is 5.7
 
 
-def check_encoder(encoder: Any, event: Sequence[int], what: str = 'the encoder') -> None:
+def check_encoder(
+  encoder: Any, event: Sequence[int], support: str = 'unit', what: str = 'the encoder'
+) -> None:
   """Checks an encoder: x [*event] -> features [H], of one example.
 
   Args:
     encoder: a Flax module.
     event: shape of one example.
+    support: of the values that it sees: 'binary', 'unit', 'real' or 'count'; 8-bit levels come
+      divided by 255, and are 'unit'.
     what: how it is called in a message.
 
   Raises:
     LawError: features of another shape than [H], or gradients that are not finite.
   """
-  x = b.normal(1, *event)
+  x = jnp.asarray(b.VALUES[support](np.random.default_rng(1), tuple(event)), jnp.float32)
   with b.running(what, f'it encodes one example of shape {list(event)}'):
     params = jax.jit(encoder.init)(b.key(), x)
     features = b.shapes_of(encoder.apply, params, x)

@@ -44,7 +44,7 @@ def check_part(
   what = f'{section}.name={built.name(section)!r}'
   check: dict[str, Callable[[], None]] = {
     'likelihood': lambda: laws.check_likelihood(built.likelihood, event, what),
-    'encoder': lambda: laws.check_encoder(built.part('encoder'), event, what),
+    'encoder': lambda: _check_encoder(built, event, what),
     'posterior': lambda: laws.check_posterior(built.posterior, what),
     'prior': lambda: laws.check_prior(built.prior, event, what),
     'decoder': lambda: _check_decoder(built, event, what),
@@ -57,6 +57,12 @@ def check_part(
     'schedule': lambda: laws.check_schedule(built.part('schedule'), what),
   }
   check[section]()
+
+
+def _check_encoder(built: validation.Built, event: Sequence[int], what: str) -> None:
+  support = built.given('support')
+  seen = 'unit' if support == 'uint8' else support  # levels are divided by 255
+  laws.check_encoder(built.part('encoder'), event, seen, what)
 
 
 def _check_decoder(built: validation.Built, event: Sequence[int], what: str) -> None:

@@ -45,6 +45,12 @@ class Built:
     """Returns the same with more that is known."""
     return Built(self.config, self._wrong, **self._given, **given)
 
+  def given(self, name: str) -> Any:
+    """Returns what the data decide; raises UnknownError where they could not be read."""
+    if name not in self._given:
+      raise UnknownError(name)
+    return self._given[name]
+
   def value(self, key: str) -> Any:
     """Returns the value of `section.key`; raises UnknownError where it is wrong."""
     if key in self._wrong:
