@@ -6,10 +6,15 @@ import signal
 import subprocess
 import sys
 
+# Of what a test runs a few times only, compiling well would take most of the time. The bits are
+# others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
+os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+
 import jax
 import pytest
 
 from configs import digits
+from vae_jax import figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -23,13 +28,17 @@ for _number, _handler in (
     signal.signal(_number, _handler)
 
 
+@pytest.fixture(scope='session')
+def suite_directory(tmp_path_factory, request):
+  """A directory of this run of the suite, which all its workers share."""
+  root = tmp_path_factory.getbasetemp()  # of a worker, in that of the run
+  return root.parent if hasattr(request.config, 'workerinput') else root
+
+
 @pytest.fixture(scope='session', autouse=True)
-def cache(tmp_path_factory, request):
+def cache(suite_directory):
   """One cache for the whole suite, away from the user's; programs compiled once serve all tests."""
-  # Workers have a directory each, in that of their run.
-  root = tmp_path_factory.getbasetemp()
-  root = root.parent if hasattr(request.config, 'workerinput') else root
-  directory = root / 'cache'
+  directory = suite_directory / 'cache'
   directory.mkdir(mode=0o700, exist_ok=True)
   previous = os.environ.get('VAE_JAX_CACHE')
   os.environ['VAE_JAX_CACHE'] = str(directory)
@@ -42,16 +51,18 @@ def cache(tmp_path_factory, request):
     os.environ['VAE_JAX_CACHE'] = previous
 
 
-# For processes of which the last bits do not matter; see `quick_compiler`.
-QUICKLY = {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+@pytest.fixture
+def full_compiler():
+  """Compiles as for a user: where the bits of his programs, or their speed, are what is tested."""
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', True)
 
 
 @pytest.fixture
-def quick_compiler():
-  """Compiles without much ado what runs a few times only, and whose last bits do not matter."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
+def no_pictures(monkeypatch):
+  """Runs draw nothing: of a small run, its pictures take half of the time."""
+  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
 
 
 def small_config() -> dict:
@@ -88,7 +99,7 @@ def command():
     return subprocess.run(
       [sys.executable, '-m', f'launch.{name}', *arguments],
       cwd=keywords.pop('cwd', ROOT),
-      env=os.environ | QUICKLY | keywords.pop('env', {}),
+      env=os.environ | keywords.pop('env', {}),
       capture_output=True,
       text=True,
       timeout=300,

@@ -9,7 +9,7 @@ import scipy.stats
 
 from vae_jax import densities, evaluation, lanes, networks
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 SEEDS = jnp.arange(60, dtype=jnp.uint32)
 

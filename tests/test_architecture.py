@@ -9,6 +9,8 @@ from conftest import ROOT
 
 import vae_jax
 
+pytestmark = pytest.mark.math
+
 # The one list of the layers is the package's docstring; inside a layer a later name may import an
 # earlier one.
 LAYERS = [

@@ -7,6 +7,8 @@ import pytest
 from experiments import cases, timing
 from vae_jax import flops, study
 
+pytestmark = pytest.mark.run
+
 
 def shape(*sizes):
   return jax.ShapeDtypeStruct(sizes, jnp.float32)

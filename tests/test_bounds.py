@@ -10,7 +10,7 @@ import scipy.stats
 
 from vae_jax import bounds, densities
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 LOC, SCALE = 0.4, 0.6  # q(z | x) of the one-dimensional model
 SLOPE, OFFSET = np.array([1.5, -0.7, 0.3]), np.array([0.2, 0.0, -1.0])

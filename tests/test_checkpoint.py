@@ -23,6 +23,8 @@ from vae_jax import errors
 from vae_jax.runs import checkpoint
 from vae_jax.runs.checkpoint import manager as orbax_manager
 
+pytestmark = pytest.mark.run
+
 RECORD = {'seconds': 1.5, 'evaluated': {'test/elbo': [-1.25, None]}}
 
 

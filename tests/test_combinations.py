@@ -15,7 +15,7 @@ from conftest import small_config
 from vae_jax import config as settings
 from vae_jax import errors, parts, placement, programs, study, validation
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.run
 
 LIKELIHOODS = {
   'bernoulli': dict(name='bernoulli'),
@@ -57,14 +57,6 @@ FORMS = {
   },
 }
 BOUNDS = [(name, *form) for name, forms in FORMS.items() for form in forms]
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick_compilation():
-  """Fifty steps of a tiny model: what is compiled is not worth optimising."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 @pytest.fixture(scope='session')

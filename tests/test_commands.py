@@ -10,6 +10,8 @@ from conftest import ROOT
 
 import vae_jax
 
+pytestmark = pytest.mark.process
+
 CONFIG = '--config=tests/long_study.py'
 SHORT = (
   '--config.train.steps=20',

@@ -15,6 +15,8 @@ from ml_collections import config_dict
 from vae_jax import config, errors, records, study, validation
 from vae_jax.runs import checkpoint, evaluating, states, training, workdir
 
+pytestmark = pytest.mark.run
+
 FIXTURES = ROOT / 'tests' / 'fixtures'
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from vae_jax import data
 
+pytestmark = pytest.mark.math
+
 indices = data.batch_indices
 
 

@@ -15,6 +15,8 @@ from conftest import small_config
 from vae_jax import errors, study
 from vae_jax.runs import training
 
+pytestmark = pytest.mark.run
+
 RNG = np.random.default_rng(0)
 N = 60  # 40 to train on
 
@@ -205,7 +207,7 @@ def test_standardising_what_a_bernoulli_sees_is_refused_once(tmp_path, standardi
   assert study.from_config(config).dataset.support == 'real'
 
 
-def test_what_was_advised_trains(tmp_path, quick_compiler):
+def test_what_was_advised_trains(tmp_path):
   array, settings, _, _ = CASES['table']
   config = config_of(tmp_path / 'mine.npz', array)
   follow(config, settings)

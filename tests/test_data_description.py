@@ -13,6 +13,8 @@ from vae_jax.data import description
 from vae_jax.programs import reviews
 from vae_jax.study import announcing, fitting
 
+pytestmark = pytest.mark.math
+
 RNG = np.random.default_rng(0)
 SECONDS = 1.7e9 + 1e3 * RNG.normal(size=(60, 6))
 PHOTOS = RNG.integers(20, 236, (60, 6, 5, 3), dtype=np.uint8)

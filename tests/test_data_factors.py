@@ -10,6 +10,8 @@ from tfds_files import write_prepared
 from vae_jax import data, errors
 from vae_jax.data import records
 
+pytestmark = pytest.mark.math
+
 NAMES = ('orientation', 'scale', 'shape', 'x_position', 'y_position')
 VALUES = (40, 6, 3, 32, 32)
 COUNT = 11

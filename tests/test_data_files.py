@@ -12,6 +12,8 @@ import pytest
 
 from vae_jax import data, errors
 
+pytestmark = pytest.mark.math
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5), dtype=np.uint8)
 
 

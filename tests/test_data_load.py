@@ -8,6 +8,8 @@ from sklearn import datasets
 
 from vae_jax import data, errors
 
+pytestmark = pytest.mark.math
+
 GREY = np.random.default_rng(0).integers(0, 256, (20, 6, 5), dtype=np.uint8)
 
 

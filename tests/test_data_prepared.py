@@ -15,6 +15,8 @@ from tfds_files import IMAGES, write_prepared
 from vae_jax import data, errors
 from vae_jax.data import cache, records
 
+pytestmark = pytest.mark.math
+
 REAL = pathlib.Path(os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
 needs_mnist = pytest.mark.skipif(
   not (REAL / 'mnist').is_dir(),

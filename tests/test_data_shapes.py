@@ -8,6 +8,8 @@ import pytest
 from vae_jax import data
 from vae_jax.data import shapes
 
+pytestmark = pytest.mark.math
+
 SIZES = (3, 4, 5, 8, 8)
 ANGLE = np.arctan2(7, 24)
 

@@ -11,6 +11,8 @@ from scipy import stats
 from vae_jax import data, densities, programs, study
 from vae_jax.runs import outcome, training
 
+pytestmark = pytest.mark.math
+
 RNG = np.random.default_rng(0)
 SCALES = np.array([1.0, 1e4, 1e-3, 30.0, 1.0], np.float32)
 SHIFTS = np.array([0.0, 5e4, 1.0, -7.0, 0.0], np.float32)
@@ -19,7 +21,7 @@ TABLE[:, 4] = 2.5  # a column that never varies
 
 
 @pytest.fixture
-def built(config, tmp_path, quick_compiler):
+def built(config, tmp_path):
   """Returns a function that builds a study of one lane on a table; 60 rows to train on."""
 
   def build(table, standardize, **sections):
@@ -139,7 +141,7 @@ def test_what_is_reported_is_in_the_units_of_the_file(built, config, tmp_path):
   np.testing.assert_allclose(recorded['standardize']['shift'], TABLE[:60].mean(0), rtol=1e-5)
 
 
-def test_pictures_and_bits_are_those_of_the_bytes(config, tmp_path, quick_compiler):
+def test_pictures_and_bits_are_those_of_the_bytes(config, tmp_path):
   """Scaled to [0, 1] first or not, standardised bytes are one model: bits on 8 bits agree."""
   images = RNG.integers(30, 226, (50, 4, 4, 3)).astype(np.uint8)
   np.savez(tmp_path / 'bytes.npz', train=images[:40], test=images[40:])

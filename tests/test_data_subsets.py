@@ -9,6 +9,8 @@ import pytest
 from vae_jax import data, study
 from vae_jax.runs import outcome, training
 
+pytestmark = pytest.mark.math
+
 
 def test_a_sample_is_the_beginning_of_a_larger_one_without_repeats():
   order = data.subset(100, 99, 3)
@@ -51,9 +53,7 @@ def sorted_study(config, tmp_path):
   return config
 
 
-def test_every_evaluation_takes_a_sample_of_a_sorted_file(
-  sorted_study, tmp_path, monkeypatch, quick_compiler
-):
+def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path, monkeypatch):
   """What each is given, caught on its way: both colours, and those of `data.subset`."""
   seen = {}
 

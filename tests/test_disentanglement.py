@@ -14,6 +14,8 @@ from sklearn import linear_model, metrics
 from vae_jax import disentanglement, errors
 from vae_jax.disentanglement import gaps, importance, interventions
 
+pytestmark = pytest.mark.math
+
 SIZES = (3, 4, 5)  # values of each factor
 ALL = disentanglement.NAMES
 STDERR = math.sqrt(0.25 / 1000)  # of an accuracy on 1,000 points, at most

@@ -11,7 +11,7 @@ from vae_jax import data, figures, lanes, placement, programs, study
 from vae_jax.runs import evaluating, outcome, states, training
 from vae_jax.runs.outcome import divergence
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.run
 
 
 @pytest.fixture(scope='module')

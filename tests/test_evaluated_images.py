@@ -17,7 +17,7 @@ from conftest import small_config
 from vae_jax import data, disentanglement, evaluation, learner, programs, records, study
 from vae_jax.runs import outcome
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.run
 
 TRAIN, TEST, EVENT = 40, 30, (5, 5, 1)
 COUNTS = dict(train_images=6, test_images=7, nll_images=9, aggregate_images=4, factor_images=11)
@@ -91,10 +91,7 @@ def config_of(path, **likelihood):
 
 @pytest.fixture(scope='module')
 def watched(images):
-  jax.config.update('jax_disable_most_optimizations', True)  # `quick_compiler` comes after
-  result = Watched(config_of(images))
-  jax.config.update('jax_disable_most_optimizations', False)
-  return result
+  return Watched(config_of(images))
 
 
 def no_parts(*arguments, **keywords):

@@ -11,7 +11,7 @@ import scipy.stats
 
 from vae_jax import bounds, densities, evaluation, lanes, learner, networks, objectives
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 EVENT_SIZE, LATENT_SIZE = 6, 2
 

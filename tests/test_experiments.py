@@ -22,6 +22,8 @@ from experiments import (
 )
 from vae_jax import data, errors, optimizers, validation
 
+pytestmark = pytest.mark.run
+
 DIGITS = {
   'train_images': 1438,
   'test_images': 359,

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from vae_jax.fast import convolutions
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 OURS = {False: convolutions.Conv, True: convolutions.ConvTranspose}
 NORMAL = nn.initializers.normal(1.0)

@@ -10,6 +10,8 @@ from PIL import Image
 from vae_jax import figures
 from vae_jax.figures import style
 
+pytestmark = pytest.mark.run
+
 
 def test_a_picture_is_whole_with_narrow_white_margins(tmp_path):
   """A frame of 2 x 1 inches in a figure of 4 x 3: 400 x 200 dots, and 16 of white around them."""

@@ -17,6 +17,8 @@ from figure_data import (
 from vae_jax import figures
 from vae_jax.figures import style
 
+pytestmark = pytest.mark.run
+
 # Learning curves
 
 

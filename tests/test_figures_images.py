@@ -8,6 +8,8 @@ from figure_data import GRIDS, grid, heading, overlap, shades
 
 from vae_jax import errors, figures
 
+pytestmark = pytest.mark.run
+
 # Images
 
 

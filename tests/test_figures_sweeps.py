@@ -23,6 +23,8 @@ from figure_data import (
 from vae_jax import figures
 from vae_jax.figures import points, style
 
+pytestmark = pytest.mark.run
+
 WARMUPS = ('constant', 'linear')
 BETAS, SIZES = (0.5, 1.0, 4.0), (2, 8)
 

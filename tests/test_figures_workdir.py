@@ -21,6 +21,8 @@ from PIL import Image
 
 from vae_jax import errors, figures, records
 
+pytestmark = pytest.mark.run
+
 # Everything of a workdir
 
 

@@ -17,6 +17,8 @@ from vae_jax.commands import command
 from vae_jax.data import cache, sources
 from vae_jax.files import locks
 
+pytestmark = pytest.mark.process
+
 FAULTS = [
   errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO,
   errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EREMOTEIO,

@@ -7,7 +7,7 @@ import pytest
 
 from vae_jax import bounds, data, learner, programs, study
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.run
 
 DATA_SEED, SIZE, STEPS = 3, 16, 3
 

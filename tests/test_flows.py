@@ -10,7 +10,7 @@ import pytest
 
 from vae_jax import networks
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 FLOW = networks.CouplingFlow(num_layers=3, hidden=(5, 4))
 FEATURES = np.array([0.4, -0.3], 'f')

@@ -16,6 +16,8 @@ from vae_jax import errors, records, study, tracking
 from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, evaluating, loop, resuming, training, workdir
 
+pytestmark = pytest.mark.run
+
 STEPS = [10, 20, 30, 40]
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from vae_jax import bounds, densities, learner
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 NUM_SAMPLES = 6
 TRUTH = linear_gaussian.make(event_size=5, latent_size=2)

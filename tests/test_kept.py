@@ -12,7 +12,7 @@ from run_files import results_without_times
 from vae_jax import errors, evaluation, figures, placement, programs, stopping, study
 from vae_jax.runs import evaluating, outcome, training
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 
 from vae_jax import errors, lane_fields, lanes
 
+pytestmark = pytest.mark.math
+
 AXES = dict(
   beta=(0.5, 4.0),
   latent_size=(2, 10),

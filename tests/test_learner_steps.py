@@ -11,7 +11,7 @@ import pytest
 
 from vae_jax import bounds, densities, lanes, learner, networks, objectives
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 LARGEST = np.sqrt(np.float64(np.finfo(np.float32).max))  # 1.8447e19: its square is the largest
 

@@ -16,7 +16,7 @@ import scipy.stats
 from vae_jax import densities
 from vae_jax.densities import levels, likelihoods
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 SCALES = ('fixed', 'shared', 'optimal', 'per_pixel')
 LIKELIHOODS = {

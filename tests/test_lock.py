@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from conftest import ROOT
+
+pytestmark = pytest.mark.math
 
 PIN = re.compile(r'^([\w.-]+)==([\w.+]+)', re.MULTILINE)
 

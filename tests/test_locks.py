@@ -15,6 +15,8 @@ from vae_jax import errors, files
 from vae_jax.files import locks
 from vae_jax.runs import workdir
 
+pytestmark = pytest.mark.process
+
 # How a file system without locks answers, or one whose locks keep nobody out.
 ANSWERS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, 0]
 

@@ -8,6 +8,8 @@ import pytest
 from vae_jax import evaluation, programs, study
 from vae_jax.runs import loop, outcome
 
+pytestmark = pytest.mark.run
+
 SETTINGS = study.TrainSettings(
   steps=65, log_every=10, log_powers_of_two=False, evaluate_every=20, checkpoint_every=30
 )

@@ -9,7 +9,7 @@ import scipy.special
 
 from vae_jax import densities, networks
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 KEY = jax.random.key(1)
 # A posterior and a prior that go together; every kind is in one of the pairs.

@@ -12,6 +12,8 @@ from vae_jax.multihost import joining, meeting
 from vae_jax.multihost.joining import joined
 from vae_jax.multihost.listening import Peers, listening
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def here():
@@ -177,7 +179,7 @@ def test_a_stranger_at_the_port_of_process_0_is_let_go(here, monkeypatch):
       wait_until(lambda: peers.present() == {1})
 
 
-def test_a_process_that_is_left_alone_saves_and_stops(here, config, tmp_path, quick_compiler):
+def test_a_process_that_is_left_alone_saves_and_stops(here, config, tmp_path):
   """Process 0 is killed: all that the others see of it is that the connection closes."""
   config['train'] |= dict(steps=100_000, evaluate_every=50_000)
   here = here._replace(lanes=config['lanes'])

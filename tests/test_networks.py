@@ -13,7 +13,7 @@ import scipy.special
 from vae_jax import errors, networks
 from vae_jax.networks import layers
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 KEY = jax.random.key(1)
 

@@ -25,7 +25,7 @@ from vae_jax import (
   programs,
 )
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 SEED, SIZE, OTHER_SIZE, BATCH = 5, 2, 3, 10  # three batches of 23 images, the last of 3
 USES = ('init', 'noise', 'evaluation', 'nll', 'prior', 'aggregate')

@@ -11,7 +11,7 @@ import scipy.stats
 
 from vae_jax import bounds, densities, lanes, objectives
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 N, L, Z = 5, 3, 4
 MASK = np.array([1.0, 1.0, 1.0, 0.0])

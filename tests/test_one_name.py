@@ -11,7 +11,7 @@ import pytest
 from vae_jax import errors, evaluation, learner, placement, programs, records, study
 from vae_jax.runs import outcome, training
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 
 def gaussian(config, **likelihood):

@@ -7,6 +7,8 @@ import pytest
 
 from vae_jax import errors, optimizers, parts
 
+pytestmark = pytest.mark.math
+
 
 @pytest.mark.parametrize(
   ('name', 'factor', 'expected'),

@@ -6,7 +6,7 @@ import pytest
 from vae_jax import disentanglement, evaluation, programs, records, study
 from vae_jax.runs import outcome, training
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 
 @pytest.mark.parametrize(

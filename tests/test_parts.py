@@ -11,6 +11,8 @@ from conftest import ROOT
 
 from vae_jax import errors, networks, parts
 
+pytestmark = pytest.mark.run
+
 MODULE = """
 from collections.abc import Sequence
 from typing import Annotated, Literal

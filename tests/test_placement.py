@@ -11,11 +11,13 @@ import types
 import jax
 import numpy as np
 import pytest
-from conftest import QUICKLY, ROOT
+from conftest import ROOT
 from run_files import assert_same_run, results_without_times, state_digest
 
 from vae_jax import data, placement, programs, study
 from vae_jax.runs import training, workdir
+
+pytestmark = pytest.mark.run
 
 
 def trained(config, width, steps=20):
@@ -93,7 +95,6 @@ def test_products_of_many_rows_are_eigens_in_the_nll(config, batch_size):
   assert has_ynnpack_products(compiled) == (batch_size == 200)
 
 
-@pytest.mark.usefixtures('quick_compiler')
 def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp_path):
   config['program'] |= dict(width=3)
   result = training.run(config, tmp_path / 'run')
@@ -104,7 +105,6 @@ def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp
     assert row['test/nll'] < -row['test/elbo'] + 5 * row['test/nll_stderr']
 
 
-@pytest.mark.usefixtures('quick_compiler')
 def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
   """Down to one lane, which is tried in any case; the bits are those of that width."""
   config['program'] |= dict(memory_gib=1e-6)
@@ -121,7 +121,6 @@ def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
   assert results_without_times(tmp_path / 'short') == results_without_times(tmp_path / 'asked')
 
 
-@pytest.mark.usefixtures('quick_compiler')
 def test_running_out_of_memory_halves_the_width_and_goes_on(config, tmp_path, monkeypatch, caplog):
   original = programs.take_chunk
 
@@ -139,7 +138,6 @@ def test_running_out_of_memory_halves_the_width_and_goes_on(config, tmp_path, mo
   assert steps == sorted(4 * [10, 20, 30, 40, 50, 60, 65])
 
 
-@pytest.mark.usefixtures('quick_compiler')
 def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monkeypatch):
   def take_chunk(*arguments):
     raise jax.errors.JaxRuntimeError('INTERNAL: something else')
@@ -150,7 +148,6 @@ def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monk
   assert workdir.recorded_width(tmp_path / 'run') == 4  # no narrower program was tried
 
 
-@pytest.mark.usefixtures('quick_compiler')
 def test_a_streamed_data_set_gives_the_same_bits(config, tmp_path):
   training.run(config, tmp_path / 'resident')
   streamed = config | {'program': config['program'] | dict(resident_gib=0.0)}
@@ -178,7 +175,7 @@ def on_eight():
   paths = {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'}
   process = subprocess.run(
     [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), '11', '2', '6:3'],
-    env=os.environ | QUICKLY | paths,
+    env=os.environ | paths,
     capture_output=True,
     text=True,
     timeout=600,

@@ -18,7 +18,7 @@ from run_files import assert_same_run
 from vae_jax import study
 from vae_jax.runs import checkpoint, states
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 CUTS = 24
 GO_ON = (5, 11, 17)  # of the cuts: those after which the run is taken to its end

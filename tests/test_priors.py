@@ -11,7 +11,7 @@ import scipy.stats
 
 from vae_jax import densities, networks
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.math
 
 every_kind = pytest.mark.parametrize('name', kinds.PRIORS)
 RNG = np.random.default_rng(0)

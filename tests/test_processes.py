@@ -13,12 +13,14 @@ import time
 import long_study
 import numpy as np
 import pytest
-from conftest import QUICKLY, ROOT
+from conftest import ROOT
 from run_files import results_without_times
 
 from vae_jax import errors, lane_fields, multihost, records, study, validation
 from vae_jax.multihost import gathering
 from vae_jax.runs import training
+
+pytestmark = pytest.mark.process
 
 TRAIN = {'steps': 100, 'evaluate_every': 40, 'checkpoint_every': 20}
 # Shares of one lane and of two, and names that tell learning rates apart where there are several.
@@ -52,7 +54,7 @@ def start(workdir: pathlib.Path, count: int = 2) -> list[subprocess.Popen]:
     subprocess.Popen(
       [*COMMAND, *together, f'--process={index}'],
       cwd=ROOT,
-      env=os.environ | QUICKLY,
+      env=os.environ,
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,

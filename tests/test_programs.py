@@ -21,6 +21,8 @@ from vae_jax import (
 )
 from vae_jax.fast import ahead
 
+pytestmark = pytest.mark.run
+
 EVENT = (6, 6, 1)
 STEPS = 200
 
@@ -134,7 +136,6 @@ VARIANTS = {
 WEIGHTED = (0.5, 3, 7, 1e-3, 'linear', 50, 0.1, 3.0, 100, 0.2)
 
 
-@pytest.mark.usefixtures('quick_compiler')
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
   training = make_training(**VARIANTS[variant])

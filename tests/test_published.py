@@ -10,7 +10,7 @@ from configs import mnist_beta_latent, mnist_static
 from vae_jax import data, errors, records
 from vae_jax.runs import training
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.run, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

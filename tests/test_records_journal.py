@@ -12,6 +12,8 @@ import pytest
 from vae_jax import errors, records
 from vae_jax.records import journal, scalars
 
+pytestmark = pytest.mark.run
+
 
 def rows(step, lanes=2):
   """Returns rows whose values tell lane and step."""

@@ -10,6 +10,8 @@ import pytest
 from vae_jax import errors
 from vae_jax.records import manifest
 
+pytestmark = pytest.mark.run
+
 
 def sha256(text):
   return hashlib.sha256(text.encode()).hexdigest()

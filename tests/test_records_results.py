@@ -7,6 +7,8 @@ import pytest
 
 from vae_jax import errors, records
 
+pytestmark = pytest.mark.run
+
 FIELDS = ('beta', 'latent_size', 'seed')
 
 HEADER = (

@@ -7,6 +7,8 @@ import pytest
 
 from vae_jax import errors, records
 
+pytestmark = pytest.mark.run
+
 COLUMNS = ('lane', 'name', 'rate', 'active')
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from vae_jax.runs import reports
 
+pytestmark = pytest.mark.run
+
 
 def lines_of(caplog, steps, seconds_a_step, every=10**9, first=0):
   """The lines of a run that takes so long a step, and is evaluated so often."""

@@ -8,6 +8,8 @@ import pytest
 from vae_jax import lanes, learner, records
 from vae_jax.runs import outcome
 
+pytestmark = pytest.mark.run
+
 
 def rows_of(tmp_path, final, **changes):
   """Of three lanes, of which the second diverged at step 4 and the third has collapsed."""

@@ -16,7 +16,7 @@ from vae_jax.runs import outcome, training
 from vae_jax.study import start
 from vae_jax.study.start import Start
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 EVENT = (4, 5, 1)
 

@@ -10,6 +10,8 @@ from conftest import ROOT
 
 from vae_jax import stopping
 
+pytestmark = pytest.mark.process
+
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2]
 
 

@@ -14,6 +14,8 @@ import pytest
 from conftest import ROOT
 from run_files import assert_same_run, state_digest
 
+pytestmark = pytest.mark.process
+
 CONFIG_FILE = ROOT / 'tests' / 'long_study.py'
 
 

@@ -9,16 +9,18 @@ import sys
 import time
 
 import pytest
-from conftest import QUICKLY, ROOT
+from conftest import ROOT
 
 from vae_jax.commands import streams
+
+pytestmark = pytest.mark.process
 
 COMMAND = (sys.executable, '-m', 'launch.train')
 
 
 def start(*arguments: str, **keywords) -> subprocess.Popen:
   return subprocess.Popen(
-    [*COMMAND, *arguments], cwd=ROOT, env=os.environ | QUICKLY | keywords.pop('env', {}), **keywords
+    [*COMMAND, *arguments], cwd=ROOT, env=os.environ | keywords.pop('env', {}), **keywords
   )
 
 

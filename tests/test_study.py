@@ -9,6 +9,8 @@ from vae_jax import bounds, errors, learner, objectives, study
 
 GRADIENTS = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized')
 
+pytestmark = pytest.mark.run
+
 
 def first_lane(built):
   """The functions of a lane, the first lane, its parameters at step 0, and three images."""
@@ -141,7 +143,6 @@ def test_the_config_chooses_the_form_of_the_rate(config, kl):
   np.testing.assert_allclose(averages['rates'], expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.usefixtures('quick_compiler')
 @pytest.mark.parametrize(
   ('binarize', 'conv'),
   [('threshold', False), ('dynamic', False), ('none', False), ('dynamic', True)],
@@ -170,7 +171,6 @@ def test_the_decoder_starts_at_the_train_mean_in_the_units_that_the_model_sees(
   np.testing.assert_allclose(found, expected, rtol=2e-4)
 
 
-@pytest.mark.usefixtures('quick_compiler')
 @pytest.mark.parametrize(
   ('support', 'settings', 'scale'),
   [
@@ -196,7 +196,6 @@ def test_every_likelihood_starts_at_the_train_mean(config, tmp_path, support, se
   np.testing.assert_allclose(found, images.mean(axis=0) / scale, rtol=1e-4)
 
 
-@pytest.mark.usefixtures('quick_compiler')
 @pytest.mark.parametrize(
   ('per', 'posterior', 'floors'),
   [

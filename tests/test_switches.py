@@ -6,6 +6,8 @@ import pytest
 from vae_jax import errors, switches
 from vae_jax.runs import training
 
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+
 
 @pytest.fixture(autouse=True)
 def put_back():

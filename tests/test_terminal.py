@@ -2,8 +2,12 @@
 
 import pathlib
 
+import pytest
+
 from vae_jax.commands import terminal
 from vae_jax.runs import outcome
+
+pytestmark = pytest.mark.math
 
 
 def row(name, elbo, status='done', **cells):

@@ -11,6 +11,8 @@ import pytest
 from vae_jax import records, tracking
 from vae_jax.tracking import wandb_runs
 
+pytestmark = pytest.mark.process
+
 
 def open_tracker(workdir, mode='disabled', restored_step=0):
   settings = tracking.Settings(mode, '', '', '', ())

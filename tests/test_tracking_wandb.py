@@ -30,6 +30,8 @@ from vae_jax import records, tracking
 from vae_jax.tracking import descriptors, fragments, wandb_runs
 from vae_jax.tracking import tracker as tracker_module
 
+pytestmark = pytest.mark.process
+
 NAMES = ('b1-z2-s0', 'b4-z2-s0', 'b4-z10-s1')
 FIELDS = (
   {'beta': np.float32(0.1), 'latent_size': 2, 'seed': 0},

@@ -7,6 +7,8 @@ import pytest
 
 from vae_jax.tracking import worker
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def hang():

@@ -17,6 +17,8 @@ from vae_jax import errors, lane_fields, learner, programs, records, study, trac
 from vae_jax.runs import checkpoint, evaluating, outcome, states, training
 from vae_jax.runs import workdir as workdir_module
 
+pytestmark = pytest.mark.run
+
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
   *('lane', 'name', 'status', 'step', *lane_fields.NAMES),

@@ -10,6 +10,8 @@ from configs import mnist_static
 from vae_jax import config as settings
 from vae_jax.commands import command, evaluate, train
 
+pytestmark = pytest.mark.process
+
 COMMANDS = {'train': train, 'evaluate': evaluate}
 
 

@@ -13,6 +13,8 @@ from vae_jax import errors, lane_fields, parts, validation
 from vae_jax.data import dataset, kinds, standard
 from vae_jax.runs import training
 
+pytestmark = pytest.mark.run
+
 CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
 
 

@@ -17,6 +17,8 @@ from vae_jax import errors, lanes, study, validation
 from vae_jax.runs import workdir
 from vae_jax.study import points
 
+pytestmark = pytest.mark.math
+
 DEEP = []
 for _ in range(5000):
   DEEP = [DEEP]

@@ -7,6 +7,8 @@ import pytest
 
 from vae_jax import lanes, weighting
 
+pytestmark = pytest.mark.math
+
 RATES = jnp.array([0.1, 0.7, 2.0, 0.0])
 MASK = jnp.array([1.0, 1.0, 1.0, 0.0])
 

@@ -9,6 +9,8 @@ from conftest import ROOT
 from vae_jax import errors, paths
 from vae_jax.commands import train, words
 
+pytestmark = pytest.mark.math
+
 OWN = train.make().flags
 
 
