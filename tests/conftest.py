@@ -1,5 +1,6 @@
 """What several tests need: a small study, and programs that keep their files to themselves."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -12,6 +13,7 @@ os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
 
 import jax
 import pytest
+from jax._src import compilation_cache
 
 from configs import digits
 from vae_jax import figures
@@ -28,6 +30,22 @@ for _number, _handler in (
     signal.signal(_number, _handler)
 
 
+def pytest_configure(config):
+  """Drops what a killed process left half written of the programs that suites before compiled."""
+  if hasattr(config, 'workerinput'):
+    return
+  paths = [path for path in config.cache.mkdir('compiled').iterdir() if path.is_file()]
+  too_large = sum(path.stat().st_size for path in paths) > 2**30
+  for path in paths:
+    try:
+      compilation_cache.decompress_executable(path.read_bytes())
+      torn = False
+    except Exception:  # of whichever compression there is
+      torn = True
+    if torn or too_large:
+      path.unlink()
+
+
 @pytest.fixture(scope='session')
 def suite_directory(tmp_path_factory, request):
   """A directory of this run of the suite, which all its workers share."""
@@ -36,10 +54,12 @@ def suite_directory(tmp_path_factory, request):
 
 
 @pytest.fixture(scope='session', autouse=True)
-def cache(suite_directory):
-  """One cache for the whole suite, away from the user's; programs compiled once serve all tests."""
+def cache(suite_directory, request):
+  """One cache for the whole suite, away from the user's; compiled programs serve later ones too."""
   directory = suite_directory / 'cache'
   directory.mkdir(mode=0o700, exist_ok=True)
+  with contextlib.suppress(FileExistsError):  # another worker was first
+    (directory / 'xla').symlink_to(request.config.cache.mkdir('compiled'))
   previous = os.environ.get('VAE_JAX_CACHE')
   os.environ['VAE_JAX_CACHE'] = str(directory)
   jax.config.update('jax_compilation_cache_dir', str(directory / 'xla'))

@@ -10,9 +10,9 @@ def get_config() -> config_dict.ConfigDict:
   config.lanes.update(dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,)))
   config.encoder.hidden = config.decoder.hidden = (16,)
   # A schedule, so that a counter that is not in the checkpoint would show.
-  config.schedule.update(dict(name='cosine', warmup_steps=300, decay_steps=1500, factor=0.1))
+  config.schedule.update(dict(name='cosine', warmup_steps=150, decay_steps=750, factor=0.1))
   config.train.update(
-    dict(steps=2000, batch_size=32, log_every=20, evaluate_every=200, checkpoint_every=100)
+    dict(steps=1000, batch_size=32, log_every=20, evaluate_every=200, checkpoint_every=100)
   )
   config.evaluation.update(dict(train_images=50, test_images=50, nll_samples=20, nll_images=30))
   return config

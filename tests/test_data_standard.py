@@ -11,7 +11,7 @@ from scipy import stats
 from vae_jax import data, densities, programs, study
 from vae_jax.runs import outcome, training
 
-pytestmark = pytest.mark.math
+pytestmark = pytest.mark.run
 
 RNG = np.random.default_rng(0)
 SCALES = np.array([1.0, 1e4, 1e-3, 30.0, 1.0], np.float32)

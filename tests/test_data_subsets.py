@@ -9,7 +9,7 @@ import pytest
 from vae_jax import data, study
 from vae_jax.runs import outcome, training
 
-pytestmark = pytest.mark.math
+pytestmark = pytest.mark.run
 
 
 def test_a_sample_is_the_beginning_of_a_larger_one_without_repeats():

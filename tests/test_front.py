@@ -16,7 +16,7 @@ import vae_jax
 from vae_jax import data, errors, multihost, programs, study
 from vae_jax.runs import checkpoint, model_file, states, workdir
 
-# pytestmark = pytest.mark.run
+pytestmark = pytest.mark.run
 
 
 def tiny_config() -> dict:

@@ -10,6 +10,8 @@ from vae_jax import data, errors, study
 from vae_jax.front import images
 from vae_jax.runs import model_file
 
+pytestmark = pytest.mark.run
+
 RNG = np.random.default_rng(0)
 GREYS = RNG.integers(0, 256, (20, 6, 5), np.uint8)
 WIDE = RNG.integers(0, 4096, (20, 6, 5), np.uint16)

@@ -18,6 +18,8 @@ from vae_jax import lanes, learner, study
 from vae_jax.front import Lane, images, loading
 from vae_jax.runs import model_file
 
+pytestmark = pytest.mark.run
+
 POSTERIORS = {
   'diagonal': {},
   'full_covariance': {},
@@ -130,7 +132,7 @@ def written_out(model, params, mask, x, noise):
 
 
 @pytest.mark.parametrize('posterior, prior, likelihood', KINDS)
-def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood, quick_compiler):
+def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood):
   lane, model = lane_of(posterior, prior, likelihood)
   x, size = data_of(likelihood), lane.arrays.mask.size
   keys = learner.lane_keys(types.SimpleNamespace(seed=np.uint32(SEED + 1)))
@@ -164,7 +166,7 @@ def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood, quick_co
     np.testing.assert_allclose(found[part], expected, rtol=1e-4, atol=1e-3)
 
 
-def test_moments_in_closed_form_are_those_of_draws(quick_compiler):
+def test_moments_in_closed_form_are_those_of_draws():
   """Of a full covariance, against 100,000 samples: 5 standard errors."""
   lane, model = lane_of('full_covariance', 'standard_normal', 'bernoulli')
   x = data_of('bernoulli')

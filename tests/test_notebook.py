@@ -13,6 +13,8 @@ from matplotlib import pyplot as plt
 
 import vae_jax
 
+pytestmark = pytest.mark.process
+
 TOUR = ROOT / 'experiments' / 'tour.ipynb'
 
 

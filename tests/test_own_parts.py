@@ -7,7 +7,7 @@ import own_parts
 import pytest
 import scipy.stats
 
-pytestmark = pytest.mark.usefixtures('quick_compiler')
+pytestmark = pytest.mark.run
 
 OUTPUT = np.linspace(-2, 3, 5, dtype='f')
 NOISE = np.random.default_rng(0).normal(size=(20_000, 3)).astype('f')
