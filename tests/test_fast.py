@@ -10,6 +10,8 @@ import pytest
 from vae_jax.fast import ahead, finite, gathering, heads, lone, putting, sums
 from vae_jax.fast import rows as rows_of_matrix
 
+pytestmark = pytest.mark.math
+
 RNG = np.random.default_rng(0)
 
 

@@ -15,6 +15,8 @@ from vae_jax import parts
 from vae_jax.commands import command, evaluate, train
 from vae_jax.runs import workdir
 
+pytestmark = pytest.mark.process
+
 STUDY = """
 from vae_jax import config as settings
 
@@ -40,7 +42,7 @@ def get_config():
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch, quick_compiler):
+def own(tmp_path, monkeypatch):
   """The user's folder, with a module of parts and a study; returns the name of the module."""
   name = f'own_{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]}'
   shutil.copy(ROOT / 'tests' / 'own_parts.py', tmp_path / f'{name}.py')

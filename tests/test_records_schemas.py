@@ -12,6 +12,8 @@ from vae_jax import disentanglement, lane_fields, records
 from vae_jax.records import __main__ as command
 from vae_jax.records import schemas
 
+pytestmark = pytest.mark.run
+
 PAGE = ROOT / 'docs' / 'files.md'
 
 

@@ -6,6 +6,8 @@ from conftest import ROOT
 from vae_jax import checks, parts, validation
 from vae_jax.commands import command, reference, train
 
+pytestmark = pytest.mark.run
+
 SECTIONS = tuple(reference.sections())
 
 
