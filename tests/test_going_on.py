@@ -263,7 +263,7 @@ def test_a_damaged_table_of_a_finished_run_is_named_with_what_makes_it_again(run
   assert training.run(config, directory).exit_code == 0
   assert 'figures/samples.png is missing; vae-jax evaluate' in caplog.text
   flip(directory / 'latents.csv')
-  with pytest.raises(errors.DamagedError, match=r'latents\.csv fails its sha256; python -m launch'):
+  with pytest.raises(errors.DamagedError, match=r'latents\.csv fails its sha256; vae-jax evaluate'):
     training.run(config, directory)
   rows = records.read_results(directory / 'results.csv')
   flip(directory / 'results.csv')

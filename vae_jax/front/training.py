@@ -20,7 +20,7 @@ def train(
 ) -> Run:
   """Trains every lane of a study and returns the run; goes on where an earlier call stopped.
 
-  The same bits as of `python -m launch.train`, where nothing of JAX ran in this process before: the
+  The same bits as of `vae-jax train`, where nothing of JAX ran in this process before: the
   cores of a CPU are then made devices, as there. In the main thread Ctrl-C and SIGTERM save the
   state and raise Stopped; in another one no handler is set. A lane that diverges is no error: its
   status says so.

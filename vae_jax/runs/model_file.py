@@ -108,7 +108,7 @@ def read(directory: pathlib.Path) -> Facts | None:
   except (errors.DamagedError, ValueError, KeyError, TypeError, FileNotFoundError) as error:
     what = manifest.CHANGED if path.exists() else manifest.MISSING
     raise errors.DamagedError(
-      f'{path} {what}; python -m launch.evaluate --workdir={directory} makes it again from the data'
+      f'{path} {what}; vae-jax evaluate --workdir={directory} makes it again from the data'
     ) from error
 
 
