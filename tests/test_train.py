@@ -213,18 +213,19 @@ class KilledError(BaseException):
 
 # What is written once or more, in the order in which a run first comes to it.
 PLACES = (
-  'workdir.stored.write_json',
-  'checkpoint.save',
+  'runs.workdir.stored.write_json',
+  'runs.model_file.write',
+  'runs.checkpoint.save',
   'tracking.Tracker.write',
   'records.write_results',
-  'outcome.estimate',
-  'outcome.write_disentanglement',
-  'outcome.write_latents',
-  'outcome.save_images',
+  'runs.outcome.estimate',
+  'runs.outcome.write_disentanglement',
+  'runs.outcome.write_latents',
+  'runs.outcome.save_images',
   'figures.draw_all',
   'tracking.Tracker.summarise',
   'tracking.Tracker.close',
-  'workdir.mark_finished',
+  'runs.workdir.mark_finished',
 )
 
 
@@ -254,7 +255,7 @@ def test_attempts_that_die_at_every_write_in_turn_are_taken_up(finished, tmp_pat
       training.run(config, tmp_path / 'run')
     patch.undo()
     done = workdir_module.is_finished(tmp_path / 'run')
-    assert done == (place == 'workdir.mark_finished' and moment == 'after')
+    assert done == (place == 'runs.workdir.mark_finished' and moment == 'after')
   assert training.run(config, tmp_path / 'run').exit_code == 0
   assert_same_run(reference, tmp_path / 'run', config)
   assert workdir_module.is_finished(tmp_path / 'run')
