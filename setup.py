@@ -12,7 +12,7 @@ VERSION = re.search(r"__version__ = '(.*)'", (ROOT / 'vae_jax/__init__.py').read
 
 
 class BuildWithStudies(build_py.build_py):
-  """Puts the studies of configs/ into the wheel too, where `vae_jax.paths.studies` finds them."""
+  """Puts the studies of configs/ into the wheel, where `vae_jax.paths` looks for them."""
 
   def run(self):
     super().run()

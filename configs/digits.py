@@ -1,6 +1,6 @@
 """Beta x latent size on scikit-learn's 8x8 digits: 5 betas x 4 latent sizes x 2 seeds = 40 lanes.
 
-  python -m launch.train --config=configs/digits.py --workdir=runs/digits
+  vae-jax train --config=digits --workdir=runs/digits
 
 The data set is inside scikit-learn: no download. Cost: 16 to 26 s on two CPU cores. The best lanes
 have beta 1: test ELBO -22.9 nats, importance-sampled NLL 22.7 +- 0.2 (500 samples, 359 images).

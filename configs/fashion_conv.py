@@ -1,6 +1,6 @@
 """A convolutional VAE on Fashion-MNIST, padded to 32x32 and in [0, 1]; unit-variance Gaussian.
 
-  python -m launch.train --config=configs/fashion_conv.py --workdir=runs/fashion_conv
+  vae-jax train --config=fashion_conv --workdir=runs/fashion_conv
 
 The networks of the convolutional VAE of TensorFlow Probability's examples; more samples for each
 image are one flag away: --config.bound.num_samples=5. Cost: 83 s on two CPU cores, ten passes.

@@ -1,6 +1,6 @@
 """Frey Faces: a Gaussian with a learned variance for every pixel, L = 7 samples.
 
-  python -m launch.train --config=configs/frey_gaussian.py --workdir=runs/frey_gaussian \
+  vae-jax train --config=frey_gaussian --workdir=runs/frey_gaussian \
     --config.data.path=frey_faces.npz
 
 One tanh layer of 200 on each side, means and log-scales from both. Any file of images does: name

@@ -1,7 +1,7 @@
 """The linear VAE of grey MNIST with one learned variance: 2, 10, 20 and 50 latents as four lanes.
 
   python -m experiments.probabilistic_pca --workdir=runs/probabilistic_pca   # with exact answers
-  python -m launch.train --config=configs/linear_vae.py --workdir=runs/linear_vae
+  vae-jax train --config=linear_vae --workdir=runs/linear_vae
 
 The data set is TFDS `mnist`, its pixels in [0, 1]. The optimum is probabilistic PCA. Cost: 8 CPU
 minutes, on two cores 5 min. Test ELBO 14.36, 185.95, 306.42 and 517.26 nats (exact: 14.36, 186.02,

@@ -1,6 +1,6 @@
 """Rate against distortion on MNIST: 7 betas x 5 latent sizes x 2 seeds = 70 lanes.
 
-  python -m launch.train --config=configs/mnist_beta_latent.py --workdir=runs/mnist
+  vae-jax train --config=mnist_beta_latent --workdir=runs/mnist
 
 The data set is TFDS `mnist`, binarised anew at each step. Cost: 7 min 33 s on two CPU cores (5
 passes). For each latent size the rate falls and the distortion rises with beta; the best lanes have

@@ -1,6 +1,6 @@
 """MNIST as grey levels: cross-entropy, with networks as wide as the image.
 
-  python -m launch.train --config=configs/mnist_cross_entropy.py --workdir=runs/mnist_cross_entropy
+  vae-jax train --config=mnist_cross_entropy --workdir=runs/mnist_cross_entropy
 
 An encoder and a decoder of one hidden layer of 784, the mirror of each other; the average of L = 5
 cross-entropies, and the KL in closed form. The cross-entropy of grey levels is no likelihood: the

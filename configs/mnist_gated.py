@@ -1,6 +1,6 @@
 """A gated MLP on dynamically binarised MNIST, with a warm-up of beta over 100 passes.
 
-  python -m launch.train --config=configs/mnist_gated.py --workdir=runs/mnist_gated
+  vae-jax train --config=mnist_gated --workdir=runs/mnist_gated
 
 784-300-300-40, h = (A x + a) sigmoid(B x + b), Adam at 5e-4, batches of 100: the VAE of Norouzi et
 al. 2020, table 1, arxiv.org/abs/2004.04795. Fashion-MNIST: --config.data.name=fashion_mnist. Not

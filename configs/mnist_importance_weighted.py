@@ -1,6 +1,6 @@
 """Importance weighting on dynamically binarised MNIST: networks and schedule of Burda et al. 2016.
 
-  python -m launch.train --config=configs/mnist_importance_weighted.py --workdir=runs/iwae
+  vae-jax train --config=mnist_importance_weighted --workdir=runs/iwae
 
 784-200-200-50, tanh, batches of 20, Adam with eps 1e-4 of a summed loss (5e-6 of a mean), and 3^i
 passes at 1e-3 10^(-i/7), i = 0, 1, ...; arxiv.org/abs/1509.00519. Here i ends at 3, after 40

@@ -1,6 +1,6 @@
 """Latent size in the networks of Kingma & Welling 2014, figure 2: superfluous latents do no harm.
 
-  python -m launch.train --config=configs/mnist_latent_size.py --workdir=runs/mnist_latent_size
+  vae-jax train --config=mnist_latent_size --workdir=runs/mnist_latent_size
 
 One tanh layer of 500, L = 1, batches of 100 (arxiv.org/abs/1312.6114), and Adam for their Adagrad.
 19 min on two busy cores, partly paused: test ELBO -137.6, -121.7, -105.7, -101.1 and -102.9 nats.

@@ -1,6 +1,6 @@
 """Beta, from 0, and latent size on grey MNIST, for a loss of means over pixels and latents.
 
-  python -m launch.train --config=configs/mnist_per_pixel_beta.py --workdir=runs/per_pixel_beta
+  vae-jax train --config=mnist_per_pixel_beta --workdir=runs/per_pixel_beta
 
 The original's loss is the cross-entropy averaged over 784 pixels plus w times the KL averaged over
 Z latents; in nats beta = 784 w / Z, and results.csv has w as beta_normalised. Its own point is

@@ -1,6 +1,6 @@
 """Static MNIST, one lane: the 784-500-20 ReLU VAE of the Flax examples, 10 epochs.
 
-  python -m launch.train --config=configs/mnist_static.py --workdir=runs/mnist_static
+  vae-jax train --config=mnist_static --workdir=runs/mnist_static
 
 The data set is TFDS `binarized_mnist` (Larochelle's fixed binarisation, 50,000 training images).
 Cost: 30 s on two CPU cores, 420 steps/s. Test ELBO -103.36 nats (the Flax examples report about

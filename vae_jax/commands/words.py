@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import itertools
 import os
-import pathlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -170,26 +169,6 @@ def with_config_file(words: Sequence[str], filename: str) -> list[str]:
     InputError: there is no such file; with the name of one that there is.
   """
   name, colon, argument = filename.partition(':')
-  whole = f'{_config_file(name)}{colon}{argument}'
+  whole = f'{paths.config_file(name, "--config")}{colon}{argument}'
   forms = (filename, f'--config={filename}', f'-config={filename}')
-  return [word.replace(filename, whole) if word in forms else word for word in words]
-
-
-def _config_file(name: str) -> pathlib.Path:
-  path = paths.expanded(name, '--config')
-  if path.is_file():
-    return path
-  studies = {file.stem: file for file in sorted(paths.studies().glob('[a-z]*.py'))}
-  if name in studies:
-    return studies[name]
-  if path.is_dir():
-    hint = f', such as {files[0]}' if (files := _python_files(path)) else ''
-    raise errors.InputError(f'--config={path} is a directory; name a file{hint}')
-  here = _python_files(pathlib.Path('configs')) or [*studies]
-  near = difflib.get_close_matches(str(path), [*_python_files(path.parent), *here, *studies], n=1)
-  hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(here)}'
-  raise errors.InputError(f'--config={path}: no such file; {hint}')
-
-
-def _python_files(directory: pathlib.Path) -> list[str]:
-  return sorted(map(str, directory.glob('[a-z]*.py')))
+  return [word.removesuffix(filename) + whole if word in forms else word for word in words]

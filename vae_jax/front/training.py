@@ -26,8 +26,9 @@ def train(
   status says so.
 
   Args:
-    config: a ConfigDict, nested dicts, or the path of a file with `get_config()`; what it leaves
-      out is at the value of `vae_jax.config.base`.
+    config: a ConfigDict, nested dicts, the path of a file with `get_config()`, or the name of a
+      study that comes with the package, 'digits'; what it leaves out is at the value of
+      `vae_jax.config.base`.
     workdir: where the files of the run go; see docs/files.md.
     from_scratch: whether a run whose checkpoints are lost may begin again at step 0.
 
@@ -47,10 +48,8 @@ def _config_of(path: os.PathLike | str) -> Any:
   Raises:
     InputError: there is no such file, or it does not run.
   """
-  file = paths.expanded(path, 'config').absolute()
+  file = paths.config_file(path, 'config').absolute()
   what = f'config={errors.shown(os.fspath(path))}'
-  if not file.is_file():
-    raise errors.InputError(f'{what}: there is no such file')
   if str(file.parent) not in sys.path:
     sys.path.append(str(file.parent))
   spec = importlib.util.spec_from_file_location('_vae_jax_config', file)
