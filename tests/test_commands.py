@@ -1,6 +1,7 @@
 """The commands as a user types them: exit codes, one line for each mistake, what is printed."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -176,6 +177,26 @@ def test_the_console_command_works_from_any_directory(tmp_path):
   assert result.returncode == 2
   assert result.stderr.startswith('lanes.beta=-1.0 is not valid')
   assert not list(tmp_path.iterdir())
+
+
+def test_the_wheel_has_every_module_and_the_studies(tmp_path):
+  pytest.importorskip('setuptools', reason='builds the package')
+  build = tmp_path / 'build'
+  line = [sys.executable, 'setup.py', '-q', 'build_py', f'--build-lib={build}']
+  subprocess.run(line, cwd=ROOT, check=True, timeout=300, capture_output=True)
+  modules = {path.relative_to(ROOT) for path in (ROOT / 'vae_jax').rglob('*.py')}
+  studies = {pathlib.Path('vae_jax/configs') / p.name for p in (ROOT / 'configs').glob('*.py')}
+  assert {path.relative_to(build) for path in build.rglob('*.py')} == modules | studies
+  code = "from vae_jax import paths; print(paths.config_file('digits', '--config'))"
+  found = subprocess.run(
+    [sys.executable, '-c', code],
+    env=os.environ | {'PYTHONPATH': str(build)},
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert found.stdout.strip() == str(build / 'vae_jax/configs/digits.py'), found.stderr
 
 
 def test_the_newcomers_commands_are_executable():
