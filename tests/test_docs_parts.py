@@ -8,6 +8,8 @@ from conftest import ROOT
 
 from vae_jax import study, testing
 
+pytestmark = pytest.mark.math
+
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):

@@ -20,9 +20,9 @@ from experiments import (
   probabilistic_pca,
   table,
 )
-from vae_jax import data, errors, optimizers, validation
+from vae_jax import data, errors, figures, optimizers, validation
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 DIGITS = {
   'train_images': 1438,
@@ -69,7 +69,9 @@ def pca(tmp_path_factory):
   (config,) = probabilistic_pca.configs('full').values()
   lanes = {'latent_size': (2, 5), 'learning_rate': (1e-2,)}
   launches = {'lanes': on_digits(config, 2000, 100, lanes)}
-  return launches, directory, run(probabilistic_pca, launches, directory)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figures, 'draw_all', lambda directory: None)
+    return launches, directory, run(probabilistic_pca, launches, directory)
 
 
 def test_a_linear_vae_is_probabilistic_pca(pca):

@@ -17,7 +17,7 @@ from run_files import assert_same_run, results_without_times, state_digest
 from vae_jax import data, placement, programs, study
 from vae_jax.runs import training, workdir
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 
 def trained(config, width, steps=20):
@@ -33,7 +33,7 @@ def trained(config, width, steps=20):
   return jax.device_get(placement.joined(states))
 
 
-def test_bits_depend_on_the_width_alone(config):
+def test_bits_depend_on_the_width_alone(config, full_compiler):
   """Five lanes in programs of two, the last one filled up; and two of them with others beside."""
   config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0, 1, 2, 3, 4))
   states = trained(config, 2)
@@ -43,7 +43,7 @@ def test_bits_depend_on_the_width_alone(config):
   assert len(jax.tree.leaves(states)[0]) == 5
 
 
-def test_all_at_once_differs_in_the_last_bits_only(config):
+def test_all_at_once_differs_in_the_last_bits_only(config, full_compiler):
   config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0, 1, 2, 3, 4))
   jax.tree.map(
     lambda turns, once: np.testing.assert_allclose(turns, once, rtol=2e-4, atol=2e-5),
@@ -75,8 +75,9 @@ def has_ynnpack_products(compiled):
   return any(' dot(' in bodies[name] for name in called)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_samples', [4, 16])
-def test_products_of_many_rows_are_eigens(config, num_samples):
+def test_products_of_many_rows_are_eigens(config, full_compiler, num_samples):
   """In the compiled program: of 32 x 16 rows, YNNPACK has none of the products."""
   config['bound'] |= dict(num_samples=num_samples)
   built = study.from_config(config)
@@ -84,8 +85,9 @@ def test_products_of_many_rows_are_eigens(config, num_samples):
   assert has_ynnpack_products(chunk) == (num_samples == 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size', [200, 1000])
-def test_products_of_many_rows_are_eigens_in_the_nll(config, batch_size):
+def test_products_of_many_rows_are_eigens_in_the_nll(config, full_compiler, batch_size):
   """The same of 50 images x 20 samples, but not of 14 x 14."""
   built = study.from_config(config)
   params = programs.params_of(programs.init(built.training.learner, built.lanes, built.place))

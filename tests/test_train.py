@@ -17,7 +17,7 @@ from vae_jax import errors, lane_fields, learner, programs, records, study, trac
 from vae_jax.runs import checkpoint, evaluating, outcome, states, training
 from vae_jax.runs import workdir as workdir_module
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
 COLUMNS = [
