@@ -1,7 +1,7 @@
 """Every likelihood x posterior x prior x bound trains, or is refused by name.
 
 The quick test takes half of the pairs of latents and bound, so that each of either and each
-likelihood has its turns; `./launch/test -m slow -k combination` takes every combination.
+likelihood has its turns; `./launch/test slow -k combination` takes every combination.
 """
 
 import collections

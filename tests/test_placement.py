@@ -67,6 +67,14 @@ def test_what_lies_on_the_devices_is_not_moved_again():
   np.testing.assert_array_equal(placement.joined(turns)['a'], np.arange(3.0))
 
 
+def test_products_of_many_rows_are_not_left_to_ynnpack():
+  """By what the compiler is told; the slow tests read the compiled programs."""
+  place = placement.of_width(1, 32, jax.devices()[:1])
+  fusions = 'xla_cpu_experimental_ynn_fusion_type'
+  assert place.compiler_options(32 * 16)[fusions] == 'LIBRARY_FUSION_TYPE_REDUCE'
+  assert fusions not in place.compiler_options(32 * 4)
+
+
 def has_ynnpack_products(compiled):
   """Whether any matrix product of a compiled program is YNNPACK's."""
   text = compiled.as_text()

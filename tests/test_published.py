@@ -1,6 +1,6 @@
 """Published figures and laws on real MNIST: minutes long, and only where the data are prepared.
 
-./launch/test -m slow tests/test_published.py
+./launch/test slow tests/test_published.py
 """
 
 import numpy as np
