@@ -12,6 +12,7 @@ from conftest import ROOT
 from matplotlib import pyplot as plt
 
 import vae_jax
+from vae_jax import paths
 
 pytestmark = pytest.mark.process
 
@@ -68,9 +69,9 @@ def test_the_lines_of_python_run(page, toured, tmp_path, monkeypatch):
   """They train the study of the tour, under the names that they have: it is finished already."""
   folder, made, _ = toured
   shutil.copytree(folder / 'runs' / 'tour', tmp_path / 'runs' / 'digits')
-  (tmp_path / 'configs').mkdir()
   given = f'def get_config():\n  return {made["config"].to_dict()!r}\n'
-  (tmp_path / 'configs' / 'digits.py').write_text(given)
+  (tmp_path / 'digits.py').write_text(given)
+  monkeypatch.setattr(paths, '_studies', lambda: tmp_path)
   monkeypatch.chdir(tmp_path)
   blocks = re.findall(r'```python\n(.*?)```', (ROOT / page).read_text(encoding='utf-8'), re.DOTALL)
   (lines,) = [block for block in blocks if 'vae_jax.train(' in block]
