@@ -342,3 +342,9 @@ def test_the_built_in_parts_pay_nothing_at_the_start(config, monkeypatch):
   monkeypatch.setattr(lawful, 'check_part', None)
   monkeypatch.setattr(lawful, 'check_whole', None)
   study.from_config(config)
+
+
+def test_values_that_are_no_counts_are_told_how_to_be(config):
+  config['likelihood'] = dict(name='own_parts:poisson')
+  with pytest.raises(errors.InputError, match=r"no density on the binary .*data\.kind='count'"):
+    study.from_config(config)

@@ -29,7 +29,9 @@ def check_support(built: validation.Built, dataset: data.Dataset) -> None:
   if support in likelihood.supports:
     return
   advice = _ADVICE[support]
-  if support == 'uint8' and 'unit' in likelihood.supports:
+  if 'count' in likelihood.supports:
+    advice = "data.kind='count', data.binarize='none', data.standardize='none'"
+  elif support == 'uint8' and 'unit' in likelihood.supports:
     advice = 'data.scale_to_unit=True'
   elif support == 'unit' and dataset.scale != 1 and 'uint8' in likelihood.supports:
     ranged = 'data.range=(), ' if len(built.config['data']['range']) else ''
