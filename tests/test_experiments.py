@@ -21,6 +21,7 @@ from experiments import (
   table,
 )
 from vae_jax import data, errors, figures, optimizers, validation
+from vae_jax.config import complete
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
@@ -171,7 +172,7 @@ PUBLISHED = {
 def test_every_launch_with_a_published_figure_is_valid(configs):
   short, full = configs('short'), configs('full')
   for config in [*short.values(), *full.values()]:
-    validation.check(config)
+    validation.check(complete(config))
   for name in short.keys() & full.keys():
     assert short[name]['train']['steps'] < full[name]['train']['steps']
 
