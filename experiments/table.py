@@ -178,7 +178,8 @@ def scheduled(config: Mapping[str, Any], schedule: str) -> dict[str, Any]:
     settings['steps'] = max(settings['steps'] // 10 // every, 1) * every
     settings['evaluate_every'] = settings['checkpoint_every'] = settings['steps']
     decay['warmup_steps'] //= 10
-    decay['decay_steps'] = settings['steps'] - decay['warmup_steps']
+    if 'decay_steps' in decay:
+      decay['decay_steps'] = settings['steps'] - decay['warmup_steps']
   return {**config, 'train': settings, 'schedule': decay}
 
 

@@ -21,7 +21,11 @@ CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
 @pytest.mark.parametrize('name', CONFIGS)
 def test_every_config_is_valid_and_states_its_command_and_figures(name):
   module = importlib.import_module(f'configs.{name}')
-  validation.check(settings.complete(module.get_config()))
+  given = module.get_config().to_dict()
+  completed = settings.complete(given)
+  validation.check(completed)
+  for section in parts.SECTIONS:  # no key that its parts do not have
+    assert given[section].keys() <= completed[section].keys()
   assert f'--config=configs/{name}.py' in module.__doc__
   assert 'nats' in module.__doc__
 
