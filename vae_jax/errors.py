@@ -1,6 +1,6 @@
 """The ways in which a run can be refused or stopped, one class each.
 
-The library raises them; `launch` turns each into lines on stderr and the exit code named here.
+The library raises them; `commands` turns each into lines on stderr and the exit code named here.
 """
 
 import re
