@@ -82,7 +82,7 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
 def training(built: study.Study) -> timing.Subject:
   """Returns the program that trains a study."""
   setup, feed = built.training, built.feed()
-  lanes = placement.laid(built.place, built.lanes)
+  lanes = placement.on_devices(built.place, built.lanes)
   state = programs.init(setup.learner, lanes, built.place)
   began = time.perf_counter()
   chunk = programs.compile_chunk(setup, built.lanes, feed.shape)

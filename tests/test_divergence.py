@@ -161,7 +161,7 @@ def test_only_real_values_that_are_not_standardised_are_told_to_be(built, change
 
 def test_a_lane_of_turns_is_that_lane(built):
   tree = {'a': np.arange(8).reshape(4, 2)}
-  turns = placement.laid(built.at_width(3).place, tree)
+  turns = placement.on_devices(built.at_width(3).place, tree)
   for i in range(4):
     np.testing.assert_array_equal(placement.lane_of(turns, i)['a'], tree['a'][i])
     np.testing.assert_array_equal(placement.lane_of(tree, i)['a'], tree['a'][i])

@@ -101,7 +101,7 @@ def trained(config):
   feed = built.feed()
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
   state = programs.init(built.training.learner, built.lanes, built.place)
-  lanes = placement.laid(built.place, built.lanes)
+  lanes = placement.on_devices(built.place, built.lanes)
   for first in range(0, config['train']['steps'], built.training.schedule.chunk_steps):
     stop = min(first + built.training.schedule.chunk_steps, config['train']['steps'])
     state, _ = programs.take_chunk(built.training, chunk, state, lanes, feed, first, stop)

@@ -56,14 +56,14 @@ def test_what_lies_on_the_devices_is_not_moved_again():
   """The states of a chunk are those of the next: a copy of each would cost more than its steps."""
   place = placement.of_width(2, 4, jax.devices()[:1])
   tree = {'a': np.arange(2.0), 'b': np.ones((2, 3), np.float32)}
-  there = placement.laid(place, tree)
+  there = placement.on_devices(place, tree)
   assert all(leaf.sharding == place.over_lanes for leaf in jax.tree.leaves(there))
   jax.tree.map(np.testing.assert_array_equal, there, tree)
-  assert jax.tree.map(id, placement.laid(place, there)) == jax.tree.map(id, there)
-  mixed = placement.laid(place, there | {'b': tree['b']})
+  assert jax.tree.map(id, placement.on_devices(place, there)) == jax.tree.map(id, there)
+  mixed = placement.on_devices(place, there | {'b': tree['b']})
   assert all(leaf.sharding == place.over_lanes for leaf in jax.tree.leaves(mixed))
-  turns = placement.laid(place, {'a': np.arange(3.0)})
-  assert placement.laid(place, turns) is turns
+  turns = placement.on_devices(place, {'a': np.arange(3.0)})
+  assert placement.on_devices(place, turns) is turns
   np.testing.assert_array_equal(placement.joined(turns)['a'], np.arange(3.0))
 
 

@@ -15,10 +15,10 @@ from vae_jax.placement.memory import TooWideError, check_fits, free_bytes, is_ou
 from vae_jax.placement.turns import (
   Turns,
   joined,
-  laid,
   lane_of,
   map_turns,
   num_lanes,
+  on_devices,
   run_in_turns,
 )
 
@@ -30,11 +30,11 @@ __all__ = [
   'free_bytes',
   'is_out_of_memory',
   'joined',
-  'laid',
   'lane_of',
   'lanes_at_once',
   'map_turns',
   'num_lanes',
   'of_width',
+  'on_devices',
   'run_in_turns',
 ]

@@ -51,7 +51,7 @@ def joined(lanes: Any) -> Any:
   return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: lanes.num_lanes], *parts)
 
 
-def laid(place: Placement, lanes: Any) -> Any:
+def on_devices(place: Placement, lanes: Any) -> Any:
   """Returns a tree [G], or `Turns`, on the devices, where the programs of its lanes expect it."""
   turns = _turns(place, lanes)
   return turns.parts[0] if turns.num_lanes == place.width else turns

@@ -102,7 +102,7 @@ def _attempt(
     tracker=_open_tracker(built, config, directory, progress.step),
     feed=feed,
     chunk=chunk,
-    lanes=placement.laid(built.place, built.lanes),
+    lanes=placement.on_devices(built.place, built.lanes),
     start=start,
     evaluate=outcome.make_evaluate(built),
     examine=programs.make_examine(built.training),
