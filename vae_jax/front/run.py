@@ -12,12 +12,11 @@ import numpy as np
 from vae_jax import data, errors, records, study
 from vae_jax.front import images
 from vae_jax.front.lane import Lane
+from vae_jax.records import schemas
 from vae_jax.runs.model_file import Facts
 
-# What the columns of results.csv by which a lane can be chosen end in; of the others more is not
-# better or worse.
-_HIGHER = ('elbo', 'objective', 'active_units', 'mutual_information', 'effective_samples')
-_LOWER = ('distortion', 'rate', 'nll', 'bits_per_dim_8bit', 'bits_per_dim_density')
+# The columns of results.csv by which a lane can be chosen, and which of their values are better.
+_BETTER = {column.name: column.better for column in schemas.RESULTS if column.better}
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -98,15 +97,14 @@ class Run:
       by: such as 'test/elbo' or 'test/objective' (higher is better), 'test/nll', 'test/distortion'
         (lower is better).
     """
-    rows = self.results
-    known = [name for name in (rows[0] if rows else ()) if _term(name) in _HIGHER + _LOWER]
-    if rows and by not in known:
-      near = difflib.get_close_matches(by, known, n=1, cutoff=0.0)
+    if by not in _BETTER:
+      near = difflib.get_close_matches(str(by), _BETTER, n=1, cutoff=0.0)
       raise errors.InputError(f'by={errors.shown(by)}: choose by a column such as {near[0]!r}')
-    found = [row for row in rows if row[by] is not None and row['status'] != 'diverged']
+    rows = [row for row in self.results if row['status'] != 'diverged']
+    found = [row for row in rows if row.get(by) is not None]
     if not found:
       raise errors.InputError(f'by={by!r}: no lane of {self} has a value yet')
-    choose = max if _term(by) in _HIGHER else min
+    choose = max if _BETTER[by] == 'higher' else min
     return self[choose(found, key=lambda row: row[by])['name']]
 
   @functools.cached_property
@@ -155,10 +153,6 @@ def _results(directory: pathlib.Path, lanes: Sequence[Lane]) -> list[dict[str, A
   if len(rows) != len(lanes):
     return []  # a share has none yet
   return [{**row, 'lane': i, 'name': lanes[i].name} for i, row in enumerate(rows)]
-
-
-def _term(column: str) -> str:
-  return column.rpartition('/')[2]
 
 
 def share_directories(directory: pathlib.Path) -> list[pathlib.Path]:
