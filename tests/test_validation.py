@@ -26,7 +26,7 @@ def test_every_config_is_valid_and_states_its_command_and_figures(name):
   validation.check(completed)
   for section in parts.SECTIONS:  # no key that its parts do not have
     assert given[section].keys() <= completed[section].keys()
-  assert f'--config=configs/{name}.py' in module.__doc__
+  assert f'--config={name}' in module.__doc__
   assert 'nats' in module.__doc__
 
 
