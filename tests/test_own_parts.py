@@ -1,4 +1,4 @@
-"""A user's own densities against SciPy: the parts that the tests of the open house share."""
+"""A user's own densities against SciPy: the parts that several tests share."""
 
 import jax
 import jax.numpy as jnp

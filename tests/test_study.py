@@ -226,3 +226,18 @@ def test_only_the_optimal_scale_is_refitted(config):
   for scale in ('fixed', 'shared', 'optimal', 'per_pixel'):
     config['likelihood'] |= dict(name='gaussian', scale=scale)
     assert (study.from_config(config).model.refit is not None) == (scale == 'optimal')
+
+
+def test_what_the_page_leaves_to_a_part_of_ones_own_is_said(config, caplog):
+  # As `config.optimizer.update(name='optax:lion')` makes it: b1 and b2 are those of Adam.
+  config['optimizer'] |= {'name': 'optax:lion'}
+  study.from_config(config)
+  said = [line for line in caplog.messages if 'optimizer' in line]
+  assert said == [
+    "optimizer.b2=0.999 is the value of optimizer.name='adam'; it is taken for 'optax:lion', whose "
+    'own is 0.99'
+  ]
+  caplog.clear()
+  config['optimizer'] = {'name': 'optax:lion'}
+  study.from_config(config)
+  assert not [line for line in caplog.messages if 'optimizer' in line]

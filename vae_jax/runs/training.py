@@ -126,7 +126,8 @@ def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
   """
   place, num_lanes = built.place, len(built.points)
   in_turn = f', {place.width} at a time' if num_lanes > place.width else ''
-  logging.info('compiling one program for %d lanes%s', num_lanes, in_turn)
+  lanes = 'lane' if num_lanes == 1 else 'lanes'
+  logging.info('compiling one program for %d %s%s', num_lanes, lanes, in_turn)
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
   shapes = programs.state_shapes(built.training.learner, built.lanes)
   placement.check_fits(place, programs.bytes_of(chunk), shapes, built.program.memory_gib)

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vae_jax import data, validation
+from vae_jax import config as settings
+from vae_jax import data, parts, validation
 from vae_jax.study import fitting
 
 _BINARIZED = {
@@ -24,7 +25,8 @@ def announce(built: validation.Built, stored: data.Stored, dataset: data.Dataset
     seen_as = f'standardised, {config["data"]["standardize"]}; figures are of the values as stored'
   for split, said in zip(splits, (seen_as, ''), strict=True):
     logging.info('%s', data.line(split, stored, said))
-  for oddity in (*data.oddities(stored, *splits), *_under(config, stored, dataset)):
+  oddities = *data.oddities(stored, *splits), *_under(config, stored, dataset)
+  for oddity in (*oddities, *_of_the_page(config)):
     logging.warning('%s', oddity)
   if likelihood.lost_on_unit is not None and dataset.support == 'unit':
     logging.info('%s', _beyond_unit(likelihood.lost_on_unit, math.prod(stored.event)))
@@ -50,6 +52,27 @@ def _under(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset
       f'values from {low:.6g} to {high:.6g} are far from the size 1 that networks and likelihood '
       f'begin at: the training may diverge or stand still; set data.standardize={mode!r}'
     )
+
+
+def _of_the_page(config: Mapping[str, Any]) -> Iterator[str]:
+  """Says which keys of an own part have a value that the page means for a built-in one.
+
+  `config.optimizer.update(name='optax:lion')` keeps Adam's b2, and nothing tells it from one that
+  was meant; `config.optimizer = dict(name='optax:lion')` begins anew.
+  """
+  page = settings.base().to_dict()
+  for section in parts.SECTIONS:
+    name = config[section]['name']
+    if not parts.is_from_outside(name):
+      continue
+    for key, parameter in parts.parameters(section, name).items():
+      value, default = config[section][key], parameter.default
+      if key in page[section] and value == page[section][key] and value != default:
+        own = '' if default is parts.REQUIRED else f', whose own is {default!r}'
+        yield (
+          f'{section}.{key}={value!r} is the value of {section}.name={page[section]["name"]!r}; it '
+          f'is taken for {name!r}{own}'
+        )
 
 
 def _no_binary(stored: data.Stored) -> str:
