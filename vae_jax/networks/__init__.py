@@ -8,21 +8,16 @@ inert weights get zero gradient.
 from vae_jax.networks.decoders import ConvDecoder, MlpDecoder
 from vae_jax.networks.encoders import ConvEncoder, MlpEncoder
 from vae_jax.networks.flows import CouplingFlow
-from vae_jax.networks.latents import (
-  PosteriorNetwork,
-  PriorNetwork,
-  diagonal,
-  flow_posterior,
-  flow_prior,
-  full_covariance,
-  mixture,
-  standard_normal,
-  two_layer_posterior,
-  two_layer_prior,
-  vamp,
-)
+from vae_jax.networks.latents import PosteriorNetwork, PriorNetwork
 from vae_jax.networks.layers import ACTIVATIONS, INITS, initializer
 from vae_jax.networks.model import Model, make_model
+from vae_jax.networks.posteriors import (
+  diagonal,
+  flow_posterior,
+  full_covariance,
+  two_layer_posterior,
+)
+from vae_jax.networks.priors import flow_prior, mixture, standard_normal, two_layer_prior, vamp
 
 __all__ = [
   'ACTIVATIONS',
