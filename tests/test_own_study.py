@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
+import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -122,3 +124,39 @@ def test_what_is_wrong_is_one_line_and_nothing_is_made(own, capsys, changes, wor
   (line,) = capsys.readouterr().err.splitlines()
   assert re.search(words, line), line
   assert set(pathlib.Path().iterdir()) - before <= {pathlib.Path('__pycache__')}
+
+
+def test_a_mistake_beside_parts_of_tfp_is_one_line(tmp_path):
+  (tmp_path / 'counts.py').write_text(
+    'from own_parts import poisson\n'
+    'import numpy as np\n'
+    'from vae_jax import config as settings\n'
+    'def load():\n'
+    '  return {"train": np.arange(96).reshape(8, 12), "test": np.ones((4, 12), int)}\n'
+    'def get_config():\n'
+    '  config = settings.base()\n'
+    '  config.study = "counts"\n'
+    '  config.data = dict(name="counts:load", kind="count", scale_to_unit=False)\n'
+    '  config.likelihood = dict(name="counts:poisson")\n'
+    '  return config\n'
+  )
+  done = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'vae_jax.commands',
+      'train',
+      '--config=counts.py',
+      '--workdir=b',
+      '--config.encoder.name=counts:Residual',
+    ],
+    cwd=tmp_path,
+    env=os.environ | {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}'},
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert done.returncode == 2
+  assert len(done.stderr.splitlines()) == 1, done.stderr
+  assert 'has no Residual' in done.stderr
+  assert not (tmp_path / 'b').exists()

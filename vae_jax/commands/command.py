@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -43,6 +44,8 @@ def start(command: Command, line: Sequence[str] | None = None) -> None:
   """
   line = sys.argv[1:] if line is None else line
   streams.make_patient()
+  # Of distributions of TFP, whose arrays begin as float64: nothing that a user could change.
+  warnings.filterwarnings('ignore', 'Explicitly requested dtype', UserWarning)
   sys.excepthook = sys.__excepthook__  # the imports are done, see `early`
   try:
     exit_code = exit_code_of(command, line, _settle)
