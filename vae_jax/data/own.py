@@ -48,16 +48,15 @@ def source_of(loaded: Any, name: str) -> sources.Source:
 def _attributes(loaded: Any) -> dict[str, Any]:
   """Returns the arrays of an object, by the names of its attributes."""
   fields = getattr(loaded, '_asdict', lambda: getattr(loaded, '__dict__', {}))()
-  kinds = (np.ndarray, sources.Examples)
   return {
     name: value
     for name, value in fields.items()
-    if not name.startswith('_') and (isinstance(value, kinds) or hasattr(value, '__array__'))
+    if not name.startswith('_')
+    and (isinstance(value, sources.Examples) or hasattr(value, '__array__'))
   }
 
 
 def _examples(value: Any) -> sources.Examples:
-  if not isinstance(value, sources.Examples):
-    return sources.Examples(np.asarray(value))
-  factors = value.factors
-  return sources.Examples(np.asarray(value.images), None if factors is None else factors)
+  if isinstance(value, sources.Examples):
+    return value._replace(images=np.asarray(value.images))
+  return sources.Examples(np.asarray(value))
