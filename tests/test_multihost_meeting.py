@@ -82,6 +82,30 @@ def test_whoever_comes_first_waits_for_the_other(here):
   assert found == ['left', 'came']
 
 
+def test_one_that_is_counted_as_here_has_been_answered(here, monkeypatch):
+  """Else a process 0 that has nothing left to wait for would leave it without a word."""
+
+  def send_slowly(connection, message, send=meeting.send):
+    time.sleep(0.2 if 'refusal' in message else 0.0)
+    send(connection, message)
+
+  monkeypatch.setattr(meeting, 'send', send_slowly)
+  here = here._replace(seconds=1.0)
+  left = threading.Event()
+
+  def come():
+    with joined(here, 1) as is_left_alone:
+      wait_until(is_left_alone)
+      left.set()
+
+  thread = threading.Thread(target=come)
+  thread.start()
+  with process_0(here, needed=lambda: [1]):
+    pass
+  thread.join(5)
+  assert left.is_set()
+
+
 def test_what_does_not_come_in_time_is_named_with_the_address(here):
   three = here._replace(count=3, seconds=0.3)
   with contextlib.ExitStack() as stack:

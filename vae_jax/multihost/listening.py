@@ -58,20 +58,22 @@ class Peers:
     with connection, contextlib.suppress(OSError, ValueError, KeyError, TypeError):
       greeting = meeting.receive(connection)
       index = greeting['process']
-      refusal = self._take_in(index, greeting, connection)
-      try:
+      with self._lock:
+        refusal = self._refusal(index, greeting)
+        # Answered before it counts as here: what waited for it may end the meeting at once.
         meeting.send(connection, {'refusal': refusal})
-        if refusal is None:
-          meeting.wait_for_the_end(connection)
+        if refusal is not None:
+          return
+        self._connections[index] = connection
+        self._came.add(index)
+      try:
+        meeting.wait_for_the_end(connection)
       finally:
-        if refusal is None:
-          with self._lock:
-            del self._connections[index]
+        with self._lock:
+          del self._connections[index]
 
-  def _take_in(
-    self, index: int, greeting: Mapping[str, Any], connection: socket.socket
-  ) -> tuple[str, str] | None:
-    """Returns why one is refused, the error and what it says; None where it is counted in."""
+  def _refusal(self, index: int, greeting: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns why one is refused, the error and what it says; None where it is taken in."""
     expected = self._here.greeting(index)
     if greeting['lanes'] != expected['lanes']:
       return 'InputError', f'--coordinator={self._here}: the process 0 there trains other lanes'
@@ -80,14 +82,11 @@ class Peers:
         f'--processes={greeting["processes"]}: process 0 at {self._here} has '
         f'--processes={self._here.count}; give all the same'
       )
-    with self._lock:
-      if index == 0 or index in self._connections:
-        return 'InUseError', (
-          f'--process={index}: there is a process {index} at {self._here} already; wait for its '
-          'end, or give each process its own number'
-        )
-      self._connections[index] = connection
-      self._came.add(index)
+    if index == 0 or index in self._connections:
+      return 'InUseError', (
+        f'--process={index}: there is a process {index} at {self._here} already; wait for its '
+        'end, or give each process its own number'
+      )
     return None
 
 
