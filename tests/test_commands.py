@@ -187,7 +187,7 @@ def test_the_wheel_has_every_module_and_the_studies(tmp_path):
   modules = {path.relative_to(ROOT) for path in (ROOT / 'vae_jax').rglob('*.py')}
   studies = {pathlib.Path('vae_jax/configs') / p.name for p in (ROOT / 'configs').glob('*.py')}
   assert {path.relative_to(build) for path in build.rglob('*.py')} == modules | studies
-  code = "from vae_jax import paths; print(paths.config_file('digits', '--config'))"
+  code = "from vae_jax import config_files; print(config_files.found('digits', '--config'))"
   found = subprocess.run(
     [sys.executable, '-c', code],
     env=os.environ | {'PYTHONPATH': str(build)},

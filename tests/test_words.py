@@ -1,10 +1,8 @@
 """The words of a command line and the paths in them, strictly."""
 
 import pathlib
-import re
 
 import pytest
-from conftest import ROOT
 
 from vae_jax import errors, paths
 from vae_jax.commands import train, words
@@ -88,39 +86,3 @@ def test_no_hint_is_better_than_a_distant_one():
   assert problems[1].startswith('--config.train.dropout: no such key; train has steps, batch_size')
   assert problems[2].startswith('--config.foo.x: no such key; the sections are lanes, data')
   assert words.stray('foo=3') == "'foo=3' is no flag"
-
-
-def test_a_config_file_is_a_file(tmp_path, monkeypatch):
-  (tmp_path / 'configs').mkdir()
-  for name in ('digits', 'mnist'):
-    (tmp_path / 'configs' / f'{name}.py').write_text('')
-  monkeypatch.chdir(tmp_path)
-  monkeypatch.setenv('HOME', str(tmp_path))
-  for filename, message in {
-    'configs': 'is a directory; name a file, such as configs/digits.py',
-    'configs/digit.py': 'no such file; did you mean configs/digits.py?',
-    'else.py': 'no such file; there are configs/digits.py, configs/mnist.py',
-    'digts': 'no such file; did you mean digits?',
-    '': 'is empty',
-  }.items():
-    with pytest.raises(errors.InputError, match=re.escape(message)):
-      words.with_config_file(['--config', filename], filename)
-  home = f'{tmp_path}/configs/digits.py'
-  filename = '~/configs/digits.py:argument'
-  assert words.with_config_file(['--v=1', f'--config={filename}'], filename) == [
-    '--v=1',
-    f'--config={home}:argument',
-  ]
-
-
-def test_a_study_that_comes_with_the_package_is_known_by_its_name(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  (tmp_path / 'digits').mkdir()  # a run of that name is in no way
-  shipped = ROOT / 'configs/digits.py'
-  assert words.with_config_file(['--config', 'digits'], 'digits') == ['--config', str(shipped)]
-  with pytest.raises(errors.InputError, match='there are digits, fashion_conv, '):
-    words.with_config_file(['--config=else.py'], 'else.py')
-  (tmp_path / 'mnist_static').write_text('')  # nor does it hide a file
-  assert words.with_config_file(['-config=mnist_static'], 'mnist_static') == [
-    '-config=mnist_static'
-  ]

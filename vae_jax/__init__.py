@@ -23,7 +23,7 @@ The front door, for Python (docs/python.md):
 
 Imports go down these layers only:
 
-  0  errors, checks, lane_fields, parts, config, paths, files, records, flops
+  0  errors, checks, lane_fields, parts, config, paths, config_files, files, records, flops
   1  fast, densities, lanes, placement, data
   2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers, laws, testing
   3  learner, evaluation, programs, tracking, figures

@@ -3,19 +3,17 @@
 import gc
 import logging
 import os
-import pathlib
 import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 from absl import flags
-from ml_collections import config_dict
 
-from vae_jax import errors, files, study, switches
+from vae_jax import config_files, errors, files, study, switches
 from vae_jax.commands import early, overrides, streams, usage, words
 
 
@@ -163,66 +161,35 @@ def _parsed_by_absl(own: flags.FlagValues, line: Sequence[str]) -> tuple[list[st
     what absl leaves of the command line, and what is wrong with keys of the config.
   """
   filename = words.value_of('config', line) if 'config' in own else None
-  where = f'--config={filename}' if filename else 'the command line'
   wrong = []
+  if filename is not None:
+    line, wrong = _run_config_file(own, filename, line)
+  argv = [sys.argv[0], *line]
   try:
-    if filename is not None:
-      line, wrong = _run_config_file(own, words.with_config_file(line, filename))
-    argv = [sys.argv[0], *line]
     with words.seen_by_absl(argv):
       return own(argv)[1:], wrong
   except flags.Error as error:
     raise errors.InputError(_tidy(str(error))) from error
-  except SystemExit as error:
-    raise errors.InputError(
-      f'{where}: it ends the program (sys.exit); a config returns its settings'
-    ) from error
-  except Exception as error:  # the config file is the user's code: anything may come out of it
-    raise errors.InputError(f'{where}: {_tidy(_of_config(error))}') from error
 
 
-def _run_config_file(own: flags.FlagValues, line: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+def _run_config_file(
+  own: flags.FlagValues, filename: str, line: Sequence[str]
+) -> tuple[Sequence[str], list[str]]:
   """Runs the config file, completes it for the parts that the flags name, and hands it to --config.
-
-  What it imports, and the parts that it names, may lie beside it.
 
   Returns:
     the words whose keys it has, and what is wrong with the others.
   """
-  path = words.value_of('config', line)
-  directory = pathlib.Path(path.partition(':')[0]).absolute().parent
-  sys.path += [entry for entry in (str(directory),) if entry not in sys.path]
-  with words.seen_by_absl([sys.argv[0], *line]):
-    loaded = own['config'].parser.parse(path)
-  _check_is_config(loaded)
+  loaded = config_files.read(filename, '--config')
   typed = words.typed_keys(line, own)
-  config = overrides.completed(loaded, typed)
+  try:
+    config = overrides.completed(loaded, typed)
+  except (ValueError, TypeError) as error:
+    raise errors.InputError(f'--config={filename}: {error}') from error
   own['config'].parser = overrides.Loaded(config)
   known, wrong = overrides.sorted_out(line, typed, config)
   # absl wants the file before its keys.
-  return [f'--config={path}', *words.without(['config'], known)], wrong
-
-
-_NO_CONFIG = 'get_config() returns {}; it returns a ConfigDict or a dict'
-
-
-def _check_is_config(value: Any) -> None:
-  """Raises what became of a config file where it is no config."""
-  if not isinstance(value, (config_dict.ConfigDict, Mapping)):
-    getattr(value, 'keys', None)  # ml_collections keeps an OSError of the file until it is asked
-    raise errors.InputError(_NO_CONFIG.format(errors.shown(value)))
-
-
-def _of_config(error: Exception) -> str:
-  """Returns what an exception of a config file says."""
-  if isinstance(error, errors.InputError):
-    return str(error)
-  if isinstance(error, AttributeError) and "no attribute 'get_config'" in str(error):
-    return 'it has no function get_config()'
-  cause = error.__cause__ if isinstance(error, OSError) and error.__cause__ else error
-  if 'Error whilst parsing config file' in str(error):  # of ml_collections, with a traceback in it
-    cause = error.__context__
-  return f'{type(cause).__name__}: {cause}'
+  return [f'--config={filename}', *words.without(['config'], known)], wrong
 
 
 def _tidy(message: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 from absl import logging as absl_logging
 
-from vae_jax import errors, parts, paths, validation
+from vae_jax import errors, parts, validation
 
 # Flags of absl that would bring in others unseen, or end the command with nothing done.
 _REFUSED = ('flagfile', 'undefok', 'only_check_args')
@@ -158,17 +158,3 @@ def missing(required: Sequence[str], words: Sequence[str]) -> list[str]:
   """Returns a line for each flag that is required and not given."""
   absent = (name for name in required if value_of(name, words) is None)
   return [f'--{name} is missing; it is required' for name in absent]
-
-
-def with_config_file(words: Sequence[str], filename: str) -> list[str]:
-  """Returns the words with the path of the config file for its name, STUDY or FILE.
-
-  It may have an argument, FILE:ARGUMENT, which stays. STUDY is one that comes with the package.
-
-  Raises:
-    InputError: there is no such file; with the name of one that there is.
-  """
-  name, colon, argument = filename.partition(':')
-  whole = f'{paths.config_file(name, "--config")}{colon}{argument}'
-  forms = (filename, f'--config={filename}', f'-config={filename}')
-  return [word.removesuffix(filename) + whole if word in forms else word for word in words]

@@ -1,13 +1,11 @@
 """Trains a study from Python, by the same function as the command."""
 
-import importlib.util
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from vae_jax import config as settings
-from vae_jax import errors, paths, switches
+from vae_jax import config_files, switches
 from vae_jax.front.loading import load
 from vae_jax.front.run import Run
 from vae_jax.runs import training
@@ -36,30 +34,7 @@ def train(
     InputError, DamagedError, InUseError, StorageError, Stopped: see `vae_jax.errors`.
   """
   if isinstance(config, (str, os.PathLike)):
-    config = _config_of(config)
+    config = config_files.read(config, 'config')
   switches.use_cores()
   training.run(settings.complete(config), workdir, from_scratch=from_scratch)
   return load(workdir)
-
-
-def _config_of(path: os.PathLike | str) -> Any:
-  """Returns what `get_config()` of a file returns; own parts beside it can be named from then on.
-
-  Raises:
-    InputError: there is no such file, or it does not run.
-  """
-  file = paths.config_file(path, 'config').absolute()
-  what = f'config={errors.shown(os.fspath(path))}'
-  if str(file.parent) not in sys.path:
-    sys.path.append(str(file.parent))
-  spec = importlib.util.spec_from_file_location('_vae_jax_config', file)
-  if spec is None:
-    raise errors.InputError(f'{what} is no Python file')
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-    return module.get_config()
-  except errors.InputError:
-    raise
-  except Exception as error:  # the file is the user's code: anything may come out of it
-    raise errors.InputError(f'{what}: {type(error).__name__}: {error}') from error
