@@ -141,7 +141,8 @@ def test_split_is_fixed_and_shares_out_the_grid(grid):
   assert (loaded.train.shape, loaded.test.shape) == ((3072, 32, 32, 1), (768, 32, 32, 1))
   assert loaded.sha256 == load(train_split='train[:10]').sha256
   assert loaded.sha256.startswith('cc72a759a76fa5f9')
-  names, train, test = loaded.factors
+  names, train, validation, test = loaded.factors
+  assert validation.shape == (0, 5)
   assert names == ('shape', 'scale', 'orientation', 'x', 'y')
   assert train.dtype == test.dtype == np.int32
   codes = [np.ravel_multi_index(part.T, SIZES) for part in (train, test)]

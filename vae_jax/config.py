@@ -68,6 +68,11 @@ PAGE: Mapping[str, Any] = dict(
   data=dict(
     name='',  # 'digits', 'shapes', 'npz', any TFDS image data set, or 'package.module:load'
     train_split=_key('train', _text, "or 'images[:80%]', 'train+validation'"),
+    validation_split=_key(
+      '',
+      checks.text(empty=True),
+      "'' for none, or what all choosing goes by: then the test set is evaluated once, at the end",
+    ),
     test_split=_key('test', _text, 'the same of the test set'),
     crop=_key((), _size, '() or (height, width) of the centre'),
     pad=_key((), _size, '() or (height, width) to reach with zeros around'),
@@ -141,10 +146,11 @@ PAGE: Mapping[str, Any] = dict(
   ),
   evaluation=dict(
     train_images=_key(1000, _count, 'of the training set; 0 takes all'),
+    validation_images=_key(1000, _count, 'of the validation set; 0 takes all'),
     test_images=_key(1000, _count, 'of the test set; 0 takes all'),
     batch_size=_key(1000, _positive, 'images x samples that a lane decodes at a time'),
     nll_samples=_key(100, _positive, 'importance samples of an image'),
-    nll_images=_key(1000, _count, 'of the test set, for the NLL'),
+    nll_images=_key(1000, _count, 'of the test set, and of the validation set, for the NLL'),
     aggregate_images=_key(1000, _count, 'that share one aggregate posterior q(z)'),
     factor_images=_key(1000, _count, 'whose codes are scored, where factors are known'),
   ),

@@ -15,7 +15,7 @@ BINARIZE = ('none', 'dynamic', 'static', 'threshold')
 _MOST_RECORDED = 100  # values of shift and spread that a record has in full
 
 # The fixed draws of one data seed.
-_TRAIN, _TEST = 0, 1
+_TRAIN, _TEST, _VALIDATION = 0, 1, 2
 
 
 class Dataset(NamedTuple):
@@ -27,12 +27,13 @@ class Dataset(NamedTuple):
       (0, 1, ..., 255), 'count' (0, 1, 2 ...) or 'real'; standardised values are real.
     train: [n, *event] as it lies on the device, uint8 or float32; the event is [H, W, C] or [D].
       With dynamic binarisation the intensities.
+    validation: [k, *event], as `test`; no rows where there is none.
     test: [m, *event], fixed values; with dynamic binarisation one draw from the seed.
     train_fixed: [n, *event], fixed values of train for evaluation: with dynamic binarisation one
       draw from the seed, otherwise `train` itself.
     scale: the model sees train / scale; 255 for uint8 that is scaled to [0, 1], otherwise 1.
     dynamic: train batches are binarised anew at each step.
-    factors: of train and test, where the data set knows them ('shapes', dsprites); None elsewhere.
+    factors: of the splits, where the data set knows them ('shapes', dsprites); None elsewhere.
     range: the values that pictures show as black and as white: of real values those of the training
       split, never of what is shown.
     levels: of 8 bits to one unit of x: 255 where bytes are scaled to [0, 1], 1 where they are seen
@@ -47,6 +48,7 @@ class Dataset(NamedTuple):
   sha256: str
   support: str
   train: np.ndarray
+  validation: np.ndarray
   test: np.ndarray
   train_fixed: np.ndarray
   scale: float
@@ -66,6 +68,15 @@ class Dataset(NamedTuple):
     """
     return 1.0 if self.dynamic else self.scale
 
+  @property
+  def chosen_on(self) -> str:
+    """The split by which all choosing goes: 'validation', or 'test' where there is none."""
+    return 'validation' if len(self.validation) else 'test'
+
+  def split(self, name: str) -> np.ndarray:
+    """Returns the fixed values of 'train', 'validation' or 'test', [n, *event], for evaluation."""
+    return {'train': self.train_fixed, 'validation': self.validation, 'test': self.test}[name]
+
 
 def load(
   name: str,
@@ -79,11 +90,12 @@ def load(
   binarize: str,
   standardize: str,
   seed: int,
+  validation_split: str = '',
   **own: Any,
 ) -> Dataset:
   """Returns the data set of a section `data`; see `open_source`, `read` and `prepare`."""
   source = open_source({'name': name, 'seed': seed, **own})
-  stored = read(source, train_split, test_split, crop, pad, kind, range)
+  stored = read(source, train_split, test_split, crop, pad, kind, range, validation_split)
   return prepare(stored, scale_to_unit, binarize, standardize, seed)
 
 
@@ -95,8 +107,8 @@ def prepare(
   Args:
     stored: what was read.
     scale_to_unit: the model sees uint8 values divided by 255.
-    binarize: 'none', 'dynamic' (train anew at each step, test drawn once), 'static' (both drawn
-      once) or 'threshold' (intensity above 1/2).
+    binarize: 'none', 'dynamic' (train anew at each step, the others drawn once), 'static' (all
+      drawn once) or 'threshold' (intensity above 1/2).
     standardize: 'none', 'per_pixel' or 'all': by mean and standard deviation of the training split.
     seed: of the fixed draws, at least 0.
 
@@ -115,6 +127,7 @@ def prepare(
     sha256=stored.sha256,
     support=support,
     train=stored.train,
+    validation=stored.validation,
     test=stored.test,
     train_fixed=stored.train,
     scale=scale,
@@ -170,7 +183,7 @@ def _check_settings(
   if seed < 0:
     raise errors.InputError(f'data.seed={seed}; valid are integers from 0')
   if stored.support == 'integers':
-    low, high = kinds.extremes([stored.train, stored.test])
+    low, high = kinds.extremes(stored.splits.values())
     raise errors.InputError(
       f'{stored.where} has integers from {low} to {high}, no grey levels from 0 to 255; '
       "set data.kind='real', or data.range=(black, white) for images"
@@ -184,7 +197,7 @@ def _check_settings(
 
 
 def _check_support(stored: Stored, scale_to_unit: bool, binarize: str) -> None:
-  low, high = kinds.extremes([stored.train, stored.test])
+  low, high = kinds.extremes(stored.splits.values())
   values = f'the values of {stored.where} go from {low:g} to {high:g}'
   if stored.support in ('real', 'count') and binarize != 'none':
     raise errors.InputError(
@@ -211,7 +224,12 @@ def _binarize(dataset: Dataset, binarize: str, seed: int) -> Dataset:
 
   train_fixed, test = fixed(dataset.train, _TRAIN), fixed(dataset.test, _TEST)
   dataset = dataset._replace(
-    support='binary', test=test, train_fixed=train_fixed, range=(0.0, 1.0), levels=None
+    support='binary',
+    validation=fixed(dataset.validation, _VALIDATION),
+    test=test,
+    train_fixed=train_fixed,
+    range=(0.0, 1.0),
+    levels=None,
   )
   if binarize == 'dynamic':
     return dataset._replace(dynamic=True)

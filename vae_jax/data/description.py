@@ -27,21 +27,26 @@ class Split(NamedTuple):
   num_constant: int  # values of an example that never vary
   num_repeated: int | None  # examples that stand there before; None where they were not counted
   num_shared: int | None  # examples that the training split has, too
+  num_chosen_on: int | None = None  # of the test split: examples that the validation split has, too
 
 
-def describe(stored: Stored) -> tuple[Split, Split]:
-  """Returns what the training and the test split look like."""
-  counted = stored.train.nbytes + stored.test.nbytes <= _MOST_HASHED
-  hashes = [_hashes(images) if counted else None for images in (stored.train, stored.test)]
-  known = set(hashes[0]) if counted else set()
-  shared = (None, sum(h in known for h in hashes[1])) if counted else (None, None)
-  train, test = (
-    _split(name, images, of_rows, num_shared)
-    for name, images, of_rows, num_shared in zip(
-      ('train', 'test'), (stored.train, stored.test), hashes, shared, strict=True
+def describe(stored: Stored) -> tuple[Split, ...]:
+  """Returns what the splits look like, in the order train, validation where there is one, test."""
+  splits = stored.splits
+  if sum(images.nbytes for images in splits.values()) > _MOST_HASHED:
+    return tuple(_split(name, images, None, None) for name, images in splits.items())
+  hashes = {name: _hashes(images) for name, images in splits.items()}
+
+  def in_both(name: str, other: str) -> int | None:
+    known = set(hashes.get(other, ()))
+    return sum(h in known for h in hashes[name]) if known and name != other else None
+
+  return tuple(
+    _split(name, images, hashes[name], in_both(name, 'train'))._replace(
+      num_chosen_on=in_both(name, 'validation') if name == 'test' else None
     )
+    for name, images in splits.items()
   )
-  return train, test
 
 
 def _hashes(images: np.ndarray) -> list[int]:
@@ -85,14 +90,16 @@ def line(split: Split, stored: Stored, seen_as: str) -> str:
   )
 
 
-def oddities(stored: Stored, train: Split, test: Split) -> Iterator[str]:
+def oddities(stored: Stored, train: Split, *others: Split) -> Iterator[str]:
   """Says what is odd about the values as they are stored, each in one line."""
-  yield from _between_splits(train, test)
+  for other in others:
+    yield from _between_splits(train, other)
   white = {'uint8': stored.white, 'unit': 1.0}.get(stored.support)
-  if white and 0 < max(train.high, test.high) <= white / 2:
+  high = max(split.high for split in (train, *others))
+  if white and 0 < high <= white / 2:
     yield (
-      f'the largest value is {max(train.high, test.high):.4g} of {white:g}: if it is meant to be '
-      f'white, set data.range=(0, {max(train.high, test.high):g})'
+      f'the largest value is {high:.4g} of {white:g}: if it is meant to be white, set '
+      f'data.range=(0, {high:g})'
     )
   if train.num_constant == math.prod(train.shape[1:]):
     yield 'all training examples are the same: there is nothing to learn'
@@ -108,19 +115,20 @@ def oddities(stored: Stored, train: Split, test: Split) -> Iterator[str]:
     )
 
 
-def _between_splits(train: Split, test: Split) -> Iterator[str]:
-  spans = [split.high - split.low for split in (train, test)]
-  apart = abs(train.low - test.low) > 0.5 * max(spans)
-  if min(train.shape[0], test.shape[0]) >= 10 and (max(spans) > 2 * min(spans) or apart):
+def _between_splits(train: Split, other: Split) -> Iterator[str]:
+  spans = [split.high - split.low for split in (train, other)]
+  apart = abs(train.low - other.low) > 0.5 * max(spans)
+  if min(train.shape[0], other.shape[0]) >= 10 and (max(spans) > 2 * min(spans) or apart):
     yield (
-      f'the splits differ in range: train {train.low:.6g} to {train.high:.6g}, test '
-      f'{test.low:.6g} to {test.high:.6g}; scale them alike'
+      f'the splits differ in range: train {train.low:.6g} to {train.high:.6g}, {other.name} '
+      f'{other.low:.6g} to {other.high:.6g}; scale them alike'
     )
-  if test.num_shared and test.num_shared > 0.01 * test.shape[0]:
-    yield (
-      f'{test.num_shared:,} of {test.shape[0]:,} test examples are in the training split: what is '
-      'reported of the test set is too good'
-    )
+  for count, where in ((other.num_shared, 'training'), (other.num_chosen_on, 'validation')):
+    if count and count > 0.01 * other.shape[0]:
+      yield (
+        f'{count:,} of {other.shape[0]:,} {other.name} examples are in the {where} split: what is '
+        f'reported of the {other.name} set is too good'
+      )
 
 
 def neighbours(images: np.ndarray) -> float:

@@ -39,17 +39,20 @@ class Expression(NamedTuple):
     return any((term.start, term.stop) != (None, None) for term in self.terms)
 
 
-def parse(train: str, test: str, source: sources.Source) -> tuple[Expression, Expression]:
-  """Returns the split expressions of data.train_split and data.test_split, which fit a source.
+def parse(texts: Mapping[str, str], source: sources.Source) -> dict[str, Expression]:
+  """Returns the split expressions of `texts`, which fit a source.
 
   Args:
-    train, test: for instance 'train[:90%]+extra'.
+    texts: 'train', 'validation' and 'test' -> for instance 'train[:90%]+extra'; a validation split
+      may be '', and is left out then.
     source: the data set.
 
   Raises:
     InputError: a syntax is wrong, or the source has no such split; both in one line.
   """
-  expressions = [_parsed(train, 'data.train_split'), _parsed(test, 'data.test_split')]
+  wanted = [name for name, text in texts.items() if text or name != 'validation']
+  found = {name: _parsed(texts[name], f'data.{name}_split') for name in wanted}
+  expressions = list(found.values())
   problems = [problem for e in expressions for problem in _absent(e, source)]
   if problems:
     have = ', '.join(sources.short(name) for name in source.splits[:_SHOWN]) or 'none'
@@ -58,7 +61,7 @@ def parse(train: str, test: str, source: sources.Source) -> tuple[Expression, Ex
       f'{", ".join(problems)}: {source.where} has only {have}{more}'
       + _advice(expressions, source.splits)
     )
-  return expressions[0], expressions[1]
+  return found
 
 
 def _parsed(text: str, key: str) -> Expression:

@@ -17,11 +17,13 @@ class Factors(NamedTuple):
   Attributes:
     names: of the F factors, for instance 'shape', 'scale', 'orientation', 'x', 'y'.
     train: [n, F], int32: the index of each factor's value.
+    validation: [k, F], int32.
     test: [m, F], int32.
   """
 
   names: tuple[str, ...]
   train: np.ndarray
+  validation: np.ndarray
   test: np.ndarray
 
 
@@ -36,9 +38,10 @@ class Stored(NamedTuple):
     kind, support, white, is_ranged, reason: what the values are, see `kinds.Values`.
     is_declared: whether a config says so: then nothing that it means is taken for a mistake.
     is_sliced: whether a split is a part of an array of the file: then its order matters.
-    train, test: [n, *event], uint8 or float32 (or integers that no model here is for), cropped and
-      padded; the event is [H, W, C] or [D].
-    factors: of train and test, where the data set knows them.
+    train, validation, test: [n, *event], uint8 or float32 (or integers that no model here is for),
+      cropped and padded; the event is [H, W, C] or [D]. No rows of a validation split that is not
+      asked for.
+    factors: of the three, where the data set knows them.
   """
 
   name: str
@@ -53,8 +56,15 @@ class Stored(NamedTuple):
   is_declared: bool
   is_sliced: bool
   train: np.ndarray
+  validation: np.ndarray
   test: np.ndarray
   factors: Factors | None
+
+  @property
+  def splits(self) -> dict[str, np.ndarray]:
+    """The splits that have examples, by name and in their order."""
+    found = {'train': self.train, 'validation': self.validation, 'test': self.test}
+    return {name: images for name, images in found.items() if len(images)}
 
   @property
   def event(self) -> tuple[int, ...]:
@@ -94,6 +104,7 @@ def read(
   pad: Sequence[int],
   kind: str,
   range: Sequence[float],
+  validation_split: str = '',
 ) -> Stored:
   """Returns the splits of a data set, and what their values are.
 
@@ -105,19 +116,21 @@ def read(
     pad: () or the (height, width) to reach with zeros around.
     kind: what the values are, one of `kinds.KINDS`.
     range: () or the values (black, white) that the model sees as 0 and 1.
+    validation_split: split expression; '' for none.
 
   Raises:
     InputError: a value does not fit; one line that names the key.
     DamagedError: stored data cannot be read.
   """
-  train_part, test_part = splits.parse(train_split, test_split, source)
-  images, types, factors = _read(source, train_part.names | test_part.names)
+  texts = {'train': train_split, 'validation': validation_split, 'test': test_split}
+  parts = splits.parse(texts, source)
+  images, types, factors = _read(source, set().union(*(part.names for part in parts.values())))
   sha256 = _sha256(images, factors)
   values = kinds.known(images, types, kind, range, source.where)
-  train, test = (
-    transforms.pad(transforms.crop(splits.take(part, values.arrays), crop), pad)
-    for part in (train_part, test_part)
-  )
+  taken = {
+    name: transforms.pad(transforms.crop(splits.take(part, values.arrays), crop), pad)
+    for name, part in parts.items()
+  }
   return Stored(
     name=source.name,
     version=source.version,
@@ -125,10 +138,9 @@ def read(
     sha256=sha256,
     **{key: value for key, value in values._asdict().items() if key != 'arrays'},
     is_declared=kind != 'auto' or len(range) > 0,
-    is_sliced=train_part.is_sliced or test_part.is_sliced,
-    train=train,
-    test=test,
-    factors=_factors(factors, train_part, test_part),
+    is_sliced=any(part.is_sliced for part in parts.values()),
+    **{'validation': taken['train'][:0], **taken},
+    factors=_factors(factors, parts),
   )
 
 
@@ -161,22 +173,24 @@ def _read(
   if len({(a.dtype.kind == 'f', a.shape[1:]) for a in images.values()}) > 1:
     found = ', '.join(f'{s!r} {a.dtype} {list(a.shape[1:])}' for s, a in images.items())
     raise errors.InputError(
-      f'{source.where}: data.train_split and data.test_split differ in type or shape ({found}); '
+      f'{source.where}: its splits differ in type or shape ({found}); '
       'use splits of one type and shape'
     )
   return images, types, factors
 
 
 def _factors(
-  factors: Mapping[str, np.ndarray], train_part: splits.Expression, test_part: splits.Expression
+  factors: Mapping[str, np.ndarray], parts: Mapping[str, splits.Expression]
 ) -> Factors | None:
-  """Returns the factors of train and test, where the data set knows both."""
-  if not factors.keys() >= train_part.names | test_part.names:
+  """Returns the factors of the splits, where the data set knows those of all."""
+  if not all(factors.keys() >= part.names for part in parts.values()):
     return None
-  train, test = (splits.take(part, factors) for part in (train_part, test_part))  # [n], [m]
-  names = train.dtype.names
-  columns = [np.stack([part[name] for name in names], axis=1) for part in (train, test)]
-  return Factors(names, *columns)
+  taken = {name: splits.take(part, factors) for name, part in parts.items()}  # [n] each
+  names = taken['train'].dtype.names
+  columns = {
+    split: np.stack([rows[name] for name in names], axis=1) for split, rows in taken.items()
+  }
+  return Factors(names, **{'validation': columns['train'][:0], **columns})
 
 
 def _sha256(images: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray]) -> str:

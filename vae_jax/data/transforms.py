@@ -1,6 +1,7 @@
 """From canonical arrays to what a study trains on: crop, pad, binarise; and their sha256."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -79,7 +80,7 @@ def binarized(
   """
   binary = np.empty(images.shape, np.uint8)
   # In blocks: the uniform draws of a whole data set would take four times its size.
-  rows = max(1, 2**22 // images[0].size)
+  rows = max(1, 2**22 // math.prod(images.shape[1:]))
   for start in range(0, len(images), rows):
     block = images[start : start + rows].astype(np.float32) / np.float32(scale)
     level = 0.5 if generator is None else generator.random(block.shape, np.float32)

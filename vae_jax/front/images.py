@@ -49,8 +49,8 @@ def as_stored(values: np.ndarray, facts: Facts, settings: Mapping[str, Any]) -> 
 
 
 def split(dataset: data.Dataset, name: str, settings: Mapping[str, Any], facts: Facts):
-  """Returns the images of 'train' or 'test' as `prepare` takes them: bool where binarised."""
-  images = dataset.train_fixed if name == 'train' else dataset.test
+  """Returns the images of a split as `prepare` takes them: bool where binarised."""
+  images = dataset.split(name)
   if settings['binarize'] != 'none':
     return images.astype(bool)
   unscaled = facts._replace(scale=1.0)

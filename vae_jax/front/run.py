@@ -116,6 +116,16 @@ class Run:
     """
     return images.split(self._dataset, 'test', self.config['data'], self.facts)
 
+  @property
+  def chosen_on(self) -> str:
+    """The split by which all choosing goes: 'validation', or 'test' where the run has none."""
+    return 'validation' if self.config['data']['validation_split'] else 'test'
+
+  @functools.cached_property
+  def validation(self) -> np.ndarray:
+    """The validation split, as `test`; no images where the run has none."""
+    return images.split(self._dataset, 'validation', self.config['data'], self.facts)
+
   @functools.cached_property
   def train(self) -> np.ndarray:
     """The training split, as `test`; with dynamic binarisation the draw that is evaluated."""
@@ -125,7 +135,7 @@ class Run:
     """Returns the images of which results.csv has figures, [n, *event].
 
     Args:
-      split: 'train' or 'test'.
+      split: 'train', 'validation' or 'test'.
       count: the key of `evaluation` that says how many: 'nll_images' for test/nll.
     """
     found = getattr(self, split)

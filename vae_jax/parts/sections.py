@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Section] = {
     },
     common=(
       'train_split',
+      'validation_split',
       'test_split',
       'crop',
       'pad',

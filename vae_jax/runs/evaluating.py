@@ -40,7 +40,7 @@ def evaluate(
     directory: the workdir of a run, finished or not.
     num_samples, num_images: of the NLL; None for the numbers of the run's config.
     data_path: the .npz file to evaluate on: that of the run, which has moved, or another one.
-    data_split: the split of another file to evaluate on, in place of the run's two.
+    data_split: the split of another file to evaluate on, in place of the run's own.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`. Nothing was written.
@@ -94,7 +94,8 @@ def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
   if other.data_path is not None:
     source = data.moved_to(source, other.data_path)
   if other.data_split is not None:
-    source = source | {'train_split': other.data_split, 'test_split': other.data_split}
+    split = other.data_split
+    source = source | {'train_split': split, 'validation_split': '', 'test_split': split}
   return config | {'evaluation': settings, 'data': source}
 
 
@@ -203,7 +204,8 @@ def _beside(directory: pathlib.Path, config: Mapping[str, Any], built: study.Stu
   Its name is that of the file, and what tells one content of it from another.
   """
   source, sha256 = config['data'], built.dataset.sha256
-  splits = json.dumps([sha256, source['train_split'], source['test_split']])
+  chosen_on = [source['validation_split']] if source['validation_split'] else []
+  splits = json.dumps([sha256, source['train_split'], source['test_split'], *chosen_on])
   digest = hashlib.sha256(splits.encode()).hexdigest()[:8]
   path = source['path'] if source['name'] == 'npz' else ''
   name = pathlib.Path(path).stem or re.sub('[/:]', '-', source['name'])

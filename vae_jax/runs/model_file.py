@@ -54,6 +54,7 @@ class Facts(NamedTuple):
       sha256=self.sha256,
       support=self.support,
       train=black,
+      validation=black[:0],
       test=black,
       train_fixed=black,
       scale=self.scale,

@@ -114,8 +114,9 @@ def _attempt(
 
 def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
   """Returns where the decoders start, on the images at which they are evaluated."""
-  chosen = built.sample('test', built.evaluation.test_images)
-  return study.start_of(config, built.dataset, built.dataset.test[chosen])
+  split = built.chosen_on
+  chosen = built.sample(split, built.evaluation.images(split))
+  return study.start_of(config, built.dataset, built.dataset.split(split)[chosen])
 
 
 def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:

@@ -35,13 +35,14 @@ from vae_jax.study.trained import Trained as Trained
 from vae_jax.study.trained import dataset_of as dataset_of  # for who loads a run
 from vae_jax.study.trained import trained_of as trained_of
 
-# The split whose images each of these settings of the evaluation counts.
+# The splits whose images each of these settings of the evaluation counts.
 _COUNTED = {
-  'train_images': 'train',
-  'test_images': 'test',
-  'nll_images': 'test',
-  'aggregate_images': 'test',
-  'factor_images': 'test',
+  'train_images': ('train',),
+  'validation_images': ('validation',),
+  'test_images': ('test',),
+  'nll_images': ('test', 'validation'),
+  'aggregate_images': ('test',),
+  'factor_images': ('test',),
 }
 
 
@@ -77,9 +78,19 @@ class Study(NamedTuple):
     """L."""
     return self.training.learner.num_samples
 
+  @property
+  def chosen_on(self) -> str:
+    """The split by which all choosing goes: 'validation', or 'test' where there is none."""
+    return self.dataset.chosen_on
+
   def sample(self, split: str, count: int) -> np.ndarray:
-    """Returns the indices of the images of 'train' or 'test' that are evaluated; 0 takes all."""
-    return data.subset(len(getattr(self.dataset, split)), count, self.training.schedule.seed)
+    """Returns the indices of the images of a split that are evaluated; 0 takes all.
+
+    Args:
+      split: 'train', 'validation' or 'test'.
+      count: how many are asked for.
+    """
+    return data.subset(len(self.dataset.split(split)), count, self.training.schedule.seed)
 
   def sampling(self) -> dict[str, Any]:
     """Returns which images the evaluation takes: seed, counts, sha256 of the indices.
@@ -87,11 +98,12 @@ class Study(NamedTuple):
     The sha256 is that of the indices as little-endian int64.
     """
     record: dict[str, Any] = {'seed': self.training.schedule.seed}
-    for key, split in _COUNTED.items():
+    for key, split in _counted(self.dataset):
       chosen = self.sample(split, getattr(self.evaluation, key))
       digest = hashlib.sha256(chosen.astype('<i8')).hexdigest()
-      size = len(getattr(self.dataset, split))
-      record[key] = {'split': split, 'count': len(chosen), 'of': size, 'sha256': digest}
+      size = len(self.dataset.split(split))
+      name = key if split == _COUNTED[key][0] else f'{split}/{key}'
+      record[name] = {'split': split, 'count': len(chosen), 'of': size, 'sha256': digest}
     return record
 
   def at_width(self, width: int) -> 'Study':
@@ -232,14 +244,19 @@ def _operations(
   return 3 * batch_size * (encoding + num_samples * decoding)
 
 
+def _counted(dataset: data.Dataset) -> list[tuple[str, str]]:
+  """Returns the settings that count images, each with a split of which there are some."""
+  pairs = [(key, split) for key, splits in _COUNTED.items() for split in splits]
+  return [(key, split) for key, split in pairs if len(dataset.split(split))]
+
+
 def _note_sizes(config: Mapping, dataset: data.Dataset) -> None:
   """Says which evaluations ask for more images than there are: they take all."""
-  has_factors = dataset.factors is not None
-  counted = {k: split for k, split in _COUNTED.items() if k != 'factor_images' or has_factors}
-  asked = {key: config['evaluation'][key] for key in counted}
-  for split in ('train', 'test'):
-    size = len(getattr(dataset, split))
-    keys = [key for key in counted if counted[key] == split and asked[key] > size]
+  has_factors, asked = dataset.factors is not None, config['evaluation']
+  counted = [pair for pair in _counted(dataset) if pair[0] != 'factor_images' or has_factors]
+  for split in dict.fromkeys(split for _, split in counted):
+    size = len(dataset.split(split))
+    keys = [key for key, of in counted if of == split and asked[key] > size]
     if keys:
       more = ', '.join(f'evaluation.{key}={asked[key]}' for key in keys)
       logging.info('all %d images of the %s split are taken for %s', size, split, more)

@@ -23,8 +23,8 @@ def announce(built: validation.Built, stored: data.Stored, dataset: data.Dataset
   seen_as = _BINARIZED.get(config['data']['binarize'], dataset.support)
   if dataset.standard is not None:
     seen_as = f'standardised, {config["data"]["standardize"]}; figures are of the values as stored'
-  for split, said in zip(splits, (seen_as, ''), strict=True):
-    logging.info('%s', data.line(split, stored, said))
+  for split in splits:
+    logging.info('%s', data.line(split, stored, seen_as if split.name == 'train' else ''))
   oddities = *data.oddities(stored, *splits), *_under(config, stored, dataset)
   for oddity in (*oddities, *_of_the_page(config)):
     logging.warning('%s', oddity)

@@ -32,14 +32,14 @@ def check_values(built: validation.Built, stored: data.Stored) -> None:
 
 def describe(stored: data.Stored) -> str:
   """Returns where values come from, their shape, type and range."""
-  low, high = data.extremes([stored.train, stored.test])
+  low, high = data.extremes(stored.splits.values())
   shape = 'x'.join(map(str, stored.event))
   return f'{stored.where} has values from {low:.9g} to {high:.9g}, {shape} an example'
 
 
 def _problem(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored) -> str:
   """Returns what is wrong, '' where nothing is, or nothing that another check does not say."""
-  high = data.extremes([stored.train, stored.test])[1]
+  high = data.extremes(stored.splits.values())[1]
   if stored.support == 'count' and 'count' in likelihood.supports:
     return _problem_of_counts(config)
   if stored.support == 'count':
@@ -70,7 +70,7 @@ def is_dark(config: Mapping, likelihood: densities.Likelihood, stored: data.Stor
   are_levels = stored.support == 'uint8' and 'uint8' in likelihood.supports
   if stored.support not in ('unit', 'uint8') or not has_white or are_levels:
     return False
-  return 0 < data.extremes([stored.train, stored.test])[1] <= _DARK * _white(stored)
+  return 0 < data.extremes(stored.splits.values())[1] <= _DARK * _white(stored)
 
 
 def _white(stored: data.Stored) -> float:
@@ -87,11 +87,11 @@ def _problem_of_counts(config: Mapping) -> str:
 def _problem_of_reals(
   config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
 ) -> str:
-  low, high = data.extremes([stored.train, stored.test])
+  low, high = data.extremes(stored.splits.values())
   if wrong := _current(config, _real(config, likelihood)):
     outside = ''
     if _is_overshoot(low, high):
-      count = sum(int(np.count_nonzero((a < 0) | (a > 1))) for a in (stored.train, stored.test))
+      count = sum(int(np.count_nonzero((a < 0) | (a > 1))) for a in stored.splits.values())
       outside = f'{count:,} of them lie outside of [0, 1], and '
     return f'{outside}real numbers do not go with {wrong}'
   if max(-low, high) > _SQUARED and config['data']['standardize'] == 'none':
@@ -147,13 +147,13 @@ def _ways(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
     real = {'data.kind': 'real'} | real
   if config['data']['standardize'] == 'none' and is_far_from_standard(stored):
     real['data.standardize'] = 'all' if len(stored.event) == 3 else 'per_pixel'
-  levels = stored.support == 'count' and data.extremes([stored.train, stored.test])[1] <= 255
+  levels = stored.support == 'count' and data.extremes(stored.splits.values())[1] <= 255
   return [*_as_images(config, likelihood, stored), real, {'data.kind': 'image'} if levels else {}]
 
 
 def _likely_white(stored: data.Stored) -> float:
   """Returns what the largest value may stand for: 1/255 of what was divided twice, or itself."""
-  high = data.extremes([stored.train, stored.test])[1]
+  high = data.extremes(stored.splits.values())[1]
   return 1 / 255 if stored.support == 'unit' and 0.98 / 255 < high <= 1 / 255 else high
 
 
@@ -174,7 +174,7 @@ def _as_images(
   config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
 ) -> list[Changes]:
   """Returns under which range the values are images, if they look like that."""
-  low, high = data.extremes([stored.train, stored.test])
+  low, high = data.extremes(stored.splits.values())
   whole = np.array_equal(stored.train, np.rint(stored.train))
   binarize = config['data']['binarize']
   if 'uint8' in likelihood.supports:
@@ -213,7 +213,7 @@ def _written(changes: Mapping[str, Any]) -> str:
 
 def reading(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Returns of the section `data` what `data.read` takes."""
-  keys = ('train_split', 'test_split', 'crop', 'pad', 'kind', 'range')
+  keys = ('train_split', 'validation_split', 'test_split', 'crop', 'pad', 'kind', 'range')
   return {key: settings[key] for key in keys}
 
 

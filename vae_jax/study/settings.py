@@ -20,12 +20,17 @@ class EvaluationSettings(NamedTuple):
   """What is evaluated, on how many images; `config.evaluation`. 0 images are all."""
 
   train_images: int
+  validation_images: int
   test_images: int
   batch_size: int  # images x samples that a lane decodes at a time
   nll_samples: int
   nll_images: int
   aggregate_images: int  # that share one aggregate posterior q(z)
   factor_images: int  # whose codes are scored, where factors are known
+
+  def images(self, split: str) -> int:
+    """Returns how many images of 'train', 'validation' or 'test' the averages are over."""
+    return getattr(self, f'{split}_images')
 
 
 class ProgramSettings(NamedTuple):

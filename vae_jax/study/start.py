@@ -18,7 +18,7 @@ _AS_GOOD = 0.01  # the same, where training begins at it
 
 
 class Start(NamedTuple):
-  """Distortions of decoders that ignore z over the test images; nats per example, lower is better.
+  """Distortions of decoders that ignore z, over images that are evaluated; nats, lower is better.
 
   Attributes:
     given: of the initial biases of the config. The initial kernels are left aside: they differ from
@@ -52,7 +52,7 @@ class Start(NamedTuple):
 
 
 class _Constants:
-  """Constant decoders over a sample of the test images, compiled once.
+  """Constant decoders over a sample of the images, compiled once.
 
   Attributes:
     x: the images, as the likelihood sees them.
@@ -93,7 +93,7 @@ def start_of(config: Mapping[str, Any], dataset: data.Dataset, images: np.ndarra
   Args:
     config: complete, see `vae_jax.config.complete`.
     dataset: of the config.
-    images: of the test set, as stored, [n, *event].
+    images: of the split by which choosing goes, as stored, [n, *event].
   """
   seed, size = config['data']['seed'], math.prod(images.shape[1:])
   built = validation.Built(config, event=images.shape[1:], support=dataset.support)
