@@ -35,9 +35,7 @@ def tiny_config() -> dict:
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
   directory = tmp_path_factory.mktemp('front') / 'run'
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield vae_jax.train(tiny_config(), directory)
-  jax.config.update('jax_disable_most_optimizations', False)
+  return vae_jax.train(tiny_config(), directory)
 
 
 def checkpoints(directory: pathlib.Path) -> pathlib.Path:
@@ -310,9 +308,7 @@ def counted(tmp_path_factory):
     data=dict(name='own_parts:counts', scale_to_unit=False),
   )
   directory = tmp_path_factory.mktemp('own') / 'run'
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield vae_jax.train(config, directory)
-  jax.config.update('jax_disable_most_optimizations', False)
+  return vae_jax.train(config, directory)
 
 
 def test_a_run_of_own_parts_says_its_own_figures(counted):

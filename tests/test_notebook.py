@@ -6,13 +6,12 @@ import json
 import re
 import shutil
 
-import jax
 import pytest
 from conftest import ROOT
 from matplotlib import pyplot as plt
 
 import vae_jax
-from vae_jax import paths
+from vae_jax import config_files
 
 pytestmark = pytest.mark.process
 
@@ -27,12 +26,10 @@ def toured(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
     patch.chdir(folder)
     patch.setattr(plt, 'show', lambda: plt.close('all'))
-    jax.config.update('jax_disable_most_optimizations', True)
     for cell in cells():
       if cell['cell_type'] == 'code':
         source = ''.join(cell['source']).replace('1500', '100').replace('500', '100')  # steps
         exec(compile(source, TOUR.name, 'exec'), space)
-    jax.config.update('jax_disable_most_optimizations', False)
   return folder, space, said.getvalue()
 
 
@@ -71,7 +68,7 @@ def test_the_lines_of_python_run(page, toured, tmp_path, monkeypatch):
   shutil.copytree(folder / 'runs' / 'tour', tmp_path / 'runs' / 'digits')
   given = f'def get_config():\n  return {made["config"].to_dict()!r}\n'
   (tmp_path / 'digits.py').write_text(given)
-  monkeypatch.setattr(paths, '_studies', lambda: tmp_path)
+  monkeypatch.setattr(config_files, '_studies', lambda: tmp_path)
   monkeypatch.chdir(tmp_path)
   blocks = re.findall(r'```python\n(.*?)```', (ROOT / page).read_text(encoding='utf-8'), re.DOTALL)
   (lines,) = [block for block in blocks if 'vae_jax.train(' in block]
