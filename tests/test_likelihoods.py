@@ -14,7 +14,7 @@ import scipy.special
 import scipy.stats
 
 from vae_jax import densities
-from vae_jax.densities import levels, likelihoods
+from vae_jax.densities import gaussians, levels, likelihoods
 
 pytestmark = pytest.mark.math
 
@@ -23,8 +23,8 @@ LIKELIHOODS = {
   'bernoulli': likelihoods.bernoulli(),
   'cross_entropy': likelihoods.cross_entropy(),
   'continuous_bernoulli': likelihoods.continuous_bernoulli(),
-  **{f'gaussian_{scale}': likelihoods.gaussian(scale, 0.7, 0.1, 'identity') for scale in SCALES},
-  'gaussian_sigmoid': likelihoods.gaussian('fixed', 0.3, 0.1, 'sigmoid'),
+  **{f'gaussian_{scale}': gaussians.gaussian(scale, 0.7, 0.1, 'identity') for scale in SCALES},
+  'gaussian_sigmoid': gaussians.gaussian('fixed', 0.3, 0.1, 'sigmoid'),
   'discretized_logistic': levels.discretized_logistic(1, 0.1, 1e-3),
   'discretized_logistic_3': levels.discretized_logistic(3, 0.1, 1e-3),
   'categorical': levels.categorical(),
@@ -323,7 +323,7 @@ def test_gaussian_equals_scipy_and_starts_at_its_initial_scale(scale):
 
 @pytest.mark.parametrize('initial_scale', [1e-5, 1.0, 1e3, 1e6])
 def test_a_learned_scale_starts_where_it_should_in_any_unit(initial_scale):
-  likelihood = likelihoods.gaussian('shared', initial_scale, initial_scale / 100, 'identity')
+  likelihood = gaussians.gaussian('shared', initial_scale, initial_scale / 100, 'identity')
   log_prob = likelihood.make((jnp.zeros(2), jnp.zeros(()))).log_prob(jnp.zeros(2))
   assert log_prob == pytest.approx(2 * scipy.stats.norm.logpdf(0, 0, initial_scale), rel=1e-5)
 
@@ -344,7 +344,7 @@ def test_sigmoid_mean():
   np.testing.assert_allclose(mean, scipy.special.expit([0.0, 2.0]), rtol=1e-6)
 
 
-OPTIMAL = likelihoods.gaussian('optimal', 1.0, 1e-4, 'identity')
+OPTIMAL = gaussians.gaussian('optimal', 1.0, 1e-4, 'identity')
 
 
 def mean_log_likelihood(shared, loc, x):

@@ -1,13 +1,13 @@
 """Densities of one example, on distrax: likelihoods p(x | z), posteriors q(z | x), priors p(z)."""
 
 from vae_jax.densities.events import Shaped, per_example, rescaled
+from vae_jax.densities.gaussians import gaussian
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
   Likelihood,
   bernoulli,
   continuous_bernoulli,
   cross_entropy,
-  gaussian,
   logit_of_mean,
 )
 from vae_jax.densities.posteriors import (

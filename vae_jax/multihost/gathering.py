@@ -60,6 +60,7 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
     if not workdir.is_finished(directory):
       _merge_metrics(directory, shares)
       _merge_images(directory, shares)
+      _copy_forecast(directory, share_directory(directory, 0))
       for name, columns in _TABLES.items():
         _merge_table(directory, shares, name, columns, names)
       figures.draw_all(directory)
@@ -84,6 +85,13 @@ def _merge_table(
       lane = first + row['lane']
       rows.append({**row, 'lane': lane, 'name': names[lane]})
   records.write_table(directory / name, columns, rows)
+
+
+def _copy_forecast(directory: pathlib.Path, share: pathlib.Path) -> None:
+  """Writes the forecast of the training data, which all shares have."""
+  if (share / 'forecast.csv').exists():
+    rows = records.read_table(share / 'forecast.csv', records.FORECAST_COLUMNS)
+    records.write_table(directory / 'forecast.csv', records.FORECAST_COLUMNS, rows)
 
 
 def _merge_metrics(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:

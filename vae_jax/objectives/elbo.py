@@ -35,5 +35,6 @@ def beta_elbo(
     no_terms,
     combine,
     lane_fields=(*WARMED, 'free_bits', 'capacity', 'capacity_steps'),
+    weighs_rate=True,
     free_bits_by_latent=per_latent,
   )

@@ -25,6 +25,7 @@ class Objective(NamedTuple):
     lane_fields: what it has of beta, warmup, warmup_steps, free_bits, capacity, capacity_steps and
       covariance_weight; a lane leaves the others at their off values.
     above_zero: those of them without which it is another objective.
+    weighs_rate: beta weighs the whole rate and nothing else, as in -D - beta R.
     smallest_batch: how many examples the terms need, to compare with each other.
     largest_batch: how many they can take; None for any number.
     num_groups: into how many groups of equal size the samples of z fall.
@@ -40,6 +41,7 @@ class Objective(NamedTuple):
   combine: Callable[[Means, Lane, Array], Array]
   lane_fields: tuple[str, ...] = ()
   above_zero: tuple[str, ...] = ()
+  weighs_rate: bool = False
   smallest_batch: int = 1
   largest_batch: int | None = None
   num_groups: int = 1

@@ -18,10 +18,12 @@ from vae_jax.records.tables import read_table, write_table
 
 LATENT_COLUMNS = schemas.names(schemas.LATENTS)
 NLL_CURVE_COLUMNS = schemas.names(schemas.NLL_CURVE)
+FORECAST_COLUMNS = schemas.names(schemas.FORECAST)
 DISENTANGLEMENT_COLUMNS = schemas.names(schemas.DISENTANGLEMENT)
 
 __all__ = [
   'DISENTANGLEMENT_COLUMNS',
+  'FORECAST_COLUMNS',
   'LATENT_COLUMNS',
   'NLL_CURVE_COLUMNS',
   'Damage',

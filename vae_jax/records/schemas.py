@@ -48,6 +48,7 @@ FILES = (
   File('results.csv', 'one row a lane, replaced whole at every evaluation'),
   File('latents.csv', 'one row for each lane and latent of its own'),
   File('nll_curve.csv', 'L_1, L_10, L_100 … L_K of each lane'),
+  File('forecast.csv', 'until which β the training data could hold each latent, the largest first'),
   File('disentanglement.csv', 'scores of the codes, where the data has known factors'),
   File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
   File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
@@ -152,6 +153,12 @@ NLL_CURVE = (
   Column('images', 'how many'),
 )
 
+# Where the likelihood is Bernoulli or Gaussian, the prior N(0, I) and the objective -D - beta R.
+FORECAST = (
+  Column('latent', 'its rank, from 0'),
+  Column('beta', 'from which on it is collapsed, by a linear forecast from the training data'),
+)
+
 DISENTANGLEMENT = (
   *_LANE,
   Column('images', 'how many were coded'),
@@ -220,6 +227,7 @@ def markdown() -> str:
     'results.csv': (*RESULTS_BEFORE, *fields, *RESULTS),
     'latents.csv': LATENTS,
     'nll_curve.csv': NLL_CURVE,
+    'forecast.csv': FORECAST,
     'disentanglement.csv': DISENTANGLEMENT,
     'metrics.jsonl': METRICS,
     'provenance.json': PROVENANCE,

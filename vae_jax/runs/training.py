@@ -13,7 +13,17 @@ import jax
 import orbax.checkpoint as ocp
 
 from vae_jax import config as settings
-from vae_jax import data, paths, placement, programs, stopping, study, tracking, validation
+from vae_jax import (
+  data,
+  forecast,
+  paths,
+  placement,
+  programs,
+  stopping,
+  study,
+  tracking,
+  validation,
+)
 from vae_jax.runs import checkpoint, loop, model_file, outcome, resuming, states, workdir
 from vae_jax.runs.outcome import Outcome
 
@@ -90,8 +100,10 @@ def _attempt(
     feed = built.feed()
     with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
       coming = pool.submit(_start, built, config)
+      foretelling = pool.submit(study.forecast_of, config, built.dataset)
       chunk = _compile(built, feed)
     start = coming.result()
+    _foretell(built, directory, foretelling.result())
     if progress is None and start.advice:
       logging.warning('%s', start.advice)
   progress = states.begin(built, manager, progress)
@@ -117,6 +129,15 @@ def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
   split = built.chosen_on
   chosen = built.sample(split, built.evaluation.images(split))
   return study.start_of(config, built.dataset, built.dataset.split(split)[chosen])
+
+
+def _foretell(built: study.Study, directory: pathlib.Path, found: forecast.Forecast | None) -> None:
+  """Writes the forecast of collapse and says what it holds for the lanes, once."""
+  if found is None or (directory / 'forecast.csv').exists():
+    return
+  outcome.write_forecast(directory, found)
+  if line := study.foretold(found, built.points):
+    logging.info('%s', line)
 
 
 def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:

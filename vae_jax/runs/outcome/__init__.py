@@ -14,6 +14,7 @@ from vae_jax.runs.outcome.progress import Progress, collapsed
 from vae_jax.runs.outcome.tables import (
   write_curve,
   write_disentanglement,
+  write_forecast,
   write_latents,
   write_results,
 )
@@ -39,6 +40,7 @@ __all__ = [
   'save_images',
   'write_curve',
   'write_disentanglement',
+  'write_forecast',
   'write_latents',
   'write_results',
 ]

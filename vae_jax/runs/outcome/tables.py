@@ -1,4 +1,4 @@
-"""The tables that a run leaves: results.csv, latents.csv, nll_curve.csv, disentanglement.csv."""
+"""The tables that a run leaves: results.csv, latents.csv, nll_curve.csv and the others."""
 
 import functools
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import disentanglement, evaluation, lane_fields, learner, programs, records
+from vae_jax import disentanglement, evaluation, forecast, lane_fields, learner, programs, records
 from vae_jax.runs.outcome import divergence
 from vae_jax.runs.outcome.progress import Progress
 from vae_jax.study import Study
@@ -122,3 +122,10 @@ def write_disentanglement(
 def write_curve(directory: pathlib.Path, curve: Sequence[Mapping[str, Any]]) -> None:
   """Writes nll_curve.csv: the bounds of 1, 10, 100 ... importance samples of every lane."""
   _write_known(directory / 'nll_curve.csv', records.NLL_CURVE_COLUMNS, curve)
+
+
+def write_forecast(directory: pathlib.Path, found: forecast.Forecast | None) -> None:
+  """Writes forecast.csv: until which beta the training data could hold each latent."""
+  if found is not None:
+    rows = [dict(latent=i, beta=float(beta)) for i, beta in enumerate(found.onsets)]
+    records.write_table(directory / 'forecast.csv', records.FORECAST_COLUMNS, rows)

@@ -18,6 +18,7 @@ FILES = (
   'results.csv',
   'latents.csv',
   'nll_curve.csv',
+  'forecast.csv',
   'disentanglement.csv',
   'images.npz',
   'figures/*.png',
