@@ -51,13 +51,14 @@ setuptools.setup(
     'pillow>=10',  # decodes the PNGs inside TFDS records
     'psutil>=6',  # how much memory is free
     'scikit-learn>=1.5',  # the digits
+    'scipy>=1.13',
     'tensorflow-datasets>=4.9.10',
     'tfp-nightly',  # the continuous Bernoulli; what distrax asks for, so that there is one of it
     'tqdm>=4.66',
     'wandb>=0.31,<0.32',
   ],
   extras_require={
-    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.14', 'scipy>=1.13'],
+    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.14'],
     'prepare': ['tensorflow'],  # only to prepare a TFDS data set for the first time
     'cuda12': ['jax[cuda12]'],
     'cuda13': ['jax[cuda13]'],

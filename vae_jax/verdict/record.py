@@ -1,0 +1,47 @@
+"""The verdict as what verdict.json holds."""
+
+import math
+from typing import Any
+
+from vae_jax.verdict.judging import Standing, Verdict
+from vae_jax.verdict.sentences import sentences
+
+
+def as_record(verdict: Verdict) -> dict[str, Any]:
+  """Returns a verdict as plain values that JSON has: what is not known is None."""
+  inside = verdict.inside
+  sizes = [s.point.fields['latent_size'] for s in inside if 'latent_size' in s.point.fields]
+  record = {
+    'sentences': sentences(verdict),
+    'chosen_on': verdict.chosen_on,
+    'measure': verdict.measure,
+    'level': 1 - verdict.alpha,
+    'images': verdict.num_images,
+    'images_left_out': verdict.images_left_out,
+    'best': None if verdict.best is None else verdict.standings[verdict.best].point.name,
+    'set': [standing.point.name for standing in inside],
+    'smallest_latent_size': min(sizes, default=None),
+    'points': [_point(standing) for standing in verdict.standings],
+    'left_out': verdict.left_out,
+    'gone': verdict.gone,
+    'collapse': [onset._asdict() for onset in verdict.onsets],
+    'growth': [growth._asdict() for growth in verdict.growths],
+    'edges': [edge._asdict() for edge in verdict.edges],
+    'few_samples': verdict.few_samples,
+  }
+  return _plain(record)
+
+
+def _point(standing: Standing) -> dict[str, Any]:
+  record = standing._asdict() | {'seeds': len(standing.point.lanes)}
+  point, need = record.pop('point'), record.pop('need')
+  needed = {'images_needed': need and need.images, 'seeds_needed': need and need.seeds}
+  return {'name': point.name, 'fields': point.fields, 'lanes': point.lanes} | record | needed
+
+
+def _plain(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {name: _plain(below) for name, below in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_plain(below) for below in value]
+  return None if isinstance(value, float) and not math.isfinite(value) else value
