@@ -63,6 +63,13 @@ PAGE: Mapping[str, Any] = dict(
       field.name: _key((field.default,), checks.axis, field.meaning) for field in lane_fields.FIELDS
     },
     points=_key((), checks.axis, "for 'list': ((beta, latent_size, seed, learning_rate), ...)"),
+    beta_unit=_key(
+      'nats',
+      _one_of('nats', 'mean_pixel', 'mean_pixel_and_latent'),
+      'of beta here: it weighs a rate summed over the latents beside a distortion summed over the '
+      'pixels; or beside its mean over the D pixels, beta D in nats; or the mean rate of a latent '
+      'beside that, beta D / Z. All that is recorded is in nats',
+    ),
   ),
   # What makes another program, or another run.
   data=dict(

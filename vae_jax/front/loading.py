@@ -103,7 +103,8 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
   facts = model_file.read(directory) or _facts_of(directory, config)
   built = study.trained_of(config, facts.stand_in(), facts.num_train)
   shared = shared_of(config, facts, built)
-  return _Share(config, study.grid_of(config), facts, built.model, shared, stored)
+  points = study.in_nats(study.grid_of(config), config, facts.event)
+  return _Share(config, points, facts, built.model, shared, stored)
 
 
 def shared_of(config: Mapping[str, Any], facts: model_file.Facts, built: study.Trained) -> Shared:

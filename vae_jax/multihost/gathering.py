@@ -13,7 +13,7 @@ from vae_jax.multihost.cutting import first_lane, share_directory
 from vae_jax.multihost.meeting import listed
 from vae_jax.records import manifest
 from vae_jax.runs import outcome, workdir
-from vae_jax.study.points import points_of
+from vae_jax.study.points import in_nats, points_of
 
 _TABLES = {
   'latents.csv': records.LATENT_COLUMNS,
@@ -50,11 +50,11 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
       signal.SIGTERM,
       f'{listed(missing)} ended without finishing the share; the same commands continue',
     )
-  names = lanes.names(points_of(config))
-  firsts = [first_lane(len(names), index, count) for index in range(count)]
-  shares = {share_directory(directory, index): first for index, first in enumerate(firsts)}
   # That of a share is that of the whole run, which is not finished yet.
   provenance = workdir.read_provenance(share_directory(directory, 0))
+  names = lanes.names(in_nats(points_of(config), config, provenance['event']))
+  firsts = [first_lane(len(names), index, count) for index in range(count)]
+  shares = {share_directory(directory, index): first for index, first in enumerate(firsts)}
   provenance |= {'finished': False, 'processes': count}
   with workdir.claim(directory, config, provenance, may_hold={share.name for share in shares}):
     if not workdir.is_finished(directory):

@@ -27,7 +27,7 @@ from vae_jax.study.collapse import forecast_of as forecast_of  # for who trains
 from vae_jax.study.collapse import foretold as foretold
 from vae_jax.study.model import check_bias, check_network, check_support, model_of
 from vae_jax.study.objective import check_batch, learner_of
-from vae_jax.study.points import check_fit, grid_of
+from vae_jax.study.points import check_fit, grid_of, in_nats
 from vae_jax.study.points import points_of as points_of  # for who reads the lanes alone
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, unpacked
 from vae_jax.study.settings import TrainSettings as TrainSettings
@@ -221,7 +221,7 @@ def _checked(
     validation.add_disagreements(problems, built)
   problems.refuse()
   switches.check_devices()
-  return points, stored, dataset, built
+  return in_nats(points, config, stored.event), stored, dataset, built
 
 
 def _operations(

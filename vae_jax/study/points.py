@@ -1,6 +1,7 @@
 """The lanes of a config, and what their bound leaves them."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from vae_jax import errors, lane_fields, lanes, validation
@@ -17,8 +18,11 @@ _OF_BOUNDS = (
 )
 
 
+_DIGITS = 12  # of a beta in nats: 0.01 x 784 / 10 is 0.784, without the rounding of the product
+
+
 def points_of(config: Mapping) -> list[lanes.Point]:
-  """Returns the points of a config's lanes.
+  """Returns the points of a config's lanes, beta in the unit of the config.
 
   What depends on the data, which are not looked at, is left for `study.from_config` to check.
 
@@ -32,9 +36,40 @@ def points_of(config: Mapping) -> list[lanes.Point]:
 
 
 def grid_of(config: Mapping) -> list[lanes.Point]:
-  """Returns the points of a config's lanes; raises InputError where values are invalid."""
+  """Returns the points of a config's lanes, beta in the unit of the config; see `in_nats`.
+
+  Raises:
+    InputError: values are invalid.
+  """
   axes = config['lanes']
   return lanes.from_axes(axes['combine'], axes, axes['points'])
+
+
+def in_nats(
+  points: Sequence[lanes.Point], config: Mapping, event: Sequence[int]
+) -> list[lanes.Point]:
+  """Returns points whose beta weighs nats: the rate of all latents beside the distortion of all D.
+
+    'mean_pixel'             mean(d) + w sum(r)  = (sum(d) + w D sum(r)) / D       beta = w D
+    'mean_pixel_and_latent'  mean(d) + w mean(r) = (sum(d) + w D / Z sum(r)) / D   beta = w D / Z
+
+  of distortions d [D] and rates r [Z], Z the latent size of the lane. A loss that is D times
+  smaller has the same optimum; docs/beta.md says what else it changes.
+
+  Args:
+    points: from `grid_of`.
+    config: whose `lanes.beta_unit` says what beta is in `points`.
+    event: the shape of one example.
+  """
+  unit, size = config['lanes']['beta_unit'], math.prod(event)
+  if unit == 'nats':
+    return list(points)
+
+  def nats(point: lanes.Point) -> float:
+    weight = point['beta'] * size / (point['latent_size'] if unit != 'mean_pixel' else 1)
+    return float(f'{weight:.{_DIGITS}g}')
+
+  return [{**point, 'beta': nats(point)} for point in points]
 
 
 def check_fit(points: Sequence[lanes.Point], built: validation.Built) -> None:
@@ -50,6 +85,9 @@ def _misfits(points: Sequence[lanes.Point], built: validation.Built) -> Iterator
     default = lane_fields.DEFAULTS[field]
     if field not in bound.lane_fields and any(point[field] != default for point in points):
       yield f'lanes.{field}: bound.name={name!r} has none; set lanes.{field}=({default!r},)'
+  unit = built.value('lanes.beta_unit')
+  if unit != 'nats' and 'beta' not in bound.lane_fields:
+    yield f"lanes.beta_unit={unit!r}: bound.name={name!r} has no beta; set lanes.beta_unit='nats'"
   for field in bound.above_zero:
     if any(not point[field] for point in points):
       yield (
