@@ -101,7 +101,7 @@ def means_of(values: np.ndarray, lanes: Sequence[Sequence[int]]) -> Means:
     pooled, noise = (np.sum((seeds - 1) * part) / degrees for part in (between, within))
     noise = np.where(several, within, noise)
     of_seeds = np.maximum(np.maximum(between, pooled) - noise, 0.0) / seeds
-  most = max(num_images - 1, 1)
+  most = num_images - 1 or degrees or 1  # of one image nothing is asked but the seeds' part
   return Means(mean, of_images, of_seeds, seeds, min(degrees or most, most), num_images)
 
 

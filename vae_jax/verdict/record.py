@@ -1,10 +1,10 @@
 """The verdict as what verdict.json holds."""
 
-import math
 from typing import Any
 
 from vae_jax.verdict.judging import Standing, Verdict
 from vae_jax.verdict.sentences import sentences
+from vae_jax.verdict.words import plain
 
 
 def as_record(verdict: Verdict) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def as_record(verdict: Verdict) -> dict[str, Any]:
     'edges': [edge._asdict() for edge in verdict.edges],
     'few_samples': verdict.few_samples,
   }
-  return _plain(record)
+  return plain(record)
 
 
 def _point(standing: Standing) -> dict[str, Any]:
@@ -37,11 +37,3 @@ def _point(standing: Standing) -> dict[str, Any]:
   point, need = record.pop('point'), record.pop('need')
   needed = {'images_needed': need and need.images, 'seeds_needed': need and need.seeds}
   return {'name': point.name, 'fields': point.fields, 'lanes': point.lanes} | record | needed
-
-
-def _plain(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {name: _plain(below) for name, below in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_plain(below) for below in value]
-  return None if isinstance(value, float) and not math.isfinite(value) else value

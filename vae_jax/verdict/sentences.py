@@ -7,8 +7,9 @@ from typing import Any
 from vae_jax.verdict.judging import Standing, Verdict
 from vae_jax.verdict.points import name_of, shown
 from vae_jax.verdict.units import Growth, Onset
+from vae_jax.verdict.words import counted, listed, nats
 
-_MOST = 5  # points, or latent sizes, that a sentence names
+_MOST = 5  # points that get a sentence of their own
 
 
 def sentences(verdict: Verdict) -> list[str]:
@@ -25,7 +26,7 @@ def _of_the_set(verdict: Verdict) -> Iterator[str]:
   others = [standing for standing in verdict.standings if not standing.inside]
   yield (
     f'Best by {_measure(verdict)} on the {verdict.chosen_on} set: {best.point.name}, '
-    f'{_nats(best.mean, best.mean_stderr)} nats{_over(verdict)}.'
+    f'{nats(best.mean, best.mean_stderr)} nats{_over(verdict)}.'
   )
   if len(verdict.standings) == 1:
     yield 'It is the only point: there is nothing to choose from.'
@@ -38,12 +39,12 @@ def _of_the_set(verdict: Verdict) -> Iterator[str]:
     nearest = min(others, key=lambda standing: standing.difference)
     yield (
       f'Every other point is worse, at {level} for all of them together; the nearest is '
-      f'{nearest.point.name}, {_nats(nearest.difference, nearest.stderr)} nats worse.'
+      f'{nearest.point.name}, {nats(nearest.difference, nearest.stderr)} nats worse.'
     )
     return
-  named = [f'{s.point.name} ({_nats(s.difference, s.stderr, sign=True)})' for s in equal]
+  named = [f'{s.point.name} ({nats(s.difference, s.stderr, sign=True)})' for s in equal]
   rest = f'; the other {len(others)} are worse' if others else ''
-  yield f'Not told from it at {level}: {_listed(named, "; ")}{rest}.'
+  yield f'Not told from it at {level}: {listed(named, "; ")}{rest}.'
   sizes = {s.point.fields.get('latent_size') for s in verdict.inside}
   if None not in sizes and len(sizes) > 1:
     yield f'The smallest latent size among these: {min(sizes)}.'
@@ -61,17 +62,9 @@ def _measure(verdict: Verdict) -> str:
 
 def _over(verdict: Verdict) -> str:
   """Returns what ± is of."""
-  images = f'{verdict.num_images:,} image{"s" if verdict.num_images > 1 else ""}'
+  images = counted(verdict.num_images, 'image')
   most = max(len(standing.point.lanes) for standing in verdict.standings)
   return f' (± is one standard error, of {images}{f" and {most} seeds" if most > 1 else ""})'
-
-
-def _nats(value: float, stderr: float, sign: bool = False) -> str:
-  """Returns a value with its standard error, to two digits of that."""
-  known = math.isfinite(stderr) and stderr > 0
-  digits = min(6, max(2, 1 - math.floor(math.log10(stderr)))) if known else 2
-  error = f' ± {stderr:.{digits}f}' if math.isfinite(stderr) else ''
-  return f'{value:{"+" if sign else ""}.{digits}f}{error}'
 
 
 def _of_collapse(onsets: Sequence[Onset]) -> Iterator[str]:
@@ -86,10 +79,10 @@ def _of_collapse(onsets: Sequence[Onset]) -> Iterator[str]:
     if places:
       everywhere = len(places) == 1 and not never
       named = [
-        f'from beta {shown(beta)} on{"" if everywhere else f" ({_listed(lines)})"}'
+        f'from beta {shown(beta)} on{"" if everywhere else f" ({listed(lines)})"}'
         for beta, lines in sorted(places.items())
       ]
-      yield f'Collapse: {what} {_listed(named)}.'
+      yield f'Collapse: {what} {listed(named)}.'
   if onsets and all(onset.fewer_from is None for onset in onsets):
     yield 'No collapse: the largest beta leaves as many units active as the smallest.'
 
@@ -127,12 +120,12 @@ def _growth_at_the_best(verdict: Verdict) -> Growth | None:
 def _of_what_is_missing(verdict: Verdict) -> Iterator[str]:
   if verdict.left_out:
     named = [f'{name} ({why})' for name, why in verdict.left_out.items()]
-    yield f'Left out: {_listed(named)}.'
+    yield f'Left out: {listed(named)}.'
   if verdict.gone:
-    yield f'Nothing is known of {_listed(verdict.gone, "; ")}.'
+    yield f'Nothing is known of {listed(verdict.gone, "; ")}.'
   if verdict.images_left_out:
-    count = verdict.images_left_out
-    yield f'{count} image{"s" if count > 1 else ""} left out: a lane has no finite value there.'
+    images = counted(verdict.images_left_out, 'image')
+    yield f'{images} left out: a lane has no finite value there.'
   if verdict.chosen_on == 'test':
     yield 'Chosen on the test set, for want of a validation split: its figures flatter the best.'
   if _seeds(verdict) == 1:
@@ -152,7 +145,7 @@ def _of_what_is_next(verdict: Verdict) -> Iterator[str]:
   if verdict.few_samples:
     yield (
       'Next: more of evaluation.nll_samples, as one sample carries the NLL of more than a tenth '
-      f'of the images of {_listed(verdict.few_samples)}.'
+      f'of the images of {listed(verdict.few_samples)}.'
     )
   for edge in verdict.edges:
     yield (
@@ -171,8 +164,3 @@ def _needed(standing: Standing, verdict: Verdict) -> str:
       return ''
     return 'nothing within reach; they are as good as each other'
   return f'about {images:,} images in place of {verdict.num_images:,}'
-
-
-def _listed(items: Sequence[str], between: str = ', ') -> str:
-  more = f' and {len(items) - _MOST} more' if len(items) > _MOST else ''
-  return between.join(items[:_MOST]) + more
