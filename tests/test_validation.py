@@ -286,7 +286,8 @@ def test_the_page_and_the_modules_that_read_it_know_the_same_values():
       check(key, value)
     with pytest.raises(errors.InputError, match=', '.join(values)):
       check(key, 'none of them')
-  assert set(lane_fields.NAMES) | {'combine', 'points', 'beta_unit'} == settings.PAGE['lanes'].keys()
+  further = {'combine', 'points', 'beta_unit'}
+  assert set(lane_fields.NAMES) | further == settings.PAGE['lanes'].keys()
 
 
 @pytest.mark.parametrize('section', parts.SECTIONS)
