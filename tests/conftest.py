@@ -10,10 +10,13 @@ import sys
 # Of what a test runs a few times only, compiling well would take most of the time. The bits are
 # others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
 os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+# XLA's older emitter of loops takes half of the time of its successor to compile.
+EMITTERS = 'xla_cpu_use_fusion_emitters'
+os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --{EMITTERS}=false'.strip()
 
 import jax
 import pytest
-from jax._src import compilation_cache
+from jax._src import compilation_cache, compiler
 
 from configs import digits
 from vae_jax import figures
@@ -72,8 +75,15 @@ def cache(suite_directory, request):
 
 
 @pytest.fixture
-def full_compiler():
+def full_compiler(monkeypatch):
   """Compiles as for a user: where the bits of his programs, or their speed, are what is tested."""
+  options = compiler.get_compile_options
+
+  def as_for_a_user(*arguments, env_options_overrides=None, **keywords):
+    overrides = {EMITTERS: 'True', **(env_options_overrides or {})}
+    return options(*arguments, env_options_overrides=overrides, **keywords)
+
+  monkeypatch.setattr(compiler, 'get_compile_options', as_for_a_user)
   jax.config.update('jax_disable_most_optimizations', False)
   yield
   jax.config.update('jax_disable_most_optimizations', True)

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 
-os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'
+os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'  # conftest adds its own
 
 import jax
 import numpy as np
