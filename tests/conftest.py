@@ -11,8 +11,7 @@ import sys
 # others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
 os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
 # XLA's older emitter of loops takes half of the time of its successor to compile.
-EMITTERS = 'xla_cpu_use_fusion_emitters'
-os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --{EMITTERS}=false'.strip()
+os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + ' --xla_cpu_use_fusion_emitters=false'
 
 import jax
 import pytest
@@ -80,7 +79,7 @@ def full_compiler(monkeypatch):
   options = compiler.get_compile_options
 
   def as_for_a_user(*arguments, env_options_overrides=None, **keywords):
-    overrides = {EMITTERS: 'True', **(env_options_overrides or {})}
+    overrides = {'xla_cpu_use_fusion_emitters': 'True', **(env_options_overrides or {})}
     return options(*arguments, env_options_overrides=overrides, **keywords)
 
   monkeypatch.setattr(compiler, 'get_compile_options', as_for_a_user)
