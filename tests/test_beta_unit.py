@@ -4,12 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-import vae_jax
 from vae_jax import errors, placement, programs, study
-from vae_jax.multihost import cut, gathering
-from vae_jax.runs import training
 
-pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+pytestmark = pytest.mark.run
 
 D = 64  # of the digits
 
@@ -60,23 +57,6 @@ def test_it_trains_the_bits_of_its_beta_in_nats(config):
     trained.append(jax.tree.leaves(jax.device_get(placement.joined(state).params)))
   for ours, theirs in zip(*trained, strict=True):
     np.testing.assert_array_equal(ours, theirs)
-
-
-def test_all_that_is_recorded_is_in_nats(config, tmp_path):
-  """By a share of a study over processes, by what gathers it, and by what loads either."""
-  config['train'] |= dict(steps=2)
-  config['lanes'] |= dict(latent_size=(2, 5), seed=(0,))
-  given = in_unit(config, 'mean_pixel_and_latent', beta=(0.03,))
-  training.run(cut(given, 0, 1), tmp_path / 'process-0')
-  gathering.gather(given, tmp_path, 1)
-  for directory in (tmp_path / 'process-0', tmp_path):
-    run = vae_jax.load(directory)
-    assert run.names == ['b0.96-z2-s0', 'b0.384-z5-s0']
-    assert [lane.beta for lane in run] == [row['beta'] for row in run.results] == [0.96, 0.384]
-    assert [row['name'] for row in run.results] == run.names
-    np.testing.assert_allclose([row['beta_normalised'] for row in run.results], 0.03)
-    assert (directory / 'forecast.csv').exists()
-  assert run.config['lanes']['beta_unit'] == 'mean_pixel_and_latent'  # as it was given
 
 
 def test_a_bound_without_a_beta_has_no_unit_of_it(config):

@@ -104,8 +104,10 @@ def _attempt(
       chunk = _compile(built, feed)
     start = coming.result()
     _foretell(built, directory, foretelling.result())
-    if progress is None and start.advice:
-      logging.warning('%s', start.advice)
+    if progress is None:
+      for advice in (start.advice, study.cut_short(config, built.names, built.lanes)):
+        if advice:
+          logging.warning('%s', advice)
   progress = states.begin(built, manager, progress)
   attempt = loop.Attempt(
     study=built,

@@ -25,6 +25,7 @@ from vae_jax.study import fitting, lawful
 from vae_jax.study.announcing import announce
 from vae_jax.study.collapse import forecast_of as forecast_of  # for who trains
 from vae_jax.study.collapse import foretold as foretold
+from vae_jax.study.lengths import cut_short as cut_short
 from vae_jax.study.model import check_bias, check_network, check_support, model_of
 from vae_jax.study.objective import check_batch, learner_of
 from vae_jax.study.points import check_fit, grid_of, in_nats

@@ -11,6 +11,7 @@ from vae_jax.runs.outcome.images import lane_grids, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.numbers import nats
 from vae_jax.runs.outcome.progress import Progress, collapsed
+from vae_jax.runs.outcome.rising import warn_of_rising
 from vae_jax.runs.outcome.tables import (
   write_curve,
   write_disentanglement,
@@ -38,6 +39,7 @@ __all__ = [
   'reasons',
   'review',
   'save_images',
+  'warn_of_rising',
   'write_curve',
   'write_disentanglement',
   'write_forecast',

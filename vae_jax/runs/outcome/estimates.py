@@ -10,9 +10,9 @@ import numpy as np
 from jax import Array
 
 from vae_jax import evaluation, programs, records
+from vae_jax.runs.outcome.trust import warn_of_few_samples
 from vae_jax.study import Study
 
-_MAX_LONELY = 0.1  # of the images may hang on one importance sample before a warning
 _NAMED = 3  # lanes that a warning of many names
 
 
@@ -151,15 +151,7 @@ def _nll(
     study.place,
     pieces,
   )
-  for name, lonely, mean in zip(study.names, result.lonely, result.mean, strict=True):
-    if lonely > _MAX_LONELY and math.isfinite(mean):  # of a lane that diverged nothing is known
-      logging.warning(
-        '%s: one sample carries the NLL of %.0f %% of the images (effective sample size below 2); '
-        'it is an upper bound that more than %d samples would lower',
-        name,
-        100 * lonely,
-        num_samples,
-      )
+  warn_of_few_samples(study.names, result, num_samples, 'test')
   metrics = {
     'test/nll': result.mean,
     'test/nll_stderr': result.stderr,
