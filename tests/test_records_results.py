@@ -14,7 +14,11 @@ FIELDS = ('beta', 'latent_size', 'seed')
 HEADER = (
   'lane,name,status,step,beta,latent_size,seed,beta_normalised,'
   'train/elbo,train/rate,train/distortion,train/objective,'
+  'validation/elbo,validation/rate,validation/distortion,validation/objective,'
   'test/elbo,test/rate,test/distortion,test/objective,'
+  'validation/nll,validation/nll_stderr,validation/nll_samples,validation/nll_images,'
+  'validation/effective_samples,validation/largest_weight,validation/low_effective_fraction,'
+  'validation/active_units,'
   'test/nll,test/nll_stderr,test/nll_samples,test/nll_images,test/bits_per_dim_8bit,'
   'test/bits_per_dim_density,'
   'test/effective_samples,test/largest_weight,test/low_effective_fraction,test/active_units,'
@@ -35,8 +39,8 @@ def test_the_file_has_the_columns_of_the_contract(tmp_path):
   records.write_results(path, [row(), last], FIELDS)
   assert path.read_text().splitlines() == [
     HEADER,
-    '0,lane-0,running,5,0.1,10,0' + ',' * 29,
-    '1,lane-1,diverged,5,0.1,10,0' + ',' * 10 + 'nan' + ',' * 18 + '1.5,',
+    '0,lane-0,running,5,0.1,10,0' + ',' * 41,
+    '1,lane-1,diverged,5,0.1,10,0' + ',' * 22 + 'nan' + ',' * 18 + '1.5,',
   ]
   assert HEADER.split(',') == records.result_columns(FIELDS)
 
@@ -95,5 +99,5 @@ def test_a_cut_row_is_damage(tmp_path):
   path = tmp_path / 'results.csv'
   records.write_results(path, [row(0), row(1)], FIELDS)
   path.write_text(path.read_text()[:-5])
-  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 32 cells for 36 columns'):
+  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 44 cells for 48 columns'):
     records.read_results(path)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vae_jax import records
 from vae_jax.runs import outcome
 
 _BEST = 8
@@ -11,29 +12,30 @@ _COLUMNS = {
   'lane': ('name', str),
   'beta': ('beta', '{:g}'.format),
   'latents': ('latent_size', str),
-  'active': ('test/active_units', '{:.0f}'.format),
-  'ELBO': ('test/elbo', outcome.nats),
-  'rate': ('test/rate', outcome.nats),
-  'distortion': ('test/distortion', outcome.nats),
-  'NLL': ('test/nll', outcome.nats),
-  '± s.e.': ('test/nll_stderr', outcome.nats),
+  'active': ('SPLIT/active_units', '{:.0f}'.format),
+  'ELBO': ('SPLIT/elbo', outcome.nats),
+  'rate': ('SPLIT/rate', outcome.nats),
+  'distortion': ('SPLIT/distortion', outcome.nats),
+  'NLL': ('SPLIT/nll', outcome.nats),
+  '± s.e.': ('SPLIT/nll_stderr', outcome.nats),
 }
 
 
 def show(result: outcome.Outcome) -> None:
-  """Prints the best lanes by test ELBO, what failed and why, and where the files are."""
+  """Prints the best lanes by ELBO, what failed and why, and where the files are."""
   rows = result.rows
+  split = records.chosen_on(rows)
   diverged = [row for row in rows if row['status'] == 'diverged']
   ranked = sorted(
-    (row for row in rows if row not in diverged and _is_known(row['test/elbo'])),
-    key=lambda row: row['test/elbo'],
+    (row for row in rows if row not in diverged and _is_known(row[f'{split}/elbo'])),
+    key=lambda row: row[f'{split}/elbo'],
     reverse=True,
   )
   left_out = len(rows) - len(ranked)
   note = f', {left_out} left out' if left_out else ''
   units = 'nats per image; ELBO higher is better'
-  print(f'\nBest of {len(rows)} lanes by test ELBO{note} ({units}):\n')
-  print('\n'.join(_table(ranked[:_BEST])) if ranked else 'none')
+  print(f'\nBest of {len(rows)} lanes by {split} ELBO{note} ({units}):\n')
+  print('\n'.join(_table(ranked[:_BEST], split)) if ranked else 'none')
   if result.kl == 'sampled':
     print('\nThe rate is sampled: it carries the noise of z.')
   for row in diverged:
@@ -50,10 +52,10 @@ def _is_known(value: Any) -> bool:
   return value is not None and value == value
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _table(rows: Sequence[Mapping[str, Any]], split: str) -> list[str]:
   cells = [list(_COLUMNS)]
   for row in rows:
-    values = ((row[key], shown) for key, shown in _COLUMNS.values())
+    values = ((row[key.replace('SPLIT', split)], shown) for key, shown in _COLUMNS.values())
     cells.append([shown(value) if _is_known(value) else '' for value, shown in values])
   widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
   return [

@@ -117,6 +117,8 @@ class Nll(NamedTuple):
   lonely: np.ndarray  # [G] fraction of the images whose effective sample size is below 2, or NaN
   curve: np.ndarray  # [G, C] mean L_k; higher is better
   curve_stderr: np.ndarray  # [G, C]
+  nlls: np.ndarray  # [G, n] -L_K of every image, float32 nats; lower is better
+  elbos: np.ndarray  # [G, n] L_1 of every image: the ELBO, a mean over all K samples
 
 
 def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
@@ -125,6 +127,7 @@ def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
   Bits per dimension are those of whatever density or mass the model has of x: for pixels scaled to
   [0, 1] those of the scaled values (add log2(255) for the 8-bit grid).
   """
+  values = np.asarray(found.curve, np.float32)[:, weights > 0]  # [G, n, C]
   curve, effective, largest = (np.asarray(a, np.float64)[:, weights > 0] for a in found)
   images = curve.shape[1]
   with np.errstate(invalid='ignore'):  # of a lane that diverged
@@ -139,4 +142,6 @@ def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
     lonely=np.where(np.isnan(effective), np.nan, effective < 2).mean(axis=1),
     curve=mean,
     curve_stderr=stderr,
+    nlls=-values[..., -1],
+    elbos=values[..., 0],
   )

@@ -1,20 +1,21 @@
 """The pictures of a study, drawn from what is on disk.
 
-  rate_distortion    the test set's distortion over its rate, one line per latent size
-  elbo_heatmap       test ELBO, beta x latent size
-  learning_curves    test and batch ELBO over the optimiser steps, one panel per latent size
+  rate_distortion    distortion over rate, one line per latent size
+  elbo_heatmap       ELBO, beta x latent size
+  learning_curves    ELBO, and that of the batches, over the steps, one panel per latent size
   loss_curves        training loss at steps that are powers of two, both axes logarithmic
-  latents            rate of each latent, largest first, one panel per latent size
-  nll_curve          importance-weighted bound over the number of samples
+  latents            rate of each latent on the test set, largest first, one panel per latent size
+  nll_curve          importance-weighted bound on the test set over the number of samples
   reconstructions    test images and their reconstructions, one row per lane
   samples            images decoded from the prior, one row per lane
   traversals         images along the two most used latents of the best lanes
 
 A lane is a row of results.csv as a dict: {'beta': 1.0, 'latent_size': 8, 'test/elbo': -98.7, ...},
 with None where there is no value; its hyperparameters are the columns between `step` and
-`beta_normalised`. Lanes that differ in their seed alone are drawn as their mean. Each function
-returns a matplotlib Figure, or None when no lane has what it shows; `save` writes one and
-`draw_all` draws all of a workdir. Everything is in nats per example.
+`beta_normalised`. What lanes are chosen by is of the validation set or, where a study has none, of
+the test set; each picture names it. Lanes that differ in their seed alone are drawn as their mean.
+Each function returns a matplotlib Figure, or None when no lane has what it shows; `save` writes one
+and `draw_all` draws all of a workdir. Everything is in nats per example.
 """
 
 import json

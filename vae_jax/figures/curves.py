@@ -1,4 +1,4 @@
-"""Curves over the optimiser steps: the test ELBO, and the training loss on logarithmic axes."""
+"""Curves over the optimiser steps: the ELBO, and the training loss on logarithmic axes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,15 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from vae_jax.figures import panels, points, style
 from vae_jax.figures.panels import Curve
 
-_TEST, _BATCH = 'test/elbo', 'batch/elbo'
+_BATCH = 'batch/elbo'
 
 
 def learning_curves(
   metrics: Sequence[Mapping], rows: Sequence[Mapping], study: str = ''
 ) -> Figure | None:
-  """Draws the test ELBO over the steps: one panel per latent size, one colour per beta.
+  """Draws the ELBO over the steps: one panel per latent size, one colour per beta.
+
+  It is of the validation set or, without one, of the test set; see `points.chosen`.
 
   Lines with dots are means over the lanes that differ in their seed alone, thin lines the single
   lanes, faint lines the training batches; a cross is where a lane diverged. With more latent sizes
@@ -27,9 +29,10 @@ def learning_curves(
     rows: the lanes; a line belongs to the row with the same 'lane'.
 
   Returns:
-    the Figure, or None when no lane that is left has a test ELBO.
+    the Figure, or None when no lane that is left has an ELBO.
   """
-  tests, batches = read_curves(metrics, rows, _TEST), read_curves(metrics, rows, _BATCH)
+  rows, split = points.chosen(rows)
+  tests, batches = read_curves(metrics, rows, f'{split}/elbo'), read_curves(metrics, rows, _BATCH)
   drawn = [row for row in rows if tests[row['lane']] and not points.is_lost(row)]
   if not drawn:
     return None
@@ -41,8 +44,8 @@ def learning_curves(
   draw_lost(shown, rows, tests)
   notes = _set_limits(next(iter(shown.axes.values())), drawn, tests, batches)
   batch = [panels.kind('batch', linewidth=2, alpha=0.25)]
-  kinds = {'ELBO': panels.line_kinds(rows, 'test') + batch + panels.lost_kind(rows)}
-  return panels.finish(shown, rows, kinds, (study, 'test ELBO while training'), notes)
+  kinds = {'ELBO': panels.line_kinds(rows, split) + batch + panels.lost_kind(rows)}
+  return panels.finish(shown, rows, kinds, (study, f'{split} ELBO while training'), notes)
 
 
 def read_curves(

@@ -1,4 +1,4 @@
-"""Test ELBO over the grid: which beta and latent size are best, and by how much."""
+"""The ELBO over the grid: which beta and latent size are best, and by how much."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,20 +11,22 @@ from matplotlib.patches import Rectangle
 
 from vae_jax.figures import points, style
 
-_ELBO = 'test/elbo'
+_ELBO = 'elbo'
 
 
 def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
-  """Draws the test ELBO over beta (rows) and latent size (columns), the value in each cell.
+  """Draws the ELBO over beta (rows) and latent size (columns), the value in each cell.
 
+  It is of the validation set or, without one, of the test set; see `points.chosen`.
   Where the lanes differ in more than beta, latent size and seed, each setting has its row. A cell
   is the mean over its seeds that did not diverge; the best is framed. A cell whose lanes all
   diverged or failed is hatched, one that lost some has a star, one not yet evaluated is grey, one
   that the study does not have is empty. Nats per example; higher is better.
 
   Returns:
-    the Figure, or None when no lane has a test ELBO.
+    the Figure, or None when no lane has an ELBO.
   """
+  rows, split = points.chosen(rows)
   cells = points.cells(rows, (_ELBO,))
   if not any(cell.lanes for cell in cells):
     return None
@@ -37,8 +39,8 @@ def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   mesh = _draw_cells(axes, cells, settings, latent_sizes)
   swept = points.sweep(rows)
   _label_axes(axes, points.title(swept.fields + swept.dashed), labels, latent_sizes)
-  _draw_colour_bar(figure, axes, mesh, cells)
-  style.set_heading(figure, study, 'test ELBO', points.notes(rows) + _star_note(cells))
+  _draw_colour_bar(figure, axes, mesh, cells, f'{split} ELBO (nats)')
+  style.set_heading(figure, study, f'{split} ELBO', points.notes(rows) + _star_note(cells))
   return figure
 
 
@@ -113,7 +115,7 @@ def _rectangle(column: int, row: int, **look) -> Rectangle:
 
 
 def _draw_colour_bar(
-  figure: Figure, axes: Axes, mesh: QuadMesh, cells: Sequence[points.Cell]
+  figure: Figure, axes: Axes, mesh: QuadMesh, cells: Sequence[points.Cell], label: str
 ) -> None:
   """Draws the colour bar beside the axes; an arrow at its foot says that a cell lies below it."""
   lowest = min(cell.mean(_ELBO) for cell in cells if cell.lanes)
@@ -123,7 +125,7 @@ def _draw_colour_bar(
   bar = figure.colorbar(mesh, ax=axes, extend=extend, pad=0.03, aspect=aspect)
   bar.outline.set_visible(False)
   bar.ax.tick_params(labelsize=style.SMALL, color=style.FAINT, labelcolor=style.INK, length=3)
-  bar.set_label('test ELBO (nats)', fontsize=style.TEXT, color=style.INK)
+  bar.set_label(label, fontsize=style.TEXT, color=style.INK)
 
 
 def _star_note(cells: Sequence[points.Cell]) -> list[str]:

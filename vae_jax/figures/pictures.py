@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import errors
+from vae_jax import errors, records
 from vae_jax.figures import points, style
 
 _MAX_LANES = 8
@@ -81,7 +81,7 @@ def reconstructions(
   strips = [originals, *(images[i] for i in chosen)]
   labels = ['original', *(label(rows[i], ('rate', 'distortion')) for i in chosen)]
   figure = _draw_strips(strips, labels, first_apart=True)
-  style.set_heading(figure, study, 'test images and their reconstructions', unit_note(labels))
+  style.set_heading(figure, study, 'test images and their reconstructions', unit_note(labels, rows))
   return figure
 
 
@@ -97,7 +97,7 @@ def samples(
     return None
   labels = [label(rows[i], ('elbo',)) for i in chosen]
   figure = _draw_strips([images[i] for i in chosen], labels, first_apart=False)
-  style.set_heading(figure, study, 'samples from the prior', unit_note(labels))
+  style.set_heading(figure, study, 'samples from the prior', unit_note(labels, rows))
   return figure
 
 
@@ -134,8 +134,9 @@ def _find(rows: Sequence[Mapping], name: str) -> int:
 
 
 def label(row: Mapping, quantities: Sequence[str]) -> str:
-  """Returns a lane's name and, on a second line, what it scores on the test set."""
-  scores = {name: points.value(row, f'test/{name}') for name in quantities}
+  """Returns a lane's name and, on a second line, what it scores; see `points.chosen`."""
+  (row,), _ = points.chosen([row])
+  scores = {name: points.value(row, name) for name in quantities}
   words = [
     f'{"ELBO" if name == "elbo" else name} {style.nats(score)}'
     for name, score in scores.items()
@@ -144,9 +145,10 @@ def label(row: Mapping, quantities: Sequence[str]) -> str:
   return '\n'.join(filter(None, [row['name'], ', '.join(words)]))
 
 
-def unit_note(labels: Sequence[str]) -> list[str]:
-  """Names the unit of the scores, if there are any."""
-  return ['test scores in nats per example'] if any('\n' in label for label in labels) else []
+def unit_note(labels: Sequence[str], rows: Sequence[Mapping]) -> list[str]:
+  """Names the split and the unit of the scores, if there are any."""
+  has_scores = any('\n' in label for label in labels)
+  return [f'{records.chosen_on(rows)} scores in nats per example'] if has_scores else []
 
 
 def _draw_strips(strips: Sequence[np.ndarray], labels: Sequence[str], first_apart: bool) -> Figure:

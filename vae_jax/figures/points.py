@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.lines import Line2D
 
+from vae_jax import records
 from vae_jax.figures import style
 
 
@@ -56,6 +57,20 @@ def value(row: Mapping, column: str) -> float | None:
   """Returns a finite number, or None for what is absent, empty, NaN or infinite."""
   number = row.get(column)
   return None if number is None or not math.isfinite(number) else float(number)
+
+
+def chosen(rows: Sequence[Mapping]) -> tuple[list[dict], str]:
+  """Returns rows that have the figures of the split by which choosing goes as `elbo`, `rate` ...
+
+  And the name of the split: 'validation', or 'test' where there is none.
+  """
+  split = records.chosen_on(rows)
+  begins = f'{split}/'
+  own = [
+    {name.removeprefix(begins): row[name] for name in row if name.startswith(begins)}
+    for row in rows
+  ]
+  return [{**row, **figures} for row, figures in zip(rows, own, strict=True)], split
 
 
 def is_lost(row: Mapping) -> bool:

@@ -9,14 +9,16 @@ from matplotlib.ticker import MaxNLocator
 
 from vae_jax.figures import points, style
 
-_RATE, _DISTORTION = 'test/rate', 'test/distortion'
+_RATE, _DISTORTION = 'rate', 'distortion'
 # One shape per setting; with more of them than shapes the points carry their setting as text.
 _SHAPES = 'osD^v<>pXPh*'
 _LEGEND_LINES = 28
 
 
 def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
-  """Draws the test distortion over the test rate, one line per latent size, one point per beta.
+  """Draws the distortion over the rate, one line per latent size, one point per beta.
+
+  Both are of the validation set or, without one, of the test set; see `points.chosen`.
 
   A point is the mean over the lanes that differ in their seed alone, each lane a small dot; what
   lanes differ in besides beta and latent size is told by the style of the line. Grey diagonals join
@@ -26,6 +28,7 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   Returns:
     the Figure, or None when no lane has both values.
   """
+  rows, split = points.chosen(rows)
   cells = [cell for cell in points.cells(rows, (_RATE, _DISTORTION)) if cell.lanes]
   if not cells:
     return None
@@ -34,14 +37,14 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   lines = len(sections) + sum(map(len, sections.values()))
   figure = style.new_figure(6.4, max(3.9, 0.165 * min(lines, _LEGEND_LINES) + 0.5))
   axes = figure.add_subplot()
-  axes.set(xlabel='test rate R (nats)', ylabel='test distortion D (nats)')
+  axes.set(xlabel=f'{split} rate R (nats)', ylabel=f'{split} distortion D (nats)')
   style.set_axes(axes)
   outside = _set_limits(axes, cells)
   _draw_elbo_lines(axes)
   _draw_points(axes, cells, swept)
   style.draw_legend(axes, sections, _LEGEND_LINES, bbox_to_anchor=(1.09, 1.02), loc='upper left')
   style.set_heading(
-    figure, study, 'rate and distortion on the test set', points.notes(rows) + outside
+    figure, study, f'rate and distortion on the {split} set', points.notes(rows) + outside
   )
   return figure
 

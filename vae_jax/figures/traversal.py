@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from vae_jax.figures import pictures, points, style
 
 _MAX_LANES = 4
-_ELBO = 'test/elbo'
+_ELBO = 'elbo'
 _SIDE = {1: 4.2, 2: 3.2, 3: 2.6, 4: 3.2}  # inches; of a panel, by the number of panels
 
 
@@ -16,7 +16,7 @@ def traversals(images: np.ndarray, rows: Sequence[Mapping], study: str = '') -> 
   """Draws images decoded from a grid of z over [-1, 1]^2, one panel for each of the best lanes.
 
   The most used latent grows from left to right, the second from top to bottom, the others are 0; a
-  lane of one latent has one row. Of each latent size the lane of the highest test ELBO, of more
+  lane of one latent has one row. Of each latent size the lane of the highest ELBO, of more
   than four sizes the best one and an even choice of the rest. Lanes that diverged are left out.
 
   Args:
@@ -24,7 +24,7 @@ def traversals(images: np.ndarray, rows: Sequence[Mapping], study: str = '') -> 
     rows: the G lanes.
 
   Returns:
-    the Figure, or None when there are no images, or when no lane that is left has a test ELBO.
+    the Figure, or None when there are no images, or when no lane that is left has an ELBO.
   """
   chosen = best_lanes(rows)
   if not chosen or not images.size:
@@ -34,7 +34,7 @@ def traversals(images: np.ndarray, rows: Sequence[Mapping], study: str = '') -> 
   figure = _draw_grids(grids, labels)
   several = any(len(grid) > 1 for grid in grids)
   along = 'the most used latent across' + (', the second down' if several else '')
-  notes = [along, *pictures.unit_note(labels)]
+  notes = [along, *pictures.unit_note(labels, rows)]
   style.set_heading(figure, study, 'images for z from −1 to 1', notes)
   return figure
 
@@ -42,7 +42,7 @@ def traversals(images: np.ndarray, rows: Sequence[Mapping], study: str = '') -> 
 def best_lanes(rows: Sequence[Mapping]) -> list[int]:
   """Returns the index of the best lane of at most four latent sizes, by latent size."""
   best = {}
-  for i, row in enumerate(rows):
+  for i, row in enumerate(points.chosen(rows)[0]):
     elbo = points.value(row, _ELBO)
     if elbo is not None and not points.is_lost(row):
       best.setdefault(row['latent_size'], []).append((elbo, -i))

@@ -90,13 +90,17 @@ class Run:
 
     return pd.DataFrame(self.results).set_index('name')
 
-  def best(self, by: str = 'test/elbo') -> Lane:
+  def best(self, by: str | None = None) -> Lane:
     """Returns the best lane that has not diverged, by a column of results.csv.
 
     Args:
-      by: such as 'test/elbo' or 'test/objective' (higher is better), 'test/nll', 'test/distortion'
-        (lower is better).
+      by: such as 'validation/elbo' or 'test/objective' (higher is better), 'test/nll',
+        'test/distortion' (lower is better). None for the NLL of the split `chosen_on`; where no
+        lane has one yet, or the likelihood is no density, for its ELBO.
     """
+    if by is None:
+      known = any(row.get(f'{self.chosen_on}/nll') is not None for row in self.results)
+      by = f'{self.chosen_on}/{"nll" if known else "elbo"}'
     if by not in _BETTER:
       near = difflib.get_close_matches(str(by), _BETTER, n=1, cutoff=0.0)
       raise errors.InputError(f'by={errors.shown(by)}: choose by a column such as {near[0]!r}')

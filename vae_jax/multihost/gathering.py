@@ -61,6 +61,7 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
       _merge_metrics(directory, shares)
       _merge_images(directory, shares)
       _copy_forecast(directory, share_directory(directory, 0))
+      _merge_per_image(directory, shares)
       for name, columns in _TABLES.items():
         _merge_table(directory, shares, name, columns, names)
       figures.draw_all(directory)
@@ -117,3 +118,18 @@ def _merge_images(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -
   joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
   with manifest.recorded_path(directory / 'images.npz') as temporary:
     np.savez_compressed(temporary, **joined | {'originals': parts[0]['originals']})
+
+
+def _merge_per_image(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:
+  """Writes per_image.npz of all lanes; the images are the same in all shares."""
+  if not all((share / 'per_image.npz').exists() for share in shares):
+    return
+  parts = [records.read_per_image(share / 'per_image.npz') for share in shares]
+  joined = {
+    split: found._replace(
+      nll=np.concatenate([part[split].nll for part in parts]),
+      elbo=np.concatenate([part[split].elbo for part in parts]),
+    )
+    for split, found in parts[0].items()
+  }
+  records.write_per_image(directory / 'per_image.npz', joined)

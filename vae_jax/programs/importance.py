@@ -48,6 +48,7 @@ def nll(
   batch_size: int,
   place: Placement,
   each: pieces.Pieces = pieces.computed,
+  title: str = 'NLL',
 ) -> evaluation.Nll:
   """Returns the importance-sampled NLL [G] of every lane over `images` [n, *event].
 
@@ -60,10 +61,11 @@ def nll(
     batch_size: how many decodings a lane holds at a time.
     place: of the lanes.
     each: computes the pieces, each a batch of the lanes of one turn.
+    title: of the pieces.
   """
   program, batches = make_nll(model, images, scale, num_samples, batch_size, place)
   one_by_one = [(batches.part(i), np.int32(i)) for i in range(len(batches.weights))]
-  found = pieces.in_pieces(each, 'NLL', program, (params, lanes), one_by_one)
+  found = pieces.in_pieces(each, title, program, (params, lanes), one_by_one)
   values = {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
   return evaluation.nll_of(
     evaluation.Evidence(**values), batches.weights, math.prod(images.shape[1:])

@@ -6,12 +6,19 @@ point stands twice. A table is written whole, and what has been written is read 
   write_results(workdir / 'results.csv', rows, field_names)
   write_table(workdir / 'latents.csv', LATENT_COLUMNS, rows)
   read_metrics(workdir / 'metrics.jsonl')
+  read_per_image(workdir / 'per_image.npz')['validation'].nll     # [G, n]
 """
 
 from vae_jax.records import schemas
 from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
+from vae_jax.records.per_image import (
+  PerImage,
+  images_sha256,
+  read_per_image,
+  write_per_image,
+)
 from vae_jax.records.points import Ranges, ranges_of, steps_in, with_step
-from vae_jax.records.results import read_results, write_results
+from vae_jax.records.results import chosen_on, read_results, write_results
 from vae_jax.records.scalars import python_numbers
 from vae_jax.records.schemas import result_columns
 from vae_jax.records.tables import read_table, write_table
@@ -27,12 +34,16 @@ __all__ = [
   'LATENT_COLUMNS',
   'NLL_CURVE_COLUMNS',
   'Damage',
+  'PerImage',
   'Ranges',
+  'chosen_on',
   'damage',
   'encode',
+  'images_sha256',
   'python_numbers',
   'ranges_of',
   'read_metrics',
+  'read_per_image',
   'read_results',
   'read_table',
   'result_columns',
@@ -40,6 +51,7 @@ __all__ = [
   'steps_of',
   'take_out',
   'with_step',
+  'write_per_image',
   'write_results',
   'write_table',
 ]

@@ -24,6 +24,11 @@ def write_results(
   tables.write_table(path, schemas.result_columns(field_names), rows)
 
 
+def chosen_on(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Returns the split by which all choosing goes: 'validation', or 'test' where rows have none."""
+  return 'validation' if any(row.get('validation/elbo') is not None for row in rows) else 'test'
+
+
 def read_results(path: os.PathLike | str) -> list[dict[str, Any]]:
   """Returns the rows of results.csv: numbers as int or float, an empty cell as None.
 

@@ -50,6 +50,11 @@ FILES = (
   File('nll_curve.csv', 'L_1, L_10, L_100 … L_K of each lane'),
   File('forecast.csv', 'until which β the training data could hold each latent, the largest first'),
   File('disentanglement.csv', 'scores of the codes, where the data has known factors'),
+  File(
+    'per_image.npz',
+    'NLL and ELBO of every lane on every image, the same images for all: see below; none where the '
+    'likelihood is no density',
+  ),
   File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
   File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
   File(
@@ -78,17 +83,39 @@ _TERMS = (
   Column('objective', 'what is trained on, as weighed at this step', _NATS, 'higher'),
 )
 
+# Of the validation and of the test set.
+_NLL = (
+  Column('nll', '−log p(x) by importance samples', _NATS, 'lower'),
+  Column('nll_stderr', 'its standard error over the images', _NATS),
+  Column('nll_samples', 'K'),
+  Column('nll_images', 'how many'),
+)
+_TRUST = (
+  Column('effective_samples', 'mean effective sample size, 1 to K', '', 'higher'),
+  Column('largest_weight', 'mean largest normalised weight, 1/K to 1', '', 'lower'),
+  Column(
+    'low_effective_fraction',
+    'images with an effective sample size below 2; a warning where more than a tenth',
+    '',
+    'lower',
+  ),
+)
+_ACTIVE = Column(
+  'active_units', 'latents whose posterior mean varies by more than 0.01 over the data'
+)
+
+
+def _of(split: str, *columns: Column) -> tuple[Column, ...]:
+  return tuple(column._replace(name=f'{split}/{column.name}') for column in columns)
+
+
+# Those of `validation/` are empty where there is no such split. With one, those of `test/` are
+# empty until the end: the test set is evaluated once.
 RESULTS = (
   Column('beta_normalised', 'β Z / D (Higgins et al. 2017)'),
-  *(
-    column._replace(name=f'{split}/{column.name}')
-    for split in ('train', 'test')
-    for column in _TERMS
-  ),
-  Column('test/nll', '−log p(x) by importance samples', _NATS, 'lower'),
-  Column('test/nll_stderr', 'its standard error over the images', _NATS),
-  Column('test/nll_samples', 'K'),
-  Column('test/nll_images', 'how many'),
+  *(column for split in ('train', 'validation', 'test') for column in _of(split, *_TERMS)),
+  *_of('validation', *_NLL, *_TRUST, _ACTIVE),
+  *_of('test', *_NLL),
   Column(
     'test/bits_per_dim_8bit',
     "on the grid of 256 levels: a density's value plus log2 255 where bytes were scaled; empty "
@@ -102,17 +129,7 @@ RESULTS = (
     _BITS,
     'lower',
   ),
-  Column('test/effective_samples', 'mean effective sample size, 1 to K', '', 'higher'),
-  Column('test/largest_weight', 'mean largest normalised weight, 1/K to 1', '', 'lower'),
-  Column(
-    'test/low_effective_fraction',
-    'images with an effective sample size below 2; a warning where more than a tenth',
-    '',
-    'lower',
-  ),
-  Column(
-    'test/active_units', 'latents whose posterior mean varies by more than 0.01 over the data'
-  ),
+  *_of('test', *_TRUST, _ACTIVE),
   Column('test/mutual_information', 'I(x; z) over `evaluation.aggregate_images`', _NATS),
   Column('test/mutual_information_stderr', 'its standard error', _NATS),
   Column('test/mutual_information_ceiling', 'log n, above which it cannot be', _NATS),
@@ -171,15 +188,22 @@ DISENTANGLEMENT = (
   Column('factor_vae_score', 'of Kim & Mnih 2018', '', 'higher'),
 )
 
-# `batch/` is the mean over the steps since the last row; `train/` and `test/` are evaluations on
-# fixed images, where one was due.
+# `batch/` is the mean over the steps since the last row; `train/`, `validation/` and `test/` are
+# evaluations on fixed images, where one was due: with a validation split, of `test/` at the end.
 METRICS = (
   Column('lane', 'its number'),
   Column('step', 'after so many', _STEPS),
   *(column._replace(name=f'SPLIT/{column.name}') for column in _TERMS),
-  Column('SPLIT/active_units', 'of `train` and `test`, see `results.csv`'),
+  Column('SPLIT/active_units', 'of `train`, `validation` and `test`, see `results.csv`'),
   Column('SPLIT/NAME', "the objective's own terms, such as `test/bound` of the IWAE", _NATS),
   Column('crc32', 'of what stands before it in the row', 'text'),
+)
+
+PER_IMAGE = (
+  Column('SPLIT/nll', 'of lane and image: −L_K, from K importance samples', _NATS, 'lower'),
+  Column('SPLIT/elbo', 'of lane and image: L_1, a mean over the same K samples', _NATS, 'higher'),
+  Column('SPLIT/indices', 'of the images in their split: the same of all lanes'),
+  Column('SPLIT/sha256', 'of the images as the likelihood sees them, in this order', 'text'),
 )
 
 PROVENANCE = (
@@ -229,6 +253,7 @@ def markdown() -> str:
     'nll_curve.csv': NLL_CURVE,
     'forecast.csv': FORECAST,
     'disentanglement.csv': DISENTANGLEMENT,
+    'per_image.npz': PER_IMAGE,
     'metrics.jsonl': METRICS,
     'provenance.json': PROVENANCE,
   }

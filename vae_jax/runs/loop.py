@@ -14,7 +14,7 @@ from vae_jax.runs import outcome, states
 from vae_jax.runs.outcome import Outcome, Progress
 from vae_jax.runs.reports import Reports
 
-Evaluations = Mapping[str, evaluation.Evaluation]  # of both splits, by name
+Evaluations = Mapping[str, evaluation.Evaluation]  # of the splits, by name
 
 
 class Attempt(NamedTuple):
@@ -29,7 +29,7 @@ class Attempt(NamedTuple):
   chunk: jax.stages.Compiled | None
   lanes: Any  # of the study, on the devices
   start: study.Start | None
-  evaluate: Callable[[programs.States, int], Evaluations]
+  evaluate: Callable[..., Evaluations]  # see `outcome.make_evaluate`
   examine: Callable[..., programs.Findings]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until a stop is requested
@@ -70,7 +70,7 @@ def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations |
       bar.set_postfix_str(f'{best}, {len(attempt.study.points)} lanes')
       bar.update(progress.step - bar.n)
       if bar.disable:  # no terminal: lines for the log instead
-        reports.write(progress.step, best, evaluated='test/elbo' in metrics)
+        reports.write(progress.step, best, evaluated=evaluations is not None)
       if signal_number and progress.step < total:
         raise errors.Stopped(
           signal_number, f'stopped and saved at step {progress.step}; the same command continues'
@@ -94,12 +94,12 @@ def _advance(
   reasons = outcome.reasons(built, attempt.examine, state, progress.reasons)
   evaluated, collapsed_at, evaluations = progress.evaluated, progress.collapsed_at, None
   if stop % settings.evaluate_every == 0 or is_last:
-    evaluations = attempt.evaluate(state, stop)
+    evaluations = attempt.evaluate(state, stop, is_last)
     new = outcome.metrics_of(evaluations)
     metrics = metrics | new
     evaluated = outcome.host(new)
     collapsed_at = outcome.collapsed(
-      built.names, attempt.start, collapsed_at, stop, evaluated, reasons, is_last
+      built.names, attempt.start, collapsed_at, stop, evaluated, reasons, is_last, built.chosen_on
     )
   seconds = time.monotonic() - attempt.started
   logged = records.with_step(progress.logged, stop)

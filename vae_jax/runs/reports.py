@@ -32,7 +32,8 @@ class Reports:
       metrics: on the host, name -> [G].
       reasons: why a lane diverged, [G].
     """
-    split = 'test' if 'test/elbo' in metrics else 'batch'
+    known = (split for split in ('validation', 'test', 'batch') if f'{split}/elbo' in metrics)
+    split = next(known)
     alive = [
       (elbo, name)
       for elbo, name, reason in zip(metrics[f'{split}/elbo'], self._names, reasons, strict=True)

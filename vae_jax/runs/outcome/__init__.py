@@ -17,6 +17,7 @@ from vae_jax.runs.outcome.tables import (
   write_disentanglement,
   write_forecast,
   write_latents,
+  write_per_image,
   write_results,
 )
 from vae_jax.study import Study
@@ -44,6 +45,7 @@ __all__ = [
   'write_disentanglement',
   'write_forecast',
   'write_latents',
+  'write_per_image',
   'write_results',
 ]
 
@@ -84,6 +86,7 @@ def review(
   evaluated = host(metrics_of(evaluations) | estimates.metrics)
   write_latents(built, directory, evaluations['test'])
   write_curve(directory, estimates.curve)
+  write_per_image(directory, estimates.per_image, progress)
   images = save_images(built, directory, progress.state, evaluations['test'].variances)
   write_results(built, directory, progress._replace(evaluated=evaluated), final)
   figures.draw_all(directory)

@@ -1,4 +1,4 @@
-"""Evaluates a trained state: metrics over both splits, NLL, the parts of the rate."""
+"""Evaluates a trained state: metrics over the splits, NLL, the parts of the rate."""
 
 import logging
 import math
@@ -14,20 +14,30 @@ from vae_jax.runs.outcome.trust import warn_of_few_samples
 from vae_jax.study import Study
 
 _NAMED = 3  # lanes that a warning of many names
+SPLITS = ('train', 'validation', 'test')
 
 
 def make_evaluate(
   study: Study,
-) -> Callable[[programs.States, int], dict[str, evaluation.Evaluation]]:
-  """Returns (state [G], step) -> {'train': ..., 'test': ...} [G], on the images that are fixed."""
+) -> Callable[..., dict[str, evaluation.Evaluation]]:
+  """Returns (state [G], step, final) -> an evaluation [G] of each split, on images that are fixed.
+
+  The splits are 'train', 'validation' where there is one, and 'test'; where there is a validation
+  split that of the test is left out until the end, where `final` is true.
+  """
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
-  batches = {split: _batches(study, split) for split in ('train', 'test')}
+  splits = [split for split in SPLITS if len(study.dataset.split(split))]
+  batches = {split: _batches(study, split) for split in splits}
   fitted = _make_fitted(study, lambda: batches['train'])
 
-  def evaluate(state: programs.States, step: int) -> dict[str, evaluation.Evaluation]:
+  def evaluate(
+    state: programs.States, step: int, final: bool = True
+  ) -> dict[str, evaluation.Evaluation]:
     params = fitted(state)
     return {
-      split: program(params, study.lanes, cut, np.int32(step)) for split, cut in batches.items()
+      split: program(params, study.lanes, cut, np.int32(step))
+      for split, cut in batches.items()
+      if final or split in ('train', study.chosen_on)
     }
 
   return evaluate
@@ -35,13 +45,8 @@ def make_evaluate(
 
 def _batches(study: Study, split: str) -> evaluation.Batches:
   """Returns the images of a split that are evaluated, in batches, on the devices."""
-  dataset, objective = study.dataset, study.training.learner.estimator.objective
-  settings = study.evaluation
-  images, count = {
-    'train': (dataset.train_fixed, settings.train_images),
-    'test': (dataset.test, settings.test_images),
-  }[split]
-  images = images[study.sample(split, count)]
+  objective, settings = study.training.learner.estimator.objective, study.evaluation
+  images = study.dataset.split(split)[study.sample(split, settings.images(split))]
   # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
   wanted = settings.batch_size // study.num_samples
   limits = objective.smallest_batch, objective.largest_batch
@@ -74,10 +79,11 @@ def metrics_of(evaluations: Mapping[str, evaluation.Evaluation]) -> dict[str, Ar
 
 
 class Estimates(NamedTuple):
-  """Estimates over the test set by importance samples and the aggregate posterior."""
+  """Estimates by importance samples, and of the test set by the aggregate posterior."""
 
   metrics: dict[str, Any]  # name -> [G]
-  curve: list[dict[str, Any]]  # rows of nll_curve.csv
+  curve: list[dict[str, Any]]  # rows of nll_curve.csv, of the test set
+  per_image: Mapping[str, records.PerImage] = {}  # by split
 
 
 def estimate(
@@ -85,7 +91,7 @@ def estimate(
   state: programs.States,
   pieces: programs.Pieces = programs.computed,
 ) -> Estimates:
-  """Returns the test NLL with its error and diagnostics, and the parts of the rate."""
+  """Returns the NLL with its error and diagnostics, and the parts of the rate on the test set."""
   images = study.dataset.test[study.sample('test', study.evaluation.aggregate_images)]
   parts = programs.aggregate(
     study.model,
@@ -102,9 +108,11 @@ def estimate(
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  params = _make_fitted(study, lambda: _batches(study, 'train'))(state)
-  nll, curve = _nll(study, params, pieces)
-  return Estimates(metrics | nll, curve)
+  params, per_image = _make_fitted(study, lambda: _batches(study, 'train'))(state), {}
+  for split in dict.fromkeys((study.chosen_on, 'test')):
+    found, per_image[split] = _nll(study, split, params, pieces)
+    metrics |= _nll_metrics(study, split, found)
+  return Estimates(metrics, _curve(study, found), per_image)
 
 
 def _ceiling(study: Study, information: Array, num_images: int) -> dict[str, list[float]]:
@@ -130,17 +138,19 @@ def _ceiling(study: Study, information: Array, num_images: int) -> dict[str, lis
 
 
 def _nll(
-  study: Study, params: Any, pieces: programs.Pieces
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-  images = study.dataset.test[study.sample('test', study.evaluation.nll_images)]
-  num_samples = study.evaluation.nll_samples
+  study: Study, split: str, params: Any, pieces: programs.Pieces
+) -> tuple[evaluation.Nll, records.PerImage]:
+  """Returns the NLL of the images of a split, and what each of them has."""
+  indices = study.sample(split, study.evaluation.nll_images)
+  images, num_samples = study.dataset.split(split)[indices], study.evaluation.nll_samples
   logging.info(
-    'importance-sampled NLL: %d samples for each of %d images and %d lanes',
+    'importance-sampled NLL of the %s set: %d samples for each of %d images and %d lanes',
+    split,
     num_samples,
     len(images),
     len(study.points),
   )
-  result = programs.nll(
+  found = programs.nll(
     study.model,
     params,
     study.lanes,
@@ -150,27 +160,40 @@ def _nll(
     study.evaluation.batch_size,
     study.place,
     pieces,
+    'NLL' if split == 'test' else f'NLL of the {split} set',
   )
-  warn_of_few_samples(study.names, result, num_samples, 'test')
+  sha256 = records.images_sha256(images, study.dataset.fixed_scale)
+  return found, records.PerImage(found.nlls, found.elbos, indices, sha256)
+
+
+def _nll_metrics(study: Study, split: str, found: evaluation.Nll) -> dict[str, Any]:
+  """Returns the columns [G] of an NLL; warns of lanes of which it is no more than a bound."""
+  num_samples, count = study.evaluation.nll_samples, len(study.points)
+  if split == study.chosen_on:  # once for each lane
+    warn_of_few_samples(study.names, found, num_samples, split)
   metrics = {
-    'test/nll': result.mean,
-    'test/nll_stderr': result.stderr,
-    'test/bits_per_dim_8bit': _on_8_bits(result.bits_per_dim, study.dataset.levels),
-    'test/bits_per_dim_density': result.bits_per_dim,
-    'test/nll_samples': [num_samples] * len(study.points),
-    'test/nll_images': [len(images)] * len(study.points),
-    'test/effective_samples': result.effective,
-    'test/largest_weight': result.largest,
-    'test/low_effective_fraction': result.lonely,
+    'nll': found.mean,
+    'nll_stderr': found.stderr,
+    'nll_samples': [num_samples] * count,
+    'nll_images': [found.nlls.shape[1]] * count,
+    'effective_samples': found.effective,
+    'largest_weight': found.largest,
+    'low_effective_fraction': found.lonely,
   }
-  curve = [
-    dict(lane=i, name=name, samples=k, bound=bound, stderr=stderr, images=len(images))
+  if split == 'test':
+    metrics['bits_per_dim_8bit'] = _on_8_bits(found.bits_per_dim, study.dataset.levels)
+    metrics['bits_per_dim_density'] = found.bits_per_dim
+  return {f'{split}/{name}': values for name, values in metrics.items()}
+
+
+def _curve(study: Study, found: evaluation.Nll) -> list[dict[str, Any]]:
+  """Returns the rows of nll_curve.csv."""
+  counts, images = evaluation.curve_samples(study.evaluation.nll_samples), found.nlls.shape[1]
+  return [
+    dict(lane=i, name=name, samples=k, bound=bound, stderr=stderr, images=images)
     for i, name in enumerate(study.names)
-    for k, bound, stderr in zip(
-      evaluation.curve_samples(num_samples), result.curve[i], result.curve_stderr[i], strict=True
-    )
+    for k, bound, stderr in zip(counts, found.curve[i], found.curve_stderr[i], strict=True)
   ]
-  return metrics, curve
 
 
 def _on_8_bits(bits_per_dim: np.ndarray, levels: float | None) -> np.ndarray:

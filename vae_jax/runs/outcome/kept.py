@@ -99,7 +99,7 @@ def open_kept(
 ) -> Kept:
   """Returns the pieces of the evaluation of a state that a workdir holds, if any.
 
-  They belong to the bits of the parameters, to the test images, and to the settings and the width
+  They belong to the bits of the parameters, to the images, and to the settings and the width
   that they were computed with: those of any other evaluation are ignored, and in the end replaced.
 
   Args:
@@ -110,7 +110,8 @@ def open_kept(
   digest = hashlib.sha256()
   facts = [jax.__version__, study.evaluation._asdict(), study.place.width, study.names]
   digest.update(json.dumps([*facts, study.dataset.fixed_scale], sort_keys=True).encode())
-  for leaf in jax.tree.leaves((_parts(programs.params_of(state)), study.dataset.test)):
+  images = study.dataset.test, study.dataset.validation
+  for leaf in jax.tree.leaves((_parts(programs.params_of(state)), *images)):
     digest.update(np.ascontiguousarray(leaf))
   return Kept(directory / 'evaluation.partial', digest.hexdigest(), signal_number)
 

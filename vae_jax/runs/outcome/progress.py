@@ -30,6 +30,7 @@ def collapsed(
   evaluated: Mapping[str, Sequence],
   reasons: Sequence[str | None],
   last: bool,
+  split: str = 'test',
 ) -> list[int | None]:
   """Returns `Progress.collapsed_at` after an evaluation, and warns of the lanes that are new.
 
@@ -44,9 +45,10 @@ def collapsed(
     evaluated: its metrics, name -> [G].
     reasons: why a lane diverged, None where it did not: of one that did nothing is said.
     last: whether it is the last one, at which it is said which lanes have not begun to learn.
+    split: by which choosing goes.
   """
   result = []
-  units, distortions = evaluated['test/active_units'], evaluated['test/distortion']
+  units, distortions = evaluated[f'{split}/active_units'], evaluated[f'{split}/distortion']
   lanes = zip(names, units, distortions, reasons, before, strict=True)
   for name, active, distortion, reason, since in lanes:
     known = distortion is not None and reason is None

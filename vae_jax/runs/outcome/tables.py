@@ -129,3 +129,21 @@ def write_forecast(directory: pathlib.Path, found: forecast.Forecast | None) -> 
   if found is not None:
     rows = [dict(latent=i, beta=float(beta)) for i, beta in enumerate(found.onsets)]
     records.write_table(directory / 'forecast.csv', records.FORECAST_COLUMNS, rows)
+
+
+def write_per_image(
+  directory: pathlib.Path, found: Mapping[str, records.PerImage], progress: Progress
+) -> None:
+  """Writes per_image.npz, NaN for a lane that diverged; nothing where there is no NLL."""
+  if not found:
+    return
+  steps = np.asarray(divergence.diverged_at(progress.state))
+  lost = (steps != learner.NOT_DIVERGED)[:, None]
+  values = {
+    split: each._replace(
+      nll=np.where(lost, np.float32(np.nan), each.nll),
+      elbo=np.where(lost, np.float32(np.nan), each.elbo),
+    )
+    for split, each in found.items()
+  }
+  records.write_per_image(directory / 'per_image.npz', values)

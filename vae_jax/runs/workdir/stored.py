@@ -20,6 +20,7 @@ FILES = (
   'nll_curve.csv',
   'forecast.csv',
   'disentanglement.csv',
+  'per_image.npz',
   'images.npz',
   'figures/*.png',
 )
