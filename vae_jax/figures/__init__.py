@@ -2,6 +2,7 @@
 
   rate_distortion    distortion over rate, one line per latent size
   elbo_heatmap       ELBO, beta x latent size
+  active_units       active units over beta, one line per latent size, the forecast dashed
   learning_curves    ELBO, and that of the batches, over the steps, one panel per latent size
   loss_curves        training loss at steps that are powers of two, both axes logarithmic
   latents            rate of each latent on the test set, largest first, one panel per latent size
@@ -26,7 +27,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import errors, files, records
+from vae_jax import errors, files, forecast, records
+from vae_jax.figures.activity import active_units
 from vae_jax.figures.curves import learning_curves
 from vae_jax.figures.heatmap import elbo_heatmap
 from vae_jax.figures.importance import nll_curve
@@ -39,6 +41,7 @@ from vae_jax.figures.traversal import traversals
 from vae_jax.records import manifest
 
 __all__ = [
+  'active_units',
   'draw_all',
   'elbo_heatmap',
   'image_grid',
@@ -57,10 +60,10 @@ __all__ = [
 def draw_all(workdir: pathlib.Path | str) -> list[pathlib.Path]:
   """Draws every picture that the files of a workdir allow into WORKDIR/figures/*.png.
 
-  Reads results.csv, metrics.jsonl, latents.csv, nll_curve.csv, images.npz and, of config.json, the
-  study's name and train.log_powers_of_two (loss_curves is drawn only where that is true). A picture
-  whose file is absent, or that no lane has values for, is left out. Each picture is whole or
-  absent; without results.csv nothing is written, not even the folder.
+  Reads results.csv, metrics.jsonl, latents.csv, nll_curve.csv, forecast.csv, images.npz and, of
+  config.json, the study's name and train.log_powers_of_two (loss_curves is drawn only where that is
+  true). A picture whose file is absent, or that no lane has values for, is left out. Each picture
+  is whole or absent; without results.csv nothing is written, not even the folder.
 
   Returns:
     the paths written, in a fixed order.
@@ -89,6 +92,7 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   drawn = {
     'rate_distortion': rate_distortion(rows, study),
     'elbo_heatmap': elbo_heatmap(rows, study),
+    'active_units': active_units(rows, _forecast(workdir), study),
   }
   if (workdir / 'metrics.jsonl').exists():
     metrics = records.read_metrics(workdir / 'metrics.jsonl')
@@ -114,6 +118,14 @@ def _title(config: Mapping[str, Any], workdir: pathlib.Path) -> str:
   if name == 'npz':
     name = pathlib.Path(str(settings.get('path'))).stem
   return study if name in study else f'{study} on {name}'
+
+
+def _forecast(workdir: pathlib.Path) -> forecast.Forecast | None:
+  """Returns the forecast of collapse, where the run has one."""
+  if not (path := workdir / 'forecast.csv').exists():
+    return None
+  table = records.read_table(path, records.FORECAST_COLUMNS)
+  return forecast.Forecast(np.array([row['beta'] for row in table], float))
 
 
 def _draw_images(

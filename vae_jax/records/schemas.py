@@ -59,9 +59,9 @@ FILES = (
   File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
   File(
     'figures/*.png',
-    'rate–distortion, ELBO over β × latent size, learning curves, rate by latent, L_k over k, '
-    'reconstructions, samples, traversals of the two latents used most, and losses on log axes '
-    'where they were logged at powers of two',
+    'rate–distortion, ELBO over β × latent size, active units over β with the forecast, learning '
+    'curves, rate by latent, L_k over k, reconstructions, samples, traversals of the two latents '
+    'used most, and losses on log axes where they were logged at powers of two',
   ),
   File(
     'evaluation.partial', 'parts of an evaluation that was stopped; gone when the results are there'
