@@ -60,7 +60,7 @@ def test_beta_zero_is_left_out_and_said():
 
 def test_the_split_that_is_chosen_on_is_drawn():
   rows = counted(counted(grid(seeds=(0,))), 'validation')
-  rows = [{**row, 'test/active_units': 0} for row in rows]
+  rows = [{**row, 'test/active_units': 0, 'validation/elbo': -1.0} for row in rows]
   figure = figures.active_units(rows)
   assert thick_lines(figure.axes[0])[0].get_ydata()[0] == 2 / 1.5
   assert 'validation set' in heading(figure)

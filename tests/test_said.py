@@ -214,7 +214,9 @@ def found(lonely, gap, mean=(100.0,)):
   """An NLL of which nothing else is looked at."""
   curve = np.stack([np.zeros(len(gap)), np.asarray(gap)], axis=1)
   empty = np.zeros(len(gap))
-  return evaluation.Nll(np.asarray(mean), *[empty] * 4, np.asarray(lonely), curve, curve)
+  return evaluation.Nll(
+    np.asarray(mean), *[empty] * 4, np.asarray(lonely), curve, curve, curve, curve
+  )
 
 
 def test_only_lanes_whose_images_hang_on_one_sample_are_named(caplog):

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from vae_jax.figures import points, style
 from vae_jax.forecast import Forecast
 
-_COLUMNS = 'validation/active_units', 'test/active_units'  # the first one that there is
+_UNITS = 'active_units'  # of the split by which choosing goes
 _FORECAST = dict(linestyle=style.DASHES[1], linewidth=0.9, alpha=0.8, zorder=2)
 _LEGEND_LINES = 24
 _TICKS = 8
@@ -31,18 +31,18 @@ def active_units(
   Returns:
     the Figure, or None when there are no two betas with a number of units.
   """
-  column = next((name for name in _COLUMNS if _have(rows, name)), None)
-  cells = points.cells(rows, (column,)) if column else []
+  rows, split = points.chosen(rows)
+  cells = points.cells(rows, (_UNITS,))
   drawn = [cell for cell in cells if cell.lanes and cell.beta > 0]
   betas = sorted({cell.beta for cell in drawn})
   if len(betas) < 2:
     return None
   colours = style.latent_colours([cell.latent_size for cell in drawn])
-  swept, split = points.sweep(rows), column.partition('/')[0]
+  swept = points.sweep(rows)
   sections = _sections(colours, swept, rows, forecast)
   figure, axes = _frame(sections, split)
   for line in _lines(drawn):
-    _draw(axes, line, column, colours, swept)
+    _draw(axes, line, colours, swept)
   if forecast is not None:
     _draw_forecast(axes, forecast, betas, colours)
   _set_ticks(axes, betas)
@@ -63,10 +63,6 @@ def _frame(sections: Mapping[str, Sequence[Line2D]], split: str) -> tuple[Figure
   return figure, axes
 
 
-def _have(rows: Sequence[Mapping], column: str) -> bool:
-  return any(points.value(row, column) is not None for row in rows)
-
-
 def _lines(cells: Sequence[points.Cell]) -> Iterator[Line]:
   """Yields the cells of each latent size and variant, beta ascending."""
   found: dict[tuple, list[points.Cell]] = {}
@@ -76,14 +72,12 @@ def _lines(cells: Sequence[points.Cell]) -> Iterator[Line]:
     yield sorted(line, key=lambda cell: cell.beta)
 
 
-def _draw(
-  axes: Axes, line: Line, column: str, colours: Mapping[int, tuple], swept: points.Sweep
-) -> None:
+def _draw(axes: Axes, line: Line, colours: Mapping[int, tuple], swept: points.Sweep) -> None:
   colour, dash = colours[line[0].latent_size], swept.dashes[line[0].variant]
-  means = [cell.mean(column) for cell in line]
+  means = [cell.mean(_UNITS) for cell in line]
   look = dict(color=colour, linestyle=dash, linewidth=1.2, marker='o', markersize=3.5, zorder=3)
   axes.plot([cell.beta for cell in line], means, **look)
-  single = [(cell.beta, row[column]) for cell in line if len(cell.lanes) > 1 for row in cell.lanes]
+  single = [(cell.beta, row[_UNITS]) for cell in line if len(cell.lanes) > 1 for row in cell.lanes]
   if single:
     axes.plot(*zip(*single, strict=True), color=colour, linestyle='', marker='.', markersize=3)
 
