@@ -18,7 +18,12 @@ def get_config() -> config_dict.ConfigDict:
   config = settings.base()
   config.study = 'fashion_conv'
   config.lanes.update(latent_size=(16,), learning_rate=(1e-2,))
-  config.data.update(name='fashion_mnist', pad=(32, 32))
+  config.data.update(
+    name='fashion_mnist',
+    train_split='train[:-10000]',
+    validation_split='train[-10000:]',
+    pad=(32, 32),
+  )
   config.likelihood.update(name='gaussian')
   config.encoder.update(
     name='conv',
@@ -35,10 +40,10 @@ def get_config() -> config_dict.ConfigDict:
     padding='valid',
   )
   config.train.update(
-    steps=4690,  # 469 a pass over the 60,000 images
+    steps=4690,  # 12 passes over the 50,000 images
     log_every=67,
     evaluate_every=469,
     checkpoint_every=938,
   )
-  config.evaluation.update(train_images=10000, test_images=10000)
+  config.evaluation.update(train_images=10000, validation_images=10000, test_images=10000)
   return config

@@ -50,7 +50,7 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
   def config(module, binarize: str, seeds: int, **sections: Mapping) -> dict[str, Any]:
     result = module.get_config().to_dict()
     result['data'] |= dict(name='npz', path=str(images), train_split='train', test_split='test')
-    result['data'] |= dict(binarize=binarize)
+    result['data'] |= dict(binarize=binarize, validation_split='')
     result['lanes'] |= dict(beta=(1.0,), latent_size=result['lanes']['latent_size'][:1])
     result['lanes'] |= dict(combine='product', seed=tuple(range(seeds)), points=())
     images_of = ('train_images', 'test_images', 'nll_images', 'aggregate_images')

@@ -24,6 +24,7 @@ def configs(schedule: str) -> dict[str, dict[str, Any]]:
   """Returns the launch: what differs from the config file stands here alone."""
   config = mnist_static.get_config().to_dict()
   config['lanes'] |= dict(beta=(100.0,), seed=(0, 1), learning_rate=(4e-3,))
+  config['data'] |= dict(validation_split='')  # nothing is chosen
   config['schedule'] |= dict(name='cosine', warmup_steps=100, decay_steps=3800, factor=0.0)
   config['evaluation'] |= dict(train_images=50000, nll_samples=50)
   return {'lanes': table.scheduled(config, schedule)}

@@ -20,6 +20,7 @@ def configs(schedule: str) -> dict[str, dict[str, Any]]:
   result = {}
   for dtype in ('float32', 'bfloat16'):
     config = digits.get_config().to_dict()
+    config['data'] |= dict(train_split='train', validation_split='')
     config['lanes'] |= dict(beta=(1.0,), latent_size=(8,), seed=(0, 1, 2, 3))
     config['program'] |= dict(compute_dtype=dtype)
     result[dtype] = table.scheduled(config, schedule)

@@ -97,6 +97,7 @@ def no_pictures(monkeypatch):
 def small_config() -> dict:
   """The digits study, cut down to a few seconds: 2 betas x 2 latent sizes x 1 seed."""
   config = digits.get_config().to_dict()
+  config['data'] |= dict(train_split='train', validation_split='')  # what most tests are about
   config['lanes'] |= dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,))
   config['encoder'] |= dict(hidden=(16,))
   config['decoder'] |= dict(hidden=(16,))

@@ -7,6 +7,7 @@ from configs import digits
 
 def get_config() -> config_dict.ConfigDict:
   config = digits.get_config()
+  config.data.update(train_split='train', validation_split='')
   config.lanes.update(dict(beta=(0.5, 4.0), latent_size=(2, 5), seed=(0,)))
   config.encoder.hidden = config.decoder.hidden = (16,)
   # A schedule, so that a counter that is not in the checkpoint would show.

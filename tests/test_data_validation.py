@@ -79,6 +79,7 @@ def test_shift_and_spread_are_of_the_training_split_alone(path):
   ('expression', 'words'),
   [
     ('validaton', ("data.validation_split='validaton': ", "; did you mean 'validation'?")),
+    ('held_out', ("data.validation_split='held_out': ", "; set data.validation_split='' for none")),
     ('all[60:60]', ("data.validation_split='all[60:60]'", 'the slice 60:60 of it is empty')),
     ('all[60:101]', ("data.validation_split='all[60:101]'", '101 is outside -100 to 100')),
     ('all[', ("data.validation_split='all[' is not a split",)),

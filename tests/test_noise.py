@@ -200,6 +200,17 @@ def test_every_lane_draws_from_its_own_seed(images):
     assert distortion == pytest.approx(-np.mean(np.sum(images * noise, axis=1)), rel=1e-4)
 
 
+def test_lanes_of_one_seed_have_one_importance_noise_whatever_their_latent_size(images):
+  """So that their difference on an image is without most of it. Another seed has another noise."""
+  points = [lanes.point(1.0, size, seed, 1e-3) for size, seed in ((1, SEED), (2, SEED), (2, 0))]
+  stacked, place = lanes.stack(points, SIZE), placement.of_width(3, BATCH)
+  seen = images * np.float32([1, 0])  # the second latent adds nothing to x . z
+  found = programs.nll(transparent(), np.zeros(3), stacked, seen, 1.0, 7, 20, place).nlls
+  assert found.shape == (3, len(images))
+  np.testing.assert_array_equal(found[0], found[1])
+  assert np.all(found[0] != found[2])
+
+
 def test_the_aggregate_posterior_is_drawn_from_a_key_of_its_own(lane, images, monkeypatch):
   """One code of each image, once for all batches."""
   asked, original = [], learner.draw_noise

@@ -88,6 +88,8 @@ def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
   hints = {sources.nearest(name, names) for name in absent} - {''}
   if hints:
     return ''.join(sorted(hints))
+  if all(e.key == 'data.validation_split' for e in expressions if {*absent} & e.names):
+    return "; set data.validation_split='' for none"
   # Nothing near: what stands in the file, in its order, or both parts of the one array.
   pairs = [names[:2], [f'{names[0]}[:80%]', f'{names[0]}[80%:]']] if names else []
   if not pairs or len(absent) < len(expressions):
