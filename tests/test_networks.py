@@ -75,6 +75,7 @@ BY_HAND = {
   'leaky_relu': np.where(H > 0, H, 0.01 * H),
   'softplus': np.log1p(np.exp(H)),
   'sigmoid': SIGMOID,
+  'identity': H,
   'gated': H[:4] * SIGMOID[4:],
 }
 

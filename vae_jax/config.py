@@ -47,6 +47,7 @@ _key, _one_of, _text = Setting, checks.choice, checks.text(empty=False)
 _count, _positive, _gib = checks.whole(0), checks.whole(1), checks.real(0.0, 1e6)
 _size = checks.tuple_of(_positive, sizes=(0, 2))
 _range = checks.tuple_of(checks.real(-1e37, 1e37), sizes=(0, 2))
+_betas = checks.tuple_of(checks.real(0.0, 1e30))
 _gradients = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized')
 _slug = dict(longest=128, without='/\\#?%:')  # it stands in a URL
 
@@ -160,6 +161,9 @@ PAGE: Mapping[str, Any] = dict(
     nll_images=_key(1000, _count, 'of the test set, and of the validation set, for the NLL'),
     aggregate_images=_key(1000, _count, 'that share one aggregate posterior q(z)'),
     factor_images=_key(1000, _count, 'whose codes are scored, where factors are known'),
+    betas=_key(
+      (), _betas, "of curve.csv, where bound.name='multi_rate'; () for 13 over all that it trains"
+    ),
   ),
   wandb=dict(
     mode=_key('disabled', _one_of('online', 'offline', 'disabled'), 'of Weights & Biases'),

@@ -1,22 +1,26 @@
 """One lane's training as pure functions: init, step, evaluate; the caller vmaps over lanes.
 
 All randomness of a lane comes from its seed, by the named keys of `Keys`: the initialisation, the
-noise of training (folded with the step), of evaluation and of the NLL (folded with the batch), of
-the aggregate posterior, and the prior samples of the pictures. Noise is drawn with the latent axis
+noise of training (folded with the step, also for the betas of its examples), of evaluation and of
+the NLL (folded with the batch), of the aggregate posterior, and the prior samples of the pictures.
+Noise is drawn with the latent axis
 first, so that a lane sees the same draws whatever the padding.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
 from vae_jax import bounds, densities, networks, objectives
 from vae_jax.fast import finite
 from vae_jax.fast.rows import over_rows
+from vae_jax.lane_fields import MAX_STEPS
 from vae_jax.lanes import Lane
 
 NOT_DIVERGED = -1
@@ -101,8 +105,32 @@ def draw_antithetic(key: Array, batch_size: int, num_samples: int, latent_size: 
   return jnp.concatenate([half, -half], axis=1)
 
 
+def drawn_betas(estimator: Estimator, lane: Lane, size: int, count: Array) -> Array:
+  """Returns the beta [N] of each example of a step: drawn log-uniformly, or the lane's.
+
+  The key is one that the noise of no step has.
+
+  Args:
+    estimator: of the lane's launch; its objective has the range.
+    lane: its noise key, and its beta.
+    size: N.
+    count: [] the number of steps before it.
+  """
+  if not estimator.objective.beta_range:
+    return lane_betas(lane, size)
+  behind_the_steps = jnp.asarray(count).astype(jnp.uint32) + np.uint32(MAX_STEPS + 1)
+  key = jax.random.fold_in(lane_keys(lane).noise, behind_the_steps)
+  low, high = map(math.log, estimator.objective.beta_range)
+  return jnp.exp(jax.random.uniform(key, (size,), minval=low, maxval=high))
+
+
+def lane_betas(lane: Lane, size: int) -> Array:
+  """Returns the lane's beta for every example [N], as in its evaluation."""
+  return jnp.broadcast_to(lane.beta, (size,))
+
+
 def batch_terms(
-  estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array
+  estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array, betas: Array
 ) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
   """Returns the posteriors of a batch, their centres [N, Z], and the terms of every example.
 
@@ -111,28 +139,40 @@ def batch_terms(
     params, lane: of one lane.
     x: [N, *event].
     noise: [N, L, Z].
+    betas: [N], that networks see which do; see `drawn_betas`.
   """
-  model = estimator.model
-  # Outside of the vmap over examples: a VampPrior encodes its pseudo-inputs once a step.
-  prior = model.prior(params, lane.mask)
-  outputs = over_rows(lambda shared, z: model.outputs(shared[0], z, shared[1]))
+  model, mask = estimator.model, lane.mask
+  outputs = over_rows(
+    lambda shared, row: model.outputs(model.at_beta(shared[0], row[1]), row[0], shared[1])
+  )
 
-  def example(x: Array, noise: Array) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
-    posterior = model.encode(params, x, lane.mask)
-    decode = lambda z: model.likelihood(params, outputs((params, lane.mask), z))  # noqa: E731
+  def example(x: Array, noise: Array, beta: Array):
+    of_beta = model.at_beta(params, beta)
+    posterior = model.encode(of_beta, x, mask)
+    # Of networks that see no beta it is the same for all examples: a VampPrior encodes its
+    # pseudo-inputs once a step.
+    prior = model.prior(of_beta, mask)
+    decode = lambda z: model.likelihood(params, outputs((params, mask), (z, beta)))  # noqa: E731
     terms = bounds.elbo_terms(posterior, prior, decode, x, noise, estimator.gradient)
     return posterior, posterior.loc, terms
 
-  return jax.vmap(example)(x, noise)
+  return jax.vmap(example)(x, noise, betas)
 
 
 def batch_averages(
-  estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array, weights: Array
+  estimator: Estimator,
+  params: Any,
+  lane: Lane,
+  x: Array,
+  noise: Array,
+  weights: Array,
+  betas: Array,
 ) -> tuple[dict[str, Array], Array]:
   """Returns averages over a batch, and the centres [N, Z] of its posteriors.
 
   The averages are distortion [], rates [P] and the objective's own terms, in nats per example;
-  training and evaluation both go through here.
+  training and evaluation both go through here. Where each example has a beta of its own there is
+  their mean of beta R, too: `weighed_rate` [].
 
   Args:
     estimator: of the lane's launch.
@@ -140,13 +180,17 @@ def batch_averages(
     x: [N, *event].
     noise: [N, L, Z].
     weights: [N], 1 or, for what only fills the batch up, 0.
+    betas: [N], see `drawn_betas`.
   """
-  posteriors, centres, terms = batch_terms(estimator, params, lane, x, noise)
+  posteriors, centres, terms = batch_terms(estimator, params, lane, x, noise, betas)
+  rates = jax.vmap(estimator.rate)(terms)  # [N, P]
   averages = {
     'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),
-    'rates': objectives.mean(jax.vmap(estimator.rate)(terms), weights),
+    'rates': objectives.mean(rates, weights),
     **estimator.objective.terms(terms, posteriors, weights, lane.mask),
   }
+  if estimator.objective.beta_range:
+    averages['weighed_rate'] = objectives.mean(betas * rates.sum(axis=1), weights)
   return averages, centres
 
 
@@ -191,8 +235,8 @@ def make_learner(
     return draw_for(lane_keys(lane).noise, lane, batch_size, count)
 
   def loss(params: Any, lane: Lane, batch: Array, noise: Array, count: Array):
-    weights = jnp.ones(len(batch))
-    averages, _ = batch_averages(estimator, params, lane, batch, noise, weights)
+    weights, betas = jnp.ones(len(batch)), drawn_betas(estimator, lane, len(batch), count)
+    averages, _ = batch_averages(estimator, params, lane, batch, noise, weights, betas)
     metrics = metrics_of(estimator, averages, lane, count)
     return -metrics['objective'], metrics
 
@@ -215,7 +259,8 @@ def make_learner(
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):
     noise = draw_for(lane_keys(lane).evaluation, lane, len(batch), index)
-    return batch_averages(estimator, params, lane, batch, noise, weights)
+    betas = lane_betas(lane, len(batch))
+    return batch_averages(estimator, params, lane, batch, noise, weights, betas)
 
   # Traced once, though its metrics' shapes are asked for before it is compiled.
   return Learner(estimator, num_samples, init, draw, jax.jit(step, inline=True), evaluate)

@@ -4,7 +4,9 @@ A part is what a section of a config names by 'package.module:attribute'. There 
 any of them: the caller maps over samples, batch and lanes. What stands in the signature is a key of
 the config, less what the study hands in by name: see `vae_jax.parts.SECTIONS`.
 
-An encoder is a Flax module, x [*event] -> features [H]; its attributes are its keys:
+An encoder is a Flax module, x [*event] -> features [H]; its attributes are its keys. One that has
+`SEES_BETA = True` may be called with eta [] behind x, as a decoder of that kind behind its mask:
+see `networks.gates`.
 
   class ResNet(nn.Module):
     depth: int = 3

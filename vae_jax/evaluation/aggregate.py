@@ -37,6 +37,7 @@ def aggregate(
   num_batches, size = batches.weights.shape
   weights = batches.weights.reshape(-1)  # [n]
   x = data.to_values(batches.images, scale).reshape(-1, *batches.images.shape[2:])
+  params = model.at_beta(params, lane.beta)
   encode = lambda x: model.encode(params, x, lane.mask)  # noqa: E731
   prior = model.prior(params, lane.mask)
   aggregate_key = learner.lane_keys(lane).aggregate

@@ -72,6 +72,7 @@ def evidence(
   """
   num_chunks = math.ceil(num_samples / chunk)
   nll_key = learner.lane_keys(lane).nll
+  params = model.at_beta(params, lane.beta)
   weights_of = make_weights_of(model, params, lane.mask)
 
   def of_batch(index: Array, images: Array) -> tuple[Array, Evidence]:

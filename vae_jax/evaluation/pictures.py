@@ -12,6 +12,7 @@ from vae_jax.lanes import Lane
 
 def reconstruct(model: networks.Model, params: Any, lane: Lane, x: Array) -> Array:
   """Returns the mean of p(x | z) at the centre of q(z | x), [n, *event]."""
+  params = model.at_beta(params, lane.beta)
 
   def one(x):
     return model.decode(params, model.encode(params, x, lane.mask).loc, lane.mask).mean()
@@ -21,6 +22,7 @@ def reconstruct(model: networks.Model, params: Any, lane: Lane, x: Array) -> Arr
 
 def sample_prior(model: networks.Model, params: Any, lane: Lane, num_samples: int) -> Array:
   """Returns the mean of p(x | z) for draws of z from the prior, [n, *event]."""
+  params = model.at_beta(params, lane.beta)
   noise_key, uniform_key = jax.random.split(learner.lane_keys(lane).prior)
   noise = learner.draw_noise(noise_key, num_samples, 1, lane.mask.size)[:, 0]  # [n, Z]
   uniform = jax.random.uniform(uniform_key, (num_samples,))
@@ -38,6 +40,7 @@ def traverse(model: networks.Model, params: Any, lane: Lane, usage: Array, size:
   With two layers the decoder reads the lower one alone: it is moved in units of the scales of
   p(z_1 | z_2) about its mean at z_2 = 0.
   """
+  params = model.at_beta(params, lane.beta)
   values = jnp.linspace(-1.0, 1.0, size)
   num_read = model.lower_size or usage.size
   known = jnp.where(jnp.isnan(usage), 0.0, usage)

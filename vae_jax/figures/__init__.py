@@ -60,10 +60,10 @@ __all__ = [
 def draw_all(workdir: pathlib.Path | str) -> list[pathlib.Path]:
   """Draws every picture that the files of a workdir allow into WORKDIR/figures/*.png.
 
-  Reads results.csv, metrics.jsonl, latents.csv, nll_curve.csv, forecast.csv, images.npz and, of
-  config.json, the study's name and train.log_powers_of_two (loss_curves is drawn only where that is
-  true). A picture whose file is absent, or that no lane has values for, is left out. Each picture
-  is whole or absent; without results.csv nothing is written, not even the folder.
+  Reads results.csv, curve.csv, metrics.jsonl, latents.csv, nll_curve.csv, forecast.csv, images.npz
+  and, of config.json, the study's name and train.log_powers_of_two (loss_curves is drawn only where
+  that is true). A picture whose file is absent, or that no lane has values for, is left out. Each
+  picture is whole or absent; without results.csv nothing is written, not even the folder.
 
   Returns:
     the paths written, in a fixed order.
@@ -90,7 +90,7 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   config = _config(workdir)
   study = _title(config, workdir)
   drawn = {
-    'rate_distortion': rate_distortion(rows, study),
+    'rate_distortion': rate_distortion(rows, study, _curve(workdir, rows)),
     'elbo_heatmap': elbo_heatmap(rows, study),
     'active_units': active_units(rows, _forecast(workdir), study),
   }
@@ -108,6 +108,12 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   if (workdir / 'images.npz').exists():
     drawn |= _draw_images(_read_images(workdir / 'images.npz', len(rows)), rows, study)
   return drawn
+
+
+def _curve(workdir: pathlib.Path, rows: Sequence[Mapping]) -> list[dict[str, Any]]:
+  """Returns curve.csv, empty where the lanes were trained for one beta each."""
+  path = workdir / 'curve.csv'
+  return _read_table(path, records.CURVE_COLUMNS, rows) if path.exists() else []
 
 
 def _title(config: Mapping[str, Any], workdir: pathlib.Path) -> str:

@@ -9,13 +9,15 @@ from matplotlib.ticker import MaxNLocator
 
 from vae_jax.figures import points, style
 
-_RATE, _DISTORTION = 'rate', 'distortion'
+_AXES = _RATE, _DISTORTION = 'rate', 'distortion'
 # One shape per setting; with more of them than shapes the points carry their setting as text.
 _SHAPES = 'osD^v<>pXPh*'
 _LEGEND_LINES = 28
 
 
-def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
+def rate_distortion(
+  rows: Sequence[Mapping], study: str = '', curve: Sequence[Mapping] = ()
+) -> Figure | None:
   """Draws the distortion over the rate, one line per latent size, one point per beta.
 
   Both are of the validation set or, without one, of the test set; see `points.chosen`.
@@ -24,6 +26,11 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   lanes differ in besides beta and latent size is told by the style of the line. Grey diagonals join
   points of equal ELBO = -(rate + distortion) (Alemi et al. 2018, 'Fixing a Broken ELBO',
   arxiv.org/abs/1711.00464, figure 1). Nats per example; lower is better on both axes.
+
+  Args:
+    rows: of results.csv.
+    study: its title.
+    curve: of curve.csv: a thin line each for lanes that were trained for every beta.
 
   Returns:
     the Figure, or None when no lane has both values.
@@ -39,8 +46,11 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   axes = figure.add_subplot()
   axes.set(xlabel=f'{split} rate R (nats)', ylabel=f'{split} distortion D (nats)')
   style.set_axes(axes)
-  outside = _set_limits(axes, cells)
+  curve = [{**row, **{name: row[f'{split}/{name}'] for name in _AXES}} for row in curve]
+  curve = [row for row in curve if all(points.value(row, c) is not None for c in _AXES)]
+  outside = _set_limits(axes, cells, curve)
   _draw_elbo_lines(axes)
+  _draw_curves(axes, cells, curve)
   _draw_points(axes, cells, swept)
   style.draw_legend(axes, sections, _LEGEND_LINES, bbox_to_anchor=(1.09, 1.02), loc='upper left')
   style.set_heading(
@@ -49,12 +59,12 @@ def rate_distortion(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   return figure
 
 
-def _set_limits(axes: Axes, cells: Sequence[points.Cell]) -> list[str]:
+def _set_limits(axes: Axes, cells: Sequence[points.Cell], curve: Sequence[Mapping]) -> list[str]:
   """Frames the lanes, but for beta = 0; returns a note of the points that lie outside."""
   inside = [True] * len(cells)
   for column, set_limits in ((_RATE, axes.set_xlim), (_DISTORTION, axes.set_ylim)):
     low, high = points.frame(
-      [row[column] for cell in cells for row in cell.lanes if cell.beta > 0],
+      [row[column] for cell in cells for row in (*cell.lanes, *curve) if cell.beta > 0],
       [row[column] for cell in cells for row in cell.lanes if cell.beta == 0],
     )
     margin = 0.07 * (high - low) or 0.1 * abs(high) or 1.0
@@ -102,6 +112,17 @@ def _draw_points(axes: Axes, cells: Sequence[points.Cell], swept: points.Sweep) 
     _draw_lanes(axes, line, look['color'])
   if len(shapes) > len(_SHAPES):
     _write_settings(axes, list(lines.values())[-1], swept)
+
+
+def _draw_curves(axes: Axes, cells: Sequence[points.Cell], curve: Sequence[Mapping]) -> None:
+  """Draws the curve of each lane that was trained for every beta, through its own beta's point."""
+  colours = style.latent_colours([cell.latent_size for cell in cells])
+  sizes = {row['lane']: cell.latent_size for cell in cells for row in cell.lanes}
+  for lane, size in sizes.items():
+    line = sorted((row for row in curve if row['lane'] == lane), key=lambda row: row['beta'])
+    if line:
+      rates, distortions = ([row[column] for row in line] for column in _AXES)
+      axes.plot(rates, distortions, color=colours[size], linewidth=0.8, alpha=0.7, zorder=1)
 
 
 def _draw_lanes(axes: Axes, cells: Sequence[points.Cell], colour: tuple) -> None:

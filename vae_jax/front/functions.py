@@ -43,7 +43,7 @@ def make(model: networks.Model, rate: bounds.Rate, scale: float) -> Functions:
   estimator = learner.Estimator(model, None, rate, bounds.reparameterized)
 
   def posterior(params: Any, lane: Lane, x: Array):
-    return model.encode(params, data.to_values(x, scale), lane.mask)
+    return model.encode(model.at_beta(params, lane.beta), data.to_values(x, scale), lane.mask)
 
   def encode(params: Any, lane: Lane, x: Array) -> Array:
     return jax.vmap(lambda x: posterior(params, lane, x).loc)(x)
@@ -59,17 +59,21 @@ def make(model: networks.Model, rate: bounds.Rate, scale: float) -> Functions:
     return jax.vmap(one)(x)
 
   def decode(params: Any, lane: Lane, z: Array) -> Array:
-    return jax.vmap(lambda z: model.decode(params, z, lane.mask).mean())(z)
+    of_beta = model.at_beta(params, lane.beta)
+    return jax.vmap(lambda z: model.decode(of_beta, z, lane.mask).mean())(z)
 
   def draw(params: Any, lane: Lane, noise: Array, uniform: Array) -> Array:
-    return jax.vmap(model.prior(params, lane.mask).sample)(noise, uniform)
+    prior = model.prior(model.at_beta(params, lane.beta), lane.mask)
+    return jax.vmap(prior.sample)(noise, uniform)
 
   def terms(params: Any, lane: Lane, x: Array, noise: Array) -> tuple[Array, Array]:
     x = data.to_values(x, scale)
-    _, _, found = learner.batch_terms(estimator, params, lane, x, noise)
+    betas = learner.lane_betas(lane, len(x))
+    _, _, found = learner.batch_terms(estimator, params, lane, x, noise, betas)
     return jax.vmap(bounds.distortion)(found), jax.vmap(rate)(found).sum(axis=-1)
 
   def log_weights(params: Any, lane: Lane, x: Array, noise: Array) -> Array:
+    params = model.at_beta(params, lane.beta)
     weights_of = evaluation.make_weights_of(model, params, lane.mask)
     x = data.to_values(x, scale)
     posteriors = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)

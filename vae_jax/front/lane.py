@@ -35,6 +35,7 @@ class Shared(NamedTuple):
     lower_size: of the lower of two layers of latents; 0 for one.
     is_density: whether the likelihood is one.
     likelihood: its name.
+    beta_range: the lowest and the highest beta of lanes that were trained for all; () for one.
   """
 
   facts: Facts
@@ -45,6 +46,7 @@ class Shared(NamedTuple):
   lower_size: int
   is_density: bool
   likelihood: str
+  beta_range: Sequence[float]
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -91,6 +93,28 @@ class Lane:
   def num_latents(self) -> int:
     """Z, of both layers where there are two."""
     return self.shared.lower_size + self.latent_size
+
+  def at_beta(self, beta: float) -> 'Lane':
+    """Returns the lane at another beta, of lanes that were trained for all of them.
+
+    Everything else is the same: name, seed, noise, and so the figures of curve.csv.
+
+    Args:
+      beta: within the range of the bound.
+
+    Raises:
+      InputError: it is not, or the lane was trained for its own beta alone.
+    """
+    if not self.shared.beta_range:
+      raise errors.InputError(
+        f'lane {self.name!r} was trained for beta={self.beta:g} alone; lanes of '
+        "bound.name='multi_rate' are for every beta"
+      )
+    low, high = self.shared.beta_range
+    beta = beta.item() if isinstance(beta, np.generic) else beta
+    checks.real(low, high)('beta', beta)
+    point, arrays = {**self.point, 'beta': float(beta)}, self.arrays
+    return dataclasses.replace(self, point=point, arrays=arrays._replace(beta=np.float32(beta)))
 
   def encode(self, x: Any) -> np.ndarray:
     """Returns the centre of q(z | x), [N, Z]: the mean of a Gaussian; a flow's image of noise 0.

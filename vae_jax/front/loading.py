@@ -118,6 +118,7 @@ def shared_of(config: Mapping[str, Any], facts: model_file.Facts, built: study.T
     lower_size=built.lower_size,
     is_density=built.is_density,
     likelihood=config['likelihood']['name'],
+    beta_range=built.beta_range,
   )
 
 

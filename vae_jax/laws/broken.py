@@ -107,6 +107,15 @@ def randomized(params: Any, seed: int = 0) -> Any:
   return jax.tree.map(draw, params)
 
 
+def moved(params: Any) -> Any:
+  """Returns the same tree with random numbers on top, so that nothing is where it starts."""
+
+  def add(leaf: Any, other: Any) -> Array:
+    return leaf + other if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+  return jax.tree.map(add, params, randomized(params))
+
+
 # Values of each support, from a generator and a shape.
 VALUES: Mapping[str, Callable[[np.random.Generator, Any], np.ndarray]] = {
   'binary': lambda rng, shape: rng.integers(0, 2, shape),

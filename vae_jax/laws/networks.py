@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,41 @@ _DRAWS = 32
 _MOST_APART = 2.0  # a ratio of spreads; with the fan-in of all 64 latents it is 5.7
 
 
+class _AtBeta(NamedTuple):
+  """A network that sees beta as one that does not: in the middle of the range."""
+
+  net: Any
+
+  def init(self, key: Array, *inputs: Array) -> Any:
+    return self.net.init(key, *inputs, jnp.float32(0))
+
+  def apply(self, params: Any, *inputs: Array) -> Any:
+    return self.net.apply(params, *inputs, jnp.float32(0))
+
+
+def _check_ends(what: str, net: Any, *inputs: Array) -> None:
+  """Checks a network at the lowest and at the highest beta."""
+  start = jax.jit(_AtBeta(net).init)(b.key(), *inputs)
+
+  @jax.jit
+  def values(params: Any, eta: Array) -> Any:
+    squares = lambda params: jnp.sum(jnp.square(net.apply(params, *inputs, eta)))  # noqa: E731
+    return net.apply(params, *inputs, eta), jax.grad(squares)(params)
+
+  ends = jnp.float32(-math.sqrt(3)), jnp.float32(math.sqrt(3))  # a uniform number of variance 1
+  with b.running(what, 'it is given another eta'):
+    found = [values(params, eta) for params in (start, b.moved(start)) for eta in ends]
+  b.check_finite(what, 'its outputs and gradients are finite at the ends of eta', found)
+  if np.array_equal(found[2][0], found[3][0]):
+    raise b.broken(what, 'it sees beta, so eta [] changes what it makes', 'no change', 'a change')
+
+
 def check_encoder(
-  encoder: Any, event: Sequence[int], support: str = 'unit', what: str = 'the encoder'
+  encoder: Any,
+  event: Sequence[int],
+  support: str = 'unit',
+  what: str = 'the encoder',
+  sees_beta: bool = False,
 ) -> None:
   """Checks an encoder: x [*event] -> features [H], of one example.
 
@@ -27,10 +60,14 @@ def check_encoder(
     support: of the values that it sees: 'binary', 'unit', 'real' or 'count'; 8-bit levels come
       divided by 255, and are 'unit'.
     what: how it is called in a message.
+    sees_beta: whether it is given eta [], too: the laws hold over the whole range of beta then.
 
   Raises:
     LawError: features of another shape than [H], or gradients that are not finite.
   """
+  if sees_beta:
+    check_encoder(_AtBeta(encoder), event, support, what)
+    return _check_ends(what, encoder, jnp.full(tuple(event), 0.5))
   x = jnp.asarray(b.VALUES[support](np.random.default_rng(1), tuple(event)), jnp.float32)
   with b.running(what, f'it encodes one example of shape {list(event)}'):
     params = jax.jit(encoder.init)(b.key(), x)
@@ -47,7 +84,11 @@ def check_encoder(
 
 
 def check_decoder(
-  decoder: Any, event: Sequence[int], num_heads: int, what: str = 'the decoder'
+  decoder: Any,
+  event: Sequence[int],
+  num_heads: int,
+  what: str = 'the decoder',
+  sees_beta: bool = False,
 ) -> None:
   """Checks a decoder: z [Z], mask [Z] -> outputs [num_heads, *event].
 
@@ -59,12 +100,16 @@ def check_decoder(
     event: shape of one example.
     num_heads: as the likelihood has it.
     what: how it is called in a message.
+    sees_beta: as for an encoder.
 
   Raises:
     LawError: outputs of another shape, that depend on inert latents or begin smaller with them, or
       gradients that are not finite.
   """
   mask, z = jnp.asarray(b.MASK), b.normal(2, b.WIDTH)
+  if sees_beta:
+    check_decoder(_AtBeta(decoder), event, num_heads, what)
+    return _check_ends(what, decoder, z, mask)
   with b.running(what, f'it decodes z [{b.WIDTH}] with a mask [{b.WIDTH}]'):
     start = jax.jit(decoder.init)(b.key(), z, mask)
     outputs = b.shapes_of(decoder.apply, start, z, mask)
@@ -74,7 +119,7 @@ def check_decoder(
     outputs,
     (num_heads, *event),
   )
-  params = b.randomized(start)
+  params = b.moved(start)
 
   @jax.jit
   def values(params: Any, z: Array) -> Any:

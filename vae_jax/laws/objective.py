@@ -10,7 +10,7 @@ from vae_jax import bounds, densities, lane_fields, lanes, objectives
 from vae_jax.laws import broken as b
 
 _FILLED = 5  # examples of the probe; the last one only fills the batch up
-_RESERVED = ('rates', 'distortion', 'elbo', 'rate', 'objective')
+_RESERVED = ('rates', 'distortion', 'elbo', 'rate', 'objective', 'weighed_rate')
 # Other values than those where a field does nothing.
 _OTHER = {
   'beta': 3.0,
@@ -48,6 +48,10 @@ def check_objective(objective: Any, what: str = 'the objective') -> None:
       'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),
       'rates': objectives.mean(jax.vmap(bounds.analytic_kl)(terms), weights),
     }
+    if objective.beta_range:
+      betas = jnp.linspace(*objective.beta_range, _FILLED)
+      rates = jax.vmap(bounds.analytic_kl)(terms).sum(axis=1)
+      base['weighed_rate'] = objectives.mean(betas * rates, weights)
     return means, base
 
   def value(log_likelihood: Array, filling: Array, lane: lanes.Lane) -> Array:

@@ -18,6 +18,7 @@ from vae_jax.study.points import in_nats, points_of
 _TABLES = {
   'latents.csv': records.LATENT_COLUMNS,
   'nll_curve.csv': records.NLL_CURVE_COLUMNS,
+  'curve.csv': records.CURVE_COLUMNS,
   'disentanglement.csv': records.DISENTANGLEMENT_COLUMNS,
   'results.csv': records.result_columns(lane_fields.NAMES),
 }

@@ -9,11 +9,11 @@ from flax import linen as nn
 from jax import Array
 
 from vae_jax.fast import convolutions
-from vae_jax.networks import layers
+from vae_jax.networks import gates, layers
 
 
 class MlpDecoder(nn.Module):
-  """Dense layers.
+  """Dense layers; with eta, the standardised log beta, each hidden one is gated (`gates`).
 
   Attributes:
     event: shape of x.
@@ -24,6 +24,8 @@ class MlpDecoder(nn.Module):
     pixel_bias: initial bias of the first output, one value per pixel; empty for 0.
   """
 
+  SEES_BETA: ClassVar[bool] = True
+
   event: Sequence[int]
   num_heads: int
   hidden: layers.Widths = ()
@@ -32,9 +34,10 @@ class MlpDecoder(nn.Module):
   pixel_bias: Sequence[float] = ()
 
   @nn.compact
-  def __call__(self, z: Array, mask: Array) -> Array:
+  def __call__(self, z: Array, mask: Array, eta: Array | None = None) -> Array:
     """Returns [num_heads, *event] for z [Z]; mask [Z] is 0 where a latent is inert."""
-    h = layers.Mlp(self.hidden, self.activation, self.kernel_init, name='mlp')(mask * z, mask)
+    sizes = self.hidden, self.activation, self.kernel_init
+    h = layers.Mlp(*sizes, gates.closing, name='mlp')(mask * z, mask, eta)
     size = self.num_heads * math.prod(self.event)
     h = nn.Dense(
       size,
@@ -50,7 +53,7 @@ class ConvDecoder(nn.Module):
 
   A layer of stride 1 is a convolution, one of a larger stride a transposed convolution. The small
   image is the smallest from which they reach the event; what is over is cropped, evenly on both
-  sides.
+  sides. With eta every channel but those of the last layer is gated.
 
   Attributes:
     event: [H, W, C].
@@ -64,6 +67,7 @@ class ConvDecoder(nn.Module):
   """
 
   EVENT_RANK: ClassVar[int] = 3  # of [H, W, C]
+  SEES_BETA: ClassVar[bool] = True
 
   event: Sequence[int]
   num_heads: int
@@ -77,17 +81,18 @@ class ConvDecoder(nn.Module):
   channel_bias: Sequence[float] = ()
 
   @nn.compact
-  def __call__(self, z: Array, mask: Array) -> Array:
+  def __call__(self, z: Array, mask: Array, eta: Array | None = None) -> Array:
     """Returns [num_heads, H, W, C] for z [Z]; mask [Z] is 0 where a latent is inert."""
     activation = layers.ACTIVATIONS[self.activation]
     height, width, num_channels = self.event
     first = layers.widened(self.channels[0], self.activation)
     small = (self._small(height), self._small(width), first)
     dense = MlpDecoder(small, 1, self.hidden, self.activation, self.kernel_init, name='dense')
-    (h,) = dense(z, mask)
+    (h,) = dense(z, mask, eta)
     widths = [layers.widened(c, self.activation) for c in self.channels[1:]]
     for i, outputs in enumerate((*widths, self.num_heads * num_channels)):
       last = i == len(widths)
+      h = h if eta is None else gates.closing(f'gate_{i}')(h, eta)
       h = self._layer(i, outputs, last)(activation(h))
     top, left = (h.shape[0] - height) // 2, (h.shape[1] - width) // 2
     h = h[top : top + height, left : left + width]

@@ -8,11 +8,11 @@ from jax import Array
 
 from vae_jax import errors
 from vae_jax.fast import convolutions
-from vae_jax.networks import layers
+from vae_jax.networks import gates, layers
 
 
 class MlpEncoder(nn.Module):
-  """Dense layers on all pixels.
+  """Dense layers on all pixels; with eta, the standardised log beta, each is gated (`gates`).
 
   Attributes:
     hidden: width of each layer, first layer first; empty for a linear encoder.
@@ -20,18 +20,21 @@ class MlpEncoder(nn.Module):
     kernel_init: a name of INITS.
   """
 
+  SEES_BETA: ClassVar[bool] = True
+
   hidden: layers.Widths = ()
   activation: layers.Activation = 'relu'
   kernel_init: layers.Init = 'lecun'
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """Returns features [H] for x [*event]."""
-    return layers.Mlp(self.hidden, self.activation, self.kernel_init, name='mlp')(jnp.ravel(x))
+  def __call__(self, x: Array, eta: Array | None = None) -> Array:
+    """Returns features [H] for x [*event] and, where it sees beta, eta []."""
+    sizes = self.hidden, self.activation, self.kernel_init
+    return layers.Mlp(*sizes, gates.opening, name='mlp')(jnp.ravel(x), eta=eta)
 
 
 class ConvEncoder(nn.Module):
-  """Strided convolutions, then dense layers on what they leave.
+  """Strided convolutions, then dense layers on what they leave; with eta each channel is gated.
 
   Attributes:
     channels, kernels, strides: one entry per convolution, square.
@@ -41,6 +44,7 @@ class ConvEncoder(nn.Module):
   """
 
   EVENT_RANK: ClassVar[int] = 3  # of [H, W, C]
+  SEES_BETA: ClassVar[bool] = True
 
   channels: layers.Widths = ()
   kernels: layers.Widths = ()
@@ -51,8 +55,8 @@ class ConvEncoder(nn.Module):
   kernel_init: layers.Init = 'lecun'
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
-    """Returns features [H] for x [H, W, C].
+  def __call__(self, x: Array, eta: Array | None = None) -> Array:
+    """Returns features [H] for x [H, W, C] and, where it sees beta, eta [].
 
     Raises:
       InputError: the convolutions leave nothing of so small an image.
@@ -68,11 +72,13 @@ class ConvEncoder(nn.Module):
         bias_init=nn.initializers.zeros,
         name=f'conv_{i}',
       )
-      before, x = x.shape, layers.ACTIVATIONS[self.activation](conv(x))
+      before, h = x.shape, conv(x)
+      h = h if eta is None else gates.opening(f'gate_{i}')(h, eta)
+      x = layers.ACTIVATIONS[self.activation](h)
       if not x.size:
         raise errors.InputError(
           f'encoder.kernels={tuple(self.kernels)}: the one at {i} does not fit into the '
           f"{before[0]}x{before[1]} pixels that it meets; set encoder.padding='same', or smaller "
           'kernels or strides'
         )
-    return MlpEncoder(self.hidden, self.activation, self.kernel_init, name='dense')(x)
+    return MlpEncoder(self.hidden, self.activation, self.kernel_init, name='dense')(x, eta)

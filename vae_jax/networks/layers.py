@@ -30,6 +30,7 @@ ACTIVATIONS = {
   'leaky_relu': nn.leaky_relu,
   'softplus': nn.softplus,
   'sigmoid': nn.sigmoid,
+  'identity': lambda h: h,  # a linear network of several layers
   # a sigmoid(b), a and b two halves of the layer before: Dauphin et al. 2017, arXiv 1612.08083
   _GATED: nn.glu,
 }
@@ -101,19 +102,25 @@ class Mlp(nn.Module):
     hidden: width of each layer, first layer first; may be empty.
     activation: a name of ACTIVATIONS.
     kernel_init: a name of INITS.
+    gate: name -> the gate of a layer, see `gates`; where it sees beta.
   """
 
   hidden: Sequence[int]
   activation: str
   kernel_init: str
+  gate: Callable[[str], nn.Module] | None = None
 
   @nn.compact
-  def __call__(self, h: Array, mask: Array | None = None) -> Array:
-    """Returns the last layer for h [I]; mask [I] is 0 where an input is inert."""
+  def __call__(self, h: Array, mask: Array | None = None, eta: Array | None = None) -> Array:
+    """Returns the last layer for h [I]; mask [I] is 0 where an input is inert.
+
+    With eta [], the standardised log beta, each layer is gated before its activation.
+    """
     for i, width in enumerate(self.hidden):
       init = initializer(self.kernel_init, rows=mask if i == 0 else None)
       outputs = widened(width, self.activation)
       h = nn.Dense(outputs, kernel_init=init, name=f'hidden_{i}')(h)
+      h = h if eta is None else self.gate(f'gate_{i}')(h, eta)
       h = ACTIVATIONS[self.activation](h)
     return h
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import Array
 
 from vae_jax import densities
-from vae_jax.networks import latents
+from vae_jax.networks import gates, latents
 
 
 class Model(NamedTuple):
@@ -25,6 +25,16 @@ class Model(NamedTuple):
   likelihood: Callable[[Any, Array], distrax.Distribution]  # params, outputs -> p(x | z)
   refit: Callable[[Any, Array], Any] | None  # params, mean log p(x | z) [] -> the shared numbers
   lower_size: int = 0  # of two layers of latents the decoder reads the first so many; 0: reads all
+  beta_range: Sequence[float] = ()  # of the betas that the networks see; () where they see none
+
+  def at_beta(self, params: Any, beta: Array) -> Any:
+    """Returns the parameters at a beta [], which the other functions read.
+
+    Of networks that do not see beta they are those given.
+    """
+    if not self.beta_range:
+      return params
+    return params | {'eta': gates.standardised(beta, self.beta_range)}
 
   def decode(self, params: Any, z: Array, mask: Array) -> distrax.Distribution:
     """Returns p(x | z)."""
@@ -42,6 +52,7 @@ def make_model(
   standard: tuple[Array, Array] | None = None,
   lower_size: int = 0,
   compute_dtype: jnp.dtype = jnp.float32,
+  beta_range: Sequence[float] = (),
 ) -> Model:
   """Returns the model of one example.
 
@@ -57,6 +68,8 @@ def make_model(
     lower_size: with two layers of latents the decoder sees the first `lower_size` only; 0 for one.
     compute_dtype: of encoder and decoder. Parameters, posterior, likelihood and all sums stay
       float32.
+    beta_range: the lowest and the highest beta that encoder and decoder see, as a last argument
+      eta []; () where they see none.
   """
 
   def computed(net: nn.Module, params: Any, *inputs: Array) -> Array:
@@ -65,7 +78,10 @@ def make_model(
 
   def features(params: Any, x: Array) -> Array:
     x = x / input_scale if standard is None else (x - standard[0]) / standard[1]
-    return computed(encoder, params['encoder'], x)
+    return computed(encoder, params['encoder'], x, *eta_of(params))
+
+  def eta_of(params: Any) -> tuple[Array, ...]:
+    return (params['eta'],) if beta_range else ()
 
   def below(latents: Array) -> Array:
     return latents[:lower_size] if lower_size else latents
@@ -76,12 +92,14 @@ def make_model(
 
   def init(key: Array, mask: Array) -> Mapping[str, Any]:
     encoder_key, posterior_key, prior_key, decoder_key = jax.random.split(key, 4)
-    params = {'encoder': encoder.init(encoder_key, jnp.zeros(event))}
-    h = features(params, jnp.zeros(event))
+    in_the_middle = {'eta': jnp.zeros(())} if beta_range else {}
+    eta = eta_of(in_the_middle)
+    params = {'encoder': encoder.init(encoder_key, jnp.zeros(event), *eta)}
+    h = features(params | in_the_middle, jnp.zeros(event))
     return params | {
       'posterior': posterior.init(posterior_key, h, mask),
       'prior': prior.init(prior_key, mask),
-      'decoder': decoder.init(decoder_key, below(jnp.zeros(mask.size)), below(mask)),
+      'decoder': decoder.init(decoder_key, below(jnp.zeros(mask.size)), below(mask), *eta),
       'likelihood': (jnp.zeros(()),) * likelihood.num_shared,
     }
 
@@ -92,7 +110,7 @@ def make_model(
     return prior.make(params['prior'], mask, lambda x: encode(params, as_stored(x), mask))
 
   def outputs_of(params: Any, z: Array, mask: Array) -> Array:
-    outputs = computed(decoder, params['decoder'], below(z), below(mask))
+    outputs = computed(decoder, params['decoder'], below(z), below(mask), *eta_of(params))
     return outputs.reshape(len(outputs), -1)
 
   def observed(params: Any, outputs: Array) -> distrax.Distribution:
@@ -104,7 +122,7 @@ def make_model(
     return densities.Shaped(flat, event)
 
   refit = _refit(likelihood, event, standard)
-  return Model(init, encode, make_prior, outputs_of, observed, refit, lower_size)
+  return Model(init, encode, make_prior, outputs_of, observed, refit, lower_size, tuple(beta_range))
 
 
 def _refit(

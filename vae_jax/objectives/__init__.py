@@ -7,6 +7,7 @@ one formula: `terms` are averages over examples (evaluation averages them on ove
 
 from vae_jax.objectives.dip import dip_vae_i, dip_vae_ii
 from vae_jax.objectives.elbo import beta_elbo
+from vae_jax.objectives.multi_rate import multi_rate
 from vae_jax.objectives.objective import Means, Objective, mean, no_terms
 from vae_jax.objectives.tcvae import beta_tcvae, stratified_weights
 from vae_jax.objectives.weighted import ciwae, iwae, miwae
@@ -22,6 +23,7 @@ __all__ = [
   'iwae',
   'mean',
   'miwae',
+  'multi_rate',
   'no_terms',
   'stratified_weights',
 ]

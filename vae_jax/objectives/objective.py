@@ -35,6 +35,9 @@ class Objective(NamedTuple):
       terms of the bound is none of this objective.
     needs_factorised: its terms are of single latents: posterior and prior factorise.
     free_bits_by_latent: `free_bits` are of single latents: posterior and prior come by latent.
+    beta_range: the lowest and the highest beta, where each example of a training step has one of
+      its own, log-uniform between them, which the networks see; the lane's is that of evaluations,
+      and `combine` is given `weighed_rate`, the mean of beta R. () where the lane's is all.
   """
 
   terms: Callable[[bounds.ElboTerms, densities.Posterior, Array, Array], Means]
@@ -50,6 +53,7 @@ class Objective(NamedTuple):
   has_own_score: bool = False
   needs_factorised: bool = False
   free_bits_by_latent: bool = False
+  beta_range: tuple[float, ...] = ()
 
 
 def no_terms(terms: bounds.ElboTerms, posteriors: Any, weights: Array, mask: Array) -> Means:

@@ -95,6 +95,7 @@ SECTIONS: Mapping[str, Section] = {
     builtins={
       'elbo': 'vae_jax.objectives:beta_elbo',
       **_named('objectives', 'iwae', 'miwae', 'ciwae', 'beta_tcvae', 'dip_vae_i', 'dip_vae_ii'),
+      **_named('objectives', 'multi_rate'),
     },
     common=('num_samples', 'noise', 'kl', 'gradient'),
     given=('num_examples', 'lower_size'),

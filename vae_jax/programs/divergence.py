@@ -70,8 +70,10 @@ def make_examine(training: Training) -> Callable[[Any, Lane, np.ndarray, int], F
     noise = one.draw(lane, size, step)
 
     def objective(params):
-      weights = jnp.ones(size)
-      averages, centres = learner.batch_averages(one.estimator, params, lane, x, noise, weights)
+      weights, betas = jnp.ones(size), learner.drawn_betas(one.estimator, lane, size, step)
+      averages, centres = learner.batch_averages(
+        one.estimator, params, lane, x, noise, weights, betas
+      )
       return learner.metrics_of(one.estimator, averages, lane, step)['objective'], (
         averages,
         centres,

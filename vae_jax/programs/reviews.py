@@ -72,7 +72,8 @@ def encode(
 
   @evaluation.highest_precision
   def one_lane(params, lane, x):
-    return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
+    of_beta = model.at_beta(params, lane.beta)
+    return jax.vmap(lambda x: model.encode(of_beta, x, lane.mask).loc)(x)
 
   x = np.asarray(data.to_values(images, scale))
   return jax.device_get(placement.joined(lanewise(one_lane, place)(params, lanes, x)))

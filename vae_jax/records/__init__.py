@@ -26,9 +26,11 @@ from vae_jax.records.tables import read_table, write_table
 LATENT_COLUMNS = schemas.names(schemas.LATENTS)
 NLL_CURVE_COLUMNS = schemas.names(schemas.NLL_CURVE)
 FORECAST_COLUMNS = schemas.names(schemas.FORECAST)
+CURVE_COLUMNS = schemas.names(schemas.CURVE)
 DISENTANGLEMENT_COLUMNS = schemas.names(schemas.DISENTANGLEMENT)
 
 __all__ = [
+  'CURVE_COLUMNS',
   'DISENTANGLEMENT_COLUMNS',
   'FORECAST_COLUMNS',
   'LATENT_COLUMNS',

@@ -49,6 +49,10 @@ FILES = (
   File('latents.csv', 'one row for each lane and latent of its own'),
   File('nll_curve.csv', 'L_1, L_10, L_100 … L_K of each lane'),
   File('forecast.csv', 'until which β the training data could hold each latent, the largest first'),
+  File(
+    'curve.csv',
+    "one row for each lane and beta of `evaluation.betas`, where `bound.name='multi_rate'`",
+  ),
   File('disentanglement.csv', 'scores of the codes, where the data has known factors'),
   File(
     'per_image.npz',
@@ -176,6 +180,16 @@ FORECAST = (
   Column('beta', 'from which on it is collapsed, by a linear forecast from the training data'),
 )
 
+CURVE = (
+  *_LANE,
+  Column('beta', 'at which the lane is evaluated'),
+  *(
+    column._replace(name=f'{split}/{column.name}')
+    for split in ('train', 'validation', 'test')
+    for column in (*_TERMS, Column('active_units', 'see `results.csv`'))
+  ),
+)
+
 DISENTANGLEMENT = (
   *_LANE,
   Column('images', 'how many were coded'),
@@ -252,6 +266,7 @@ def markdown() -> str:
     'latents.csv': LATENTS,
     'nll_curve.csv': NLL_CURVE,
     'forecast.csv': FORECAST,
+    'curve.csv': CURVE,
     'disentanglement.csv': DISENTANGLEMENT,
     'per_image.npz': PER_IMAGE,
     'metrics.jsonl': METRICS,

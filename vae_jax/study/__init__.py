@@ -47,6 +47,7 @@ _COUNTED = {
   'aggregate_images': ('test',),
   'factor_images': ('test',),
 }
+_NUM_BETAS = 13  # of a curve over all that a bound trains
 
 
 class Study(NamedTuple):
@@ -80,6 +81,14 @@ class Study(NamedTuple):
   def num_samples(self) -> int:
     """L."""
     return self.training.learner.num_samples
+
+  @property
+  def betas(self) -> list[float]:
+    """Where the lanes are evaluated beside their own beta; none of lanes trained for one beta."""
+    beta_range = self.model.beta_range
+    if not beta_range:
+      return []
+    return list(self.evaluation.betas) or np.geomspace(*beta_range, _NUM_BETAS).tolist()
 
   @property
   def chosen_on(self) -> str:
@@ -241,7 +250,8 @@ def _operations(
     return jax.ShapeDtypeStruct(sizes, jnp.float32)
 
   mask = shape(*stacked.mask.shape[1:])
-  params = jax.eval_shape(model.init, jax.random.key(0), mask)
+  init = lambda key, mask: model.at_beta(model.init(key, mask), jnp.ones(()))  # noqa: E731
+  params = jax.eval_shape(init, jax.random.key(0), mask)
   encoding = flops.count(lambda *inputs: model.encode(*inputs).loc, params, shape(*event), mask)
   decoding = flops.count(lambda *inputs: model.decode(*inputs).mean(), params, mask, mask)
   return 3 * batch_size * (encoding + num_samples * decoding)

@@ -62,13 +62,14 @@ def check_part(
 def _check_encoder(built: validation.Built, event: Sequence[int], what: str) -> None:
   support = built.given('support')
   seen = 'unit' if support == 'uint8' else support  # levels are divided by 255
-  laws.check_encoder(built.part('encoder'), event, seen, what)
+  sees_beta = bool(built.bound.beta_range)
+  laws.check_encoder(built.part('encoder'), event, seen, what, sees_beta)
 
 
 def _check_decoder(built: validation.Built, event: Sequence[int], what: str) -> None:
   num_heads = built.likelihood.num_heads
   decoder = built.part('decoder', num_heads=num_heads, pixel_bias=(), channel_bias=())
-  laws.check_decoder(decoder, event, num_heads, what)
+  laws.check_decoder(decoder, event, num_heads, what, bool(built.bound.beta_range))
 
 
 def check_whole(one: learner.Learner, stacked: lanes.Lane, event: Sequence[int], size: int) -> None:

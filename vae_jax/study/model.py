@@ -96,6 +96,7 @@ def model_of(built: validation.Built, dataset: data.Dataset) -> networks.Model:
     standard=dataset.standard,
     lower_size=built.posterior.lower_size,
     compute_dtype=jnp.dtype(built.config['program']['compute_dtype']),
+    beta_range=built.bound.beta_range,
   )
 
 

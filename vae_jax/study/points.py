@@ -94,6 +94,7 @@ def _misfits(points: Sequence[lanes.Point], built: validation.Built) -> Iterator
         f'lanes.{field}=0.0: nothing is left of bound.name={name!r} then; set it above 0, or '
         "bound.name='elbo'"
       )
+  yield from _beyond_its_betas(points, bound.beta_range, name)
   if any(point['free_bits'] for point in points) and bound.free_bits_by_latent:
     posterior, prior = built.posterior.density, built.prior.density
     if not (posterior.by_latent and prior.by_latent):
@@ -102,3 +103,24 @@ def _misfits(points: Sequence[lanes.Point], built: validation.Built) -> Iterator
         f'{built.name("posterior")!r} and prior.name={built.name("prior")!r}; set '
         "bound.free_bits_per='layer'"
       )
+
+
+def _beyond_its_betas(
+  points: Sequence[lanes.Point], beta_range: Sequence[float], name: str
+) -> Iterator[str]:
+  """Yields which betas of the lanes a bound of all betas does not train, or would train twice."""
+  if not beta_range:
+    return
+  low, high = beta_range
+  for beta in sorted({point['beta'] for point in points}):
+    if not low <= beta <= high:
+      yield (
+        f'lanes.beta={beta:g}: bound.name={name!r} trains betas from {low:g} to {high:g}, and a '
+        'lane is evaluated at one of them; the nearest valid value is '
+        f'{min(max(beta, low), high):g}'
+      )
+  if len({tuple((point | {'beta': 0.0}).items()) for point in points}) < len(points):
+    yield (
+      f'lanes.beta: bound.name={name!r} trains one network for every beta, and here two lanes '
+      'differ in their beta alone; give one value, and the others in evaluation.betas'
+    )

@@ -27,6 +27,7 @@ class EvaluationSettings(NamedTuple):
   nll_images: int
   aggregate_images: int  # that share one aggregate posterior q(z)
   factor_images: int  # whose codes are scored, where factors are known
+  betas: tuple[float, ...]  # of curve.csv; () for `Study.betas` of the bound's own range
 
   def images(self, split: str) -> int:
     """Returns how many images of 'train', 'validation' or 'test' the averages are over."""

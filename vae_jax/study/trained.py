@@ -1,6 +1,6 @@
 """What a trained study needs of its config: the model, without its optimiser, and its data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vae_jax import bounds, data, networks, validation
@@ -18,6 +18,7 @@ class Trained(NamedTuple):
     draw: (key, N, L, Z) -> the noise [N, L, Z] of an evaluation.
     lower_size: of the lower of two layers of latents; 0 for one.
     is_density: whether the likelihood is one.
+    beta_range: the lowest and the highest beta of lanes that were trained for all; () for one.
   """
 
   model: networks.Model
@@ -25,6 +26,7 @@ class Trained(NamedTuple):
   draw: Callable[..., Any]
   lower_size: int
   is_density: bool
+  beta_range: Sequence[float]
 
 
 def trained_of(config: Mapping[str, Any], dataset: data.Dataset, num_examples: int) -> Trained:
@@ -50,6 +52,7 @@ def trained_of(config: Mapping[str, Any], dataset: data.Dataset, num_examples: i
     draw=NOISES[config['bound']['noise']],
     lower_size=model.lower_size,
     is_density=built.likelihood.is_density,
+    beta_range=model.beta_range,
   )
 
 

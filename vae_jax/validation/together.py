@@ -99,6 +99,39 @@ def _check_factorised(values: Values, built: Built) -> Iterator[str]:
     )
 
 
+def _check_beta(values: Values, built: Built) -> Iterator[str]:
+  """Checks what a bound of all betas at once needs of networks and likelihood."""
+  if not built.bound.beta_range:
+    return
+  name = f'bound.name={values["bound.name"]!r}'
+  for part in ('encoder', 'decoder'):
+    if not getattr(parts.resolve(part, built.name(part)), 'SEES_BETA', False):
+      yield (
+        f'{part}.name={values[f"{part}.name"]!r} does not see beta, and {name} trains networks '
+        f"that do; set {part}.name='mlp' or 'conv', or bound.name='elbo'"
+      )
+    elif values[f'{part}.name'] == 'mlp' and not values[f'{part}.hidden']:
+      yield f'{part}.hidden=(): {name} has no layer to gate there; set {part}.hidden'
+  if built.likelihood.refit is not None:
+    yield (
+      f"likelihood.scale='optimal' is the best for one beta, and {name} trains all of them at "
+      "once; set likelihood.scale='shared' or 'fixed'"
+    )
+
+
+def _check_curve(values: Values, built: Built) -> Iterator[str]:
+  """Checks the betas at which lanes are evaluated beside their own."""
+  betas, beta_range = values['evaluation.betas'], built.bound.beta_range
+  if betas and not beta_range:
+    trains = f'bound.name={values["bound.name"]!r} trains each lane for one beta; set ()'
+    yield checks.problem('evaluation.betas', betas, trains)
+  elif betas and not all(beta_range[0] <= beta <= beta_range[1] for beta in betas):
+    low, high = beta_range
+    nearest = tuple(min(max(beta, low), high) for beta in betas)
+    expected = f'from bound.lowest={low:g} to bound.highest={high:g}; nearest: {nearest}'
+    yield checks.problem('evaluation.betas', betas, expected)
+
+
 def _check_noise(values: Values, built: Built) -> Iterator[str]:
   """Checks what antithetic noise needs."""
   noise, samples = values['bound.noise'], values['bound.num_samples']
@@ -167,6 +200,8 @@ RULES: tuple[Rule, ...] = (
   _check_latents,
   _check_bound,
   _check_factorised,
+  _check_beta,
+  _check_curve,
   _check_noise,
   _check_groups,
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vae_jax import evaluation, programs, records
+from vae_jax.runs.outcome.betas import write_betas
 from vae_jax.runs.outcome.divergence import explained, reasons
 from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.runs.outcome.images import lane_grids, save_images
@@ -41,6 +42,7 @@ __all__ = [
   'review',
   'save_images',
   'warn_of_rising',
+  'write_betas',
   'write_curve',
   'write_disentanglement',
   'write_forecast',
@@ -87,6 +89,7 @@ def review(
   write_latents(built, directory, evaluations['test'])
   write_curve(directory, estimates.curve)
   write_per_image(directory, estimates.per_image, progress)
+  write_betas(built, directory, progress)
   images = save_images(built, directory, progress.state, evaluations['test'].variances)
   write_results(built, directory, progress._replace(evaluated=evaluated), final)
   figures.draw_all(directory)

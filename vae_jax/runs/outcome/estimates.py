@@ -27,7 +27,7 @@ def make_evaluate(
   """
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
   splits = [split for split in SPLITS if len(study.dataset.split(split))]
-  batches = {split: _batches(study, split) for split in splits}
+  batches = {split: batches_of(study, split) for split in splits}
   fitted = _make_fitted(study, lambda: batches['train'])
 
   def evaluate(
@@ -43,7 +43,7 @@ def make_evaluate(
   return evaluate
 
 
-def _batches(study: Study, split: str) -> evaluation.Batches:
+def batches_of(study: Study, split: str) -> evaluation.Batches:
   """Returns the images of a split that are evaluated, in batches, on the devices."""
   objective, settings = study.training.learner.estimator.objective, study.evaluation
   images = study.dataset.split(split)[study.sample(split, settings.images(split))]
@@ -108,7 +108,7 @@ def estimate(
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  params, per_image = _make_fitted(study, lambda: _batches(study, 'train'))(state), {}
+  params, per_image = _make_fitted(study, lambda: batches_of(study, 'train'))(state), {}
   for split in dict.fromkeys((study.chosen_on, 'test')):
     found, per_image[split] = _nll(study, split, params, pieces)
     metrics |= _nll_metrics(study, split, found)

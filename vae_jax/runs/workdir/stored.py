@@ -19,6 +19,7 @@ FILES = (
   'latents.csv',
   'nll_curve.csv',
   'forecast.csv',
+  'curve.csv',
   'disentanglement.csv',
   'per_image.npz',
   'images.npz',
