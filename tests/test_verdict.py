@@ -155,6 +155,23 @@ def test_a_constant_difference_is_decided():
   assert [s.inside for s in found.standings] == [True, False]
 
 
+def test_constant_differences_have_no_error_whatever_rounding_leaves():
+  values = draw(np.random.default_rng(7), (0.0,), n=997) + np.arange(7)[:, None] / 3
+  _, pairs = compared(values, 1)
+  assert not pairs.stderr.any()
+  assert (pairs.p_value[~np.eye(7, dtype=bool)] == 0).all()
+
+
+def test_a_point_that_leaves_later_has_no_smaller_p_value():
+  for seed in range(5):
+    values = draw(np.random.default_rng(seed), np.linspace(0, 0.2, 8), n=60)
+    means, pairs = compared(values, 1)
+    order, _ = confidence._elimination(pairs.t)
+    p_value = confidence.confidence_set(means, pairs, 0.05).p_value[order]
+    assert (np.diff(p_value) >= 0).all()
+    assert p_value[-1] == 1
+
+
 def test_a_hundred_lanes():
   rng = np.random.default_rng(8)
   values = draw(rng, rng.random(100), n=1000)
