@@ -17,7 +17,7 @@ def row(name, elbo, status='done', **cells):
 
 
 def shown(capsys, *rows):
-  terminal.show(outcome.Outcome(list(rows), pathlib.Path('results.csv'), [], 'analytic', 3))
+  terminal.show(outcome.Outcome(list(rows), pathlib.Path('results.csv'), [], 'analytic', 3, []))
   return capsys.readouterr().out
 
 
@@ -67,5 +67,5 @@ def test_the_best_eight_by_test_elbo_come_first_to_last(capsys):
 
 def test_a_sampled_rate_is_said_to_be_one(capsys):
   for kl in ('analytic', 'sampled'):
-    terminal.show(outcome.Outcome([row('a', -1.0)], pathlib.Path('results.csv'), [], kl, 0))
+    terminal.show(outcome.Outcome([row('a', -1.0)], pathlib.Path('results.csv'), [], kl, 0, []))
     assert ('The rate is sampled' in capsys.readouterr().out) == (kl == 'sampled')

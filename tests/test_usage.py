@@ -8,11 +8,11 @@ from conftest import ROOT
 
 from configs import mnist_static
 from vae_jax import config as settings
-from vae_jax.commands import command, evaluate, train
+from vae_jax.commands import command, compare, evaluate, train
 
 pytestmark = pytest.mark.process
 
-COMMANDS = {'train': train, 'evaluate': evaluate}
+COMMANDS = {'train': train, 'evaluate': evaluate, 'compare': compare}
 
 
 @pytest.mark.parametrize('name', COMMANDS)

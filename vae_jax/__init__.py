@@ -20,6 +20,7 @@ The front door, for Python (docs/python.md):
 
   run = vae_jax.train(config, workdir)        train a study, or go on with it
   run = vae_jax.load(workdir)                 load any run that has a checkpoint
+  vae_jax.compare(workdir, workdir)           did a change help?
 
 Imports go down these layers only:
 
@@ -38,7 +39,7 @@ import importlib
 
 __version__ = '0.1.0'
 
-_FRONT = ('Lane', 'Run', 'load', 'train')
+_FRONT = ('Lane', 'Run', 'compare', 'load', 'train')
 
 
 def __getattr__(name: str):

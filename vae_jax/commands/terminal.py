@@ -1,5 +1,6 @@
-"""The table that ends a command."""
+"""The table and the verdict that end a command."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ _COLUMNS = {
 
 
 def show(result: outcome.Outcome) -> None:
-  """Prints the best lanes by ELBO, what failed and why, and where the files are."""
+  """Prints the best lanes by ELBO, what failed and why, the files, and the verdict."""
   rows = result.rows
   split = records.chosen_on(rows)
   diverged = [row for row in rows if row['status'] == 'diverged']
@@ -44,7 +45,10 @@ def show(result: outcome.Outcome) -> None:
   print(f'\nall lanes: {result.results}')
   for path in result.pictures:
     print(f'picture:   {path}')
-  print(f'seconds:   {rows[0]["seconds"]:.1f}', flush=True)
+  print(f'seconds:   {rows[0]["seconds"]:.1f}')
+  if result.verdict:
+    print('\n' + '\n'.join(result.verdict))
+  sys.stdout.flush()
 
 
 def _is_known(value: Any) -> bool:

@@ -38,7 +38,8 @@ def seen_without_flag_files() -> contextlib.AbstractContextManager[None]:
 def sorted_out(words: Sequence[str], own: flags.FlagValues) -> tuple[list[str], list[str]]:
   """Returns the words that are right as far as can be seen, and what is wrong with the others.
 
-  Wrong are a flag given twice, of which absl takes the last, and a key that no config has.
+  Wrong are a flag given twice that is no list, of which absl takes the last, and a key that no
+  config has.
 
   Args:
     words: the command line without the program.
@@ -54,7 +55,8 @@ def sorted_out(words: Sequence[str], own: flags.FlagValues) -> tuple[list[str], 
       wrong_flag = False
       continue
     name = _positive(match.group(1), own)
-    problem = _twice(name) if name in seen else _problem_of(name, own)
+    again = name in seen and not _is_list(name, own)
+    problem = _twice(name) if again else _problem_of(name, own)
     seen.add(name)
     wrong_flag = bool(problem) and not match.group(2)
     if problem:
@@ -69,6 +71,10 @@ def _positive(name: str, own: flags.FlagValues) -> str:
   positive = name.removeprefix('no')
   negates = name.startswith('noconfig.') or (name not in own and positive in own)
   return positive if negates else name
+
+
+def _is_list(name: str, own: flags.FlagValues) -> bool:
+  return name in own and isinstance(own[name], flags.MultiFlag)
 
 
 def _twice(name: str) -> str:

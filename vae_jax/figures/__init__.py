@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 from vae_jax import errors, files, forecast, records
 from vae_jax.figures.activity import active_units
+from vae_jax.figures.compared import compared
 from vae_jax.figures.curves import learning_curves
 from vae_jax.figures.heatmap import elbo_heatmap
 from vae_jax.figures.importance import nll_curve
@@ -42,6 +43,7 @@ from vae_jax.records import manifest
 
 __all__ = [
   'active_units',
+  'compared',
   'draw_all',
   'elbo_heatmap',
   'image_grid',

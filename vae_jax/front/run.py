@@ -14,6 +14,7 @@ from vae_jax.front import images
 from vae_jax.front.lane import Lane
 from vae_jax.records import schemas
 from vae_jax.runs.model_file import Facts
+from vae_jax.runs.outcome import read_verdict
 
 # The columns of results.csv by which a lane can be chosen, and which of their values are better.
 _BETTER = {column.name: column.better for column in schemas.RESULTS if column.better}
@@ -83,6 +84,17 @@ class Run:
       DamagedError: it is not what was written.
     """
     return _results(self.directory, self.lanes)
+
+  @property
+  def verdict(self) -> dict[str, Any]:
+    """What verdict.json holds: 'sentences' for a person, 'best', 'set', 'points' and more.
+
+    Read anew at every use; {} before the end of training, and of a run that is older than it.
+
+    Raises:
+      DamagedError: it is not what was written.
+    """
+    return read_verdict(self.directory)
 
   def to_pandas(self) -> Any:
     """Returns `results` as a DataFrame, the names of the lanes as its index; needs pandas."""

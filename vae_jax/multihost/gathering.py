@@ -65,6 +65,7 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
       _merge_per_image(directory, shares)
       for name, columns in _TABLES.items():
         _merge_table(directory, shares, name, columns, names)
+      outcome.write_verdict(directory, records.read_results(directory / 'results.csv'))
       figures.draw_all(directory)
       workdir.mark_finished(directory)
     return outcome.read(directory, config['bound']['kl'])

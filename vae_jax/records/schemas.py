@@ -59,6 +59,7 @@ FILES = (
     'NLL and ELBO of every lane on every image, the same images for all: see below; none where the '
     'likelihood is no density',
   ),
+  File('verdict.json', 'the best point, what cannot be told from it, what would decide: see below'),
   File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
   File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
   File(
@@ -242,6 +243,53 @@ PROVENANCE = (
 )
 
 
+VERDICT = (
+  Column('sentences', 'all of it for a person', 'text'),
+  Column('chosen_on', 'the split: `validation`, or `test` where there is none', 'text'),
+  Column(
+    'measure', '`nll`; `elbo`, with its sign turned, where the likelihood is no density', 'text'
+  ),
+  Column('level', 'the confidence set holds all best points with this probability'),
+  Column('images', 'that all lanes have a value of'),
+  Column('images_left_out', 'that a lane has no finite value of'),
+  Column('best', 'the name of the point of the smallest mean', 'text'),
+  Column('set', 'the points that cannot be told from the best one, the best one first', 'text'),
+  Column('smallest_latent_size', 'in the set'),
+  Column('points/name', 'beta, latent size and what else differs but the seed', 'text'),
+  Column('points/fields', 'the same as values'),
+  Column('points/lanes', 'the numbers of the lanes that count'),
+  Column('points/mean', 'of the measure, over seeds and images', _NATS, 'lower'),
+  Column('points/mean_stderr', 'its standard error, of images and seeds', _NATS),
+  Column('points/difference', 'to the best point, paired by image', _NATS, 'lower'),
+  Column('points/stderr', 'its standard error, of images and seeds', _NATS),
+  Column('points/of_images', 'the part of it from the images', _NATS),
+  Column('points/of_seeds', 'the part from the seeds; 0 with one seed: not known', _NATS),
+  Column('points/p_value', 'of the two-sided test of this difference by itself'),
+  Column('points/set_p_value', 'the level at which the point leaves the set'),
+  Column('points/inside', 'whether it is in the set'),
+  Column('points/active_units', 'mean over its lanes'),
+  Column('points/seeds', 'how many lanes count'),
+  Column('points/images_needed', 'to tell it from the best at 80 % power, if it is in the set'),
+  Column('points/seeds_needed', 'the same of seeds, where these are the larger part'),
+  Column('left_out', 'lanes that do not count, and why'),
+  Column('gone', 'points of which no lane counts', 'text'),
+  Column('collapse/fields', 'what points have in common that differ by beta alone'),
+  Column('collapse/first', 'their smallest beta'),
+  Column('collapse/units', 'mean active units there'),
+  Column(
+    'collapse/fewer_from',
+    'the first beta at which every seed has fewer active units than any has at the smallest',
+  ),
+  Column('collapse/none_from', 'the first beta from which on no seed has any'),
+  Column('growth/fields', 'what points have in common that differ by latent size alone'),
+  Column('growth/stops_at', 'the smallest latent size to which no larger one adds an active unit'),
+  Column('growth/units', 'mean active units there'),
+  Column('growth/largest', 'their largest latent size'),
+  Column('edges', 'fields at whose edge the best point lies, and the value to add'),
+  Column('few_samples', 'lanes of the set whose NLL is an upper bound, by few samples', 'text'),
+)
+
+
 def names(columns: Sequence[Column]) -> tuple[str, ...]:
   """Returns the names of columns in order."""
   return tuple(column.name for column in columns)
@@ -271,6 +319,7 @@ def markdown() -> str:
     'per_image.npz': PER_IMAGE,
     'metrics.jsonl': METRICS,
     'provenance.json': PROVENANCE,
+    'verdict.json': VERDICT,
   }
   lines = ['| file | content |', '|---|---|']
   lines += [f'| `{file.name}` | {file.meaning} |' for file in FILES]

@@ -49,7 +49,6 @@ class Verdict(NamedTuple):
 
   Attributes:
     chosen_on: the split, 'validation' or 'test'.
-    measure: 'nll' or 'elbo': what `Standing.mean` is, or minus what.
     alpha: the confidence set misses a point that is as good as the best with this probability.
     standings: of the points, in the order of the grid; [] where no lane counts.
     best: the index of the best of them; None where there is none.
@@ -64,7 +63,6 @@ class Verdict(NamedTuple):
   """
 
   chosen_on: str
-  measure: str
   alpha: float
   standings: list[Standing]
   best: int | None
@@ -88,17 +86,15 @@ def judge(
   rows: Sequence[Mapping[str, Any]],
   values: np.ndarray,
   chosen_on: str,
-  measure: str = 'nll',
   alpha: float = ALPHA,
 ) -> Verdict:
   """Returns the verdict on the lanes of a study.
 
   Args:
     rows: of results.csv, [G]: lane fields, status, and the columns of the split.
-    values: [G, n] in nats, lower is better, of the same images for every lane: the NLL of the split
-      that is chosen on, or minus its ELBO.
+    values: [G, n] the NLL in nats, lower is better, of the same images for every lane, of the split
+      that is chosen on.
     chosen_on: 'validation' or 'test'.
-    measure: 'nll' or 'elbo'.
     alpha: of the confidence set.
   """
   found = collect(rows, values)
@@ -114,7 +110,6 @@ def judge(
   inside = [i for standing in standings if standing.inside for i in standing.point.lanes]
   return Verdict(
     chosen_on=chosen_on,
-    measure=measure,
     alpha=alpha,
     standings=standings,
     best=best,
@@ -125,7 +120,7 @@ def judge(
     onsets=onsets,
     growths=growths,
     edges=[] if best is None else advice.edges(found.points, found.points[best], growths),
-    few_samples=advice.too_few_samples(rows, inside, chosen_on) if measure == 'nll' else [],
+    few_samples=advice.too_few_samples(rows, inside, chosen_on),
   )
 
 

@@ -14,7 +14,6 @@ def as_record(verdict: Verdict) -> dict[str, Any]:
   record = {
     'sentences': sentences(verdict),
     'chosen_on': verdict.chosen_on,
-    'measure': verdict.measure,
     'level': 1 - verdict.alpha,
     'images': verdict.num_images,
     'images_left_out': verdict.images_left_out,

@@ -25,7 +25,7 @@ def _of_the_set(verdict: Verdict) -> Iterator[str]:
   best, *equal = verdict.inside if verdict.standings[verdict.best].inside else _best_first(verdict)
   others = [standing for standing in verdict.standings if not standing.inside]
   yield (
-    f'Best by {_measure(verdict)} on the {verdict.chosen_on} set: {best.point.name}, '
+    f'Best by NLL on the {verdict.chosen_on} set: {best.point.name}, '
     f'{nats(best.mean, best.mean_stderr)} nats{_over(verdict)}.'
   )
   if len(verdict.standings) == 1:
@@ -54,10 +54,6 @@ def _best_first(verdict: Verdict) -> list[Standing]:
   """Returns the best point and the set; the set of few seeds may be another's than the smallest."""
   best = verdict.standings[verdict.best]
   return [best, *(standing for standing in verdict.inside if standing is not best)]
-
-
-def _measure(verdict: Verdict) -> str:
-  return 'NLL' if verdict.measure == 'nll' else 'minus the ELBO'
 
 
 def _over(verdict: Verdict) -> str:

@@ -21,6 +21,7 @@ from vae_jax.runs.outcome.tables import (
   write_per_image,
   write_results,
 )
+from vae_jax.runs.outcome.verdicts import read_verdict, write_verdict
 from vae_jax.study import Study
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
   'nats',
   'open_kept',
   'read',
+  'read_verdict',
   'reasons',
   'review',
   'save_images',
@@ -49,6 +51,7 @@ __all__ = [
   'write_latents',
   'write_per_image',
   'write_results',
+  'write_verdict',
 ]
 
 
@@ -60,18 +63,20 @@ class Outcome(NamedTuple):
   pictures: list[pathlib.Path]
   kl: str  # 'analytic' or 'sampled': how the rate was estimated
   exit_code: int  # 0, or 3 where a lane diverged
+  verdict: list[str]  # its sentences; [] of a run that has none
 
 
 def read(directory: pathlib.Path, kl: str) -> Outcome:
   """Returns the outcome that stands on disk, of a study with this estimator of the rate.
 
   Raises:
-    DamagedError: results.csv is not what was written.
+    DamagedError: results.csv or verdict.json is not what was written.
   """
   rows = records.read_results(directory / 'results.csv')
   exit_code = 3 if any(row['status'] in ('diverged', 'failed') for row in rows) else 0
   pictures = sorted((directory / 'figures').glob('[!.]*.png'))
-  return Outcome(rows, directory / 'results.csv', pictures, kl, exit_code)
+  said = read_verdict(directory).get('sentences', [])
+  return Outcome(rows, directory / 'results.csv', pictures, kl, exit_code, said)
 
 
 def review(
@@ -91,6 +96,7 @@ def review(
   write_per_image(directory, estimates.per_image, progress)
   write_betas(built, directory, progress)
   images = save_images(built, directory, progress.state, evaluations['test'].variances)
-  write_results(built, directory, progress._replace(evaluated=evaluated), final)
+  rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
+  write_verdict(directory, rows)
   figures.draw_all(directory)
   return read(directory, built.kl), images

@@ -22,6 +22,7 @@ FILES = (
   'curve.csv',
   'disentanglement.csv',
   'per_image.npz',
+  'verdict.json',
   'images.npz',
   'figures/*.png',
 )

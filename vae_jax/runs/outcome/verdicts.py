@@ -1,0 +1,44 @@
+"""verdict.json: what a run says of beta and of the latent size, from its per-image values."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vae_jax import errors, records, verdict
+from vae_jax.records import manifest
+
+NAME = 'verdict.json'
+
+
+def write_verdict(directory: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+  """Writes the verdict on a run; nothing where it has no NLL of each image.
+
+  Args:
+    directory: the workdir, with per_image.npz in it.
+    rows: of results.csv.
+  """
+  path, split = directory / 'per_image.npz', records.chosen_on(rows)
+  if not path.exists():
+    return
+  values = records.read_per_image(path)
+  if split in values:
+    record = verdict.as_record(verdict.judge(rows, values[split].nll, split))
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    manifest.write_text(directory / NAME, text + '\n')
+
+
+def read_verdict(directory: pathlib.Path) -> dict[str, Any]:
+  """Returns what verdict.json holds; {} of a run that has none.
+
+  Raises:
+    DamagedError: it is not what was written.
+  """
+  path = directory / NAME
+  if not path.exists():
+    return {}
+  manifest.verify(path)
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise errors.DamagedError(f'{path} cannot be read ({error})') from error
