@@ -42,6 +42,14 @@ def checkpoints(directory: pathlib.Path) -> pathlib.Path:
   return directory / 'checkpoints'
 
 
+def test_the_verdict_of_the_run(trained):
+  found = trained.verdict
+  assert found['best'] in found['set']
+  counted = [trained.lanes[i].name for point in found['points'] for i in point['lanes']]
+  assert sorted([*counted, *found['left_out']]) == sorted(trained.names)
+  assert trained.verdict is not found  # read anew
+
+
 def test_the_package_imports_no_jax():
   code = 'import sys, vae_jax; assert "jax" not in sys.modules; assert "load" in dir(vae_jax)'
   subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)

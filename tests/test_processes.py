@@ -128,6 +128,10 @@ def test_two_processes_leave_what_one_leaves(reference, tmp_path):
     lanes_there = {json.loads(line)['lane'] for line in (share / 'metrics.jsonl').open()}
     assert lanes_there == set(range(len(names)))
   assert 'Best of 3 lanes' in stdout[0]
+  told, alone = (json.loads((each / 'verdict.json').read_text()) for each in (workdir, reference))
+  assert [point['name'] for point in told['points']] == [p['name'] for p in alone['points']]
+  assert told['best'] == alone['best']
+  assert stdout[0].splitlines()[-1] == told['sentences'][-1]
   assert stdout[1].splitlines() == [
     f'the share of process 1 is done: {workdir}/process-1/results.csv'
   ]

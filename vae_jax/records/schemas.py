@@ -59,7 +59,11 @@ FILES = (
     'NLL and ELBO of every lane on every image, the same images for all: see below; none where the '
     'likelihood is no density',
   ),
-  File('verdict.json', 'the best point, what cannot be told from it, what would decide: see below'),
+  File(
+    'verdict.json',
+    'the best point, which cannot be told from it, what would decide: see below; where there is an '
+    'NLL',
+  ),
   File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
   File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
   File(
@@ -246,9 +250,6 @@ PROVENANCE = (
 VERDICT = (
   Column('sentences', 'all of it for a person', 'text'),
   Column('chosen_on', 'the split: `validation`, or `test` where there is none', 'text'),
-  Column(
-    'measure', '`nll`; `elbo`, with its sign turned, where the likelihood is no density', 'text'
-  ),
   Column('level', 'the confidence set holds all best points with this probability'),
   Column('images', 'that all lanes have a value of'),
   Column('images_left_out', 'that a lane has no finite value of'),
@@ -258,7 +259,7 @@ VERDICT = (
   Column('points/name', 'beta, latent size and what else differs but the seed', 'text'),
   Column('points/fields', 'the same as values'),
   Column('points/lanes', 'the numbers of the lanes that count'),
-  Column('points/mean', 'of the measure, over seeds and images', _NATS, 'lower'),
+  Column('points/mean', 'of the NLL, over seeds and images', _NATS, 'lower'),
   Column('points/mean_stderr', 'its standard error, of images and seeds', _NATS),
   Column('points/difference', 'to the best point, paired by image', _NATS, 'lower'),
   Column('points/stderr', 'its standard error, of images and seeds', _NATS),

@@ -85,7 +85,7 @@ def _read(directory: pathlib.Path) -> _Run:
 
 
 def _validates(run: _Run) -> bool:
-  return bool(run.config['data']['validation_split'])
+  return records.chosen_on(run.rows) == 'validation'
 
 
 def _check_same_data(one: _Run, other: _Run) -> None:
@@ -112,19 +112,14 @@ def _check_same_data(one: _Run, other: _Run) -> None:
 
 def _side(run: _Run, split: str) -> comparison.Side:
   """Returns what of a run is compared."""
-  means = {
-    name: np.array([[_number(row, f'{split}/{name}')] for row in run.rows])
+  nll, rates, distortions = (
+    np.array([[_number(row, f'{split}/{name}')] for row in run.rows])
     for name in ('nll', 'rate', 'distortion')
-  }
-  return comparison.Side(
-    name=str(run.directory),
-    rows=run.rows,
-    nll=means['nll'],
-    rates=means['rate'],
-    distortions=means['distortion'],
-    images='',
-    averaged='',
   )
+  path, images = run.directory / 'per_image.npz', ''
+  if path.exists() and (found := records.read_per_image(path).get(split)) is not None:
+    nll, images = found.nll, found.sha256
+  return comparison.Side(str(run.directory), run.rows, nll, rates, distortions, images, '')
 
 
 def _number(row: Mapping[str, Any], column: str) -> float:
