@@ -94,6 +94,24 @@ def no_pictures(monkeypatch):
   monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
 
 
+@pytest.fixture(scope='module')
+def traced_once():
+  """For a module: a config is traced and compiled at its first run; see `traced_once.py`."""
+  from traced_once import programs
+
+  with programs():
+    yield
+
+
+@pytest.fixture
+def no_estimates(monkeypatch, no_pictures):
+  """Runs end with their last evaluation: of what a run compiles, half is for what follows it."""
+  from vae_jax.runs import outcome
+
+  monkeypatch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
+  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
+
+
 def small_config() -> dict:
   """The digits study, cut down to a few seconds: 2 betas x 2 latent sizes x 1 seed."""
   config = digits.get_config().to_dict()
@@ -122,7 +140,7 @@ def config():
 
 
 @pytest.fixture
-def command():
+def launched():
   """Runs `python -m launch.NAME *arguments` as a user would; returns the finished process."""
 
   def run(name: str, *arguments: str, **keywords) -> subprocess.CompletedProcess:

@@ -8,8 +8,11 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
+from run_files import small_picture
 
 import vae_jax
+from vae_jax import figures
+from vae_jax.commands import command, evaluate, train
 
 pytestmark = pytest.mark.process
 
@@ -21,6 +24,26 @@ SHORT = (
 )
 
 
+@pytest.fixture
+def run(capsys, monkeypatch):
+  """Runs a command in this process; returns its exit code, stdout and stderr."""
+  monkeypatch.chdir(ROOT)
+
+  def run(module, *line):
+    capsys.readouterr()
+    code = command.exit_code_of(module.make(), line)
+    return code, *capsys.readouterr()
+
+  return run
+
+
+def test_a_mistake_of_a_process_is_one_line_and_exit_2(launched, tmp_path):
+  result = launched('train', CONFIG, '--config.lanes.bta=(1.,)', f'--workdir={tmp_path}/run')
+  assert (result.returncode, result.stdout) == (2, '')
+  assert result.stderr == ('--config.lanes.bta: no such key; did you mean --config.lanes.beta?\n')
+  assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
   ('arguments', 'words'),
   [
@@ -29,28 +52,26 @@ SHORT = (
     (('--config=configs/digit.py',), 'no such file; did you mean configs/digits.py?'),
     (('--config=README.md',), 'README.md, line'),
     ((), '--config is missing'),
+    ((CONFIG, '--config.train.steps=many'), '--config.train.steps=many'),
   ],
-  ids=['misspelt key', 'missing file', 'no Python', 'nothing'],
+  ids=['misspelt key', 'missing file', 'no Python', 'nothing', 'another type'],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_exit_2(command, tmp_path, arguments, words):
-  workdir = tmp_path / 'run'
-  result = command('train', *arguments, f'--workdir={workdir}')
-  assert result.returncode == 2, result.stderr
-  assert words in result.stderr
-  assert len(result.stderr.splitlines()) == 1
-  assert not workdir.exists()
-  assert not result.stdout
+def test_a_mistake_is_one_line_and_exit_2(run, tmp_path, arguments, words):
+  code, stdout, stderr = run(train, *arguments, f'--workdir={tmp_path}/run')
+  assert (code, stdout) == (2, '')
+  (line,) = stderr.splitlines()
+  assert words in line
+  assert not list(tmp_path.iterdir())
 
 
-def test_all_mistakes_are_said_at_once_each_in_a_line(command, tmp_path):
-  result = command(
-    'train', CONFIG, f'--workdir={tmp_path}/run', '--flagfile=none', '--config.data.scale_to_unit',
+def test_all_mistakes_are_said_at_once_each_in_a_line(run, tmp_path):
+  code, stdout, stderr = run(
+    train, CONFIG, f'--workdir={tmp_path}/run', '--flagfile=none', '--config.data.scale_to_unit',
     '--noconfig.data.scale_to_unit', '--config.encoder.dropout', '0.1', '--config.trian.steps=3',
     '--config.lanes.bet=(1.,)', '--config.train.steps=-5', '--config.lanes.seed=(-1,)',
     '--config.wandb.project=a/b', 'beta=4', '--wrkdir=x',
   )  # fmt: skip
-  assert result.returncode == 2
-  assert not result.stdout
+  assert (code, stdout) == (2, '')
   expected = [
     '--flagfile is not taken',
     '--config.data.scale_to_unit is given twice',
@@ -63,67 +84,64 @@ def test_all_mistakes_are_said_at_once_each_in_a_line(command, tmp_path):
     "wandb.project='a/b' is not valid: it has 1 to 128 characters and none of / \\ # ? % :",
     'lanes.seed=-1 is not valid: the nearest valid value is 0',
   ]
-  found = result.stderr.splitlines()
-  assert len(found) == len(expected), result.stderr
+  found = stderr.splitlines()
+  assert len(found) == len(expected), stderr
   for line, words in zip(found, expected, strict=True):
     assert line.startswith(words)
   assert not list(tmp_path.iterdir())
 
 
-def test_a_value_of_another_type_is_named_as_it_was_typed(command, tmp_path):
-  result = command('train', CONFIG, f'--workdir={tmp_path}/run', '--config.train.steps=many')
-  assert result.returncode == 2
-  (line,) = result.stderr.splitlines()
-  assert '--config.train.steps=many' in line
-  assert not list(tmp_path.iterdir())
-
-
-def test_train_prints_a_table_and_evaluate_another(command, tmp_path):
+def test_train_prints_a_table_and_evaluate_another(run, tmp_path, monkeypatch, traced_once):
+  drawn = dict.fromkeys(('rate_distortion', 'samples'), small_picture())
+  monkeypatch.setattr(figures, '_draw', lambda directory: drawn)
   workdir = tmp_path / 'run'
-  result = command('train', CONFIG, f'--workdir={workdir}', *SHORT)
-  assert result.returncode == 0, result.stderr
+  code, stdout, stderr = run(train, CONFIG, f'--workdir={workdir}', *SHORT)
+  assert code == 0, stderr
   for words in ('b0.5-z2-s0', 'ELBO', 'rate', 'distortion', 'active', 'seconds'):
-    assert words in result.stdout
+    assert words in stdout
   for path in ('results.csv', 'figures/rate_distortion.png', 'figures/samples.png'):
-    assert str(workdir / path) in result.stdout
+    assert str(workdir / path) in stdout
     assert (workdir / path).is_file()
-  result = command('evaluate', f'--workdir={workdir}', '--num_samples=40')
-  assert result.returncode == 0, result.stderr
+  code, _, stderr = run(evaluate, f'--workdir={workdir}', '--num_samples=40')
+  assert code == 0, stderr
   assert ',40,30,' in (workdir / 'results.csv').read_text()
 
 
 def test_evaluate_without_a_run_is_exit_2_and_the_compilation_cache_its_owners_alone(
-  command, tmp_path
+  launched, run, tmp_path
 ):
   environment = {'VAE_JAX_CACHE': str(tmp_path / 'cache')}
-  result = command('evaluate', f'--workdir={tmp_path}/none', env=environment)
+  result = launched('evaluate', f'--workdir={tmp_path}/none', env=environment)
   assert result.returncode == 2
   assert 'holds no run' in result.stderr
   assert len(result.stderr.splitlines()) == 1
   assert (tmp_path / 'cache' / 'xla').stat().st_mode & 0o777 == 0o700
-  result = command('evaluate', f'--workdir={tmp_path}', '--num_samples=0')
-  assert result.returncode == 2
-  assert '--num_samples=0' in result.stderr
+  code, _, stderr = run(evaluate, f'--workdir={tmp_path}', '--num_samples=0')
+  assert code == 2
+  assert '--num_samples=0' in stderr
 
 
 def test_a_diverged_lane_is_exit_3_and_programs_are_kept_for_the_next_start(
-  command, tmp_path, cache
+  launched, tmp_path, cache
 ):
-  rates = '--config.lanes.learning_rate=(1e-3,1e8)'
-  result = command('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, rates)
+  lanes = dict(combine='zip', beta=(0.5, 0.5, 4.0, 4.0), latent_size=(2, 5, 2, 5))
+  lanes |= dict(learning_rate=(1e-3, 1e8, 1e-3, 1e-3))  # as many as in the study: its programs
+  flags = [f'--config.lanes.{name}={value}' for name, value in lanes.items()]
+  environment = {'JAX_NUM_CPU_DEVICES': '1'}
+  result = launched('train', CONFIG, f'--workdir={tmp_path}/run', *SHORT, *flags, env=environment)
   assert result.returncode == 3, result.stderr
   assert 'diverged at step' in result.stdout
   assert any((cache / 'xla').iterdir())
 
 
-def test_damaged_data_is_exit_4(command, tmp_path):
+def test_damaged_data_is_exit_4(run, tmp_path):
   path = tmp_path / 'images.npz'
   np.savez(path, train=np.ones((40, 6), np.uint8), test=np.ones((60, 6), np.uint8))
   path.write_bytes(path.read_bytes()[:-40])
   data = ('--config.data.name=npz', f'--config.data.path={path}', '--config.data.binarize=none')
-  result = command('train', CONFIG, f'--workdir={tmp_path}/run', *data)
-  assert result.returncode == 4, result.stderr
-  assert str(path) in result.stderr
+  code, _, stderr = run(train, CONFIG, f'--workdir={tmp_path}/run', *data)
+  assert code == 4, stderr
+  assert str(path) in stderr
   assert not (tmp_path / 'run').exists()
 
 

@@ -15,7 +15,7 @@ from ml_collections import config_dict
 from vae_jax import config, errors, records, study, validation
 from vae_jax.runs import checkpoint, evaluating, states, training, workdir
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
 FIXTURES = ROOT / 'tests' / 'fixtures'
 
@@ -121,6 +121,7 @@ def test_a_finished_run_of_an_earlier_version_is_read_and_evaluated(earlier):
     assert new['test/nll'] == pytest.approx(old['test/nll'], abs=5 * old['test/nll_stderr'])
 
 
+@pytest.mark.usefixtures('no_estimates')
 def test_a_half_run_of_an_earlier_version_goes_on_to_the_parameters_of_the_whole_one(earlier):
   stored = json.loads((FIXTURES / 'config_of_91_keys.json').read_text())
   training.run(stored, earlier / 'half')

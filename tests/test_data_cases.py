@@ -5,6 +5,7 @@ model then sees must be the picture or the table that was meant.
 """
 
 import ast
+import json
 import math
 import re
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from vae_jax import errors, study
+from vae_jax import errors, records, study
 from vae_jax.runs import training
 
 pytestmark = pytest.mark.run
@@ -207,7 +208,9 @@ def test_standardising_what_a_bernoulli_sees_is_refused_once(tmp_path, standardi
   assert study.from_config(config).dataset.support == 'real'
 
 
-def test_what_was_advised_trains(tmp_path):
+@pytest.mark.usefixtures('no_pictures')
+def test_what_was_advised_trains_and_is_reported_in_the_units_of_the_file(tmp_path):
+  """metrics.jsonl and results.csv agree; provenance.json has what was subtracted."""
   array, settings, _, _ = CASES['table']
   config = config_of(tmp_path / 'mine.npz', array)
   follow(config, settings)
@@ -216,5 +219,12 @@ def test_what_was_advised_trains(tmp_path):
   (row,) = training.run(config, tmp_path / 'run').rows
   assert row['status'] == 'done'
   # Near that of independent normals of these spreads, in the units of the file.
-  spread = np.log(TABLE[:40].std(0)).sum() + 2 * math.log(2 * math.pi * math.e)
-  assert -row['test/elbo'] == pytest.approx(spread, abs=8)
+  volume = np.log(TABLE[:40].std(0)).sum()
+  assert -row['test/elbo'] == pytest.approx(volume + 2 * math.log(2 * math.pi * math.e), abs=8)
+  assert row['test/nll'] == pytest.approx(-row['test/elbo'], abs=5)
+  (logged,) = records.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
+  assert logged['test/elbo'] == pytest.approx(row['test/elbo'])
+  assert logged['batch/distortion'] == pytest.approx(volume, abs=40)  # far from that of raw values
+  recorded = json.loads((tmp_path / 'run' / 'provenance.json').read_text())['data_seen']
+  assert recorded['standardize']['mode'] == 'per_pixel'
+  np.testing.assert_allclose(recorded['standardize']['shift'], TABLE[:40].mean(0), rtol=1e-5)

@@ -1,7 +1,5 @@
 """Standardised data: the model of the hand-transformed file, figures of the values as stored."""
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,7 @@ import pytest
 from scipy import stats
 
 from vae_jax import data, densities, programs, study
-from vae_jax.runs import outcome, training
+from vae_jax.runs import outcome
 
 pytestmark = pytest.mark.run
 
@@ -84,10 +82,17 @@ def steps_of(of_study, count=3):
   """The first lane after some steps on the first rows, and the metrics of the last."""
   lane = jax.tree.map(lambda leaf: leaf[0], of_study.lanes)
   one = of_study.training.learner
-  state, x = one.init(lane), jnp.asarray(of_study.dataset.train[:20])
-  for step in range(count):
-    state, metrics = jax.jit(one.step)(state, lane, x, one.draw(lane, 20, step), step)
-  return jax.device_get(state), jax.device_get(metrics)
+  x = jnp.asarray(of_study.dataset.train[:20])
+
+  @jax.jit
+  def take(lane):
+    def step(state, number):
+      return one.step(state, lane, x, one.draw(lane, 20, number), number)
+
+    state, metrics = jax.lax.scan(step, one.init(lane), jnp.arange(count))
+    return state, jax.tree.map(lambda leaf: leaf[-1], metrics)
+
+  return jax.device_get(take(lane))
 
 
 def nll_of(of_study, params):
@@ -98,13 +103,15 @@ def nll_of(of_study, params):
 @pytest.mark.parametrize(
   'sections',
   [
-    {},
     dict(likelihood=dict(scale='optimal')),
     dict(likelihood=dict(scale='per_pixel'), decoder=dict(output_bias='train_mean')),
-    dict(prior=dict(name='vamp', num_components=4), bound=dict(kl='sampled')),
-    dict(bound=dict(name='iwae', kl='sampled', num_samples=3), lanes=dict(beta=(1.0,))),
+    dict(
+      prior=dict(name='vamp', num_components=4),
+      bound=dict(name='iwae', kl='sampled', num_samples=3),
+      lanes=dict(beta=(1.0,)),
+    ),
   ],
-  ids=['shared', 'optimal', 'per_pixel', 'vamp', 'iwae'],
+  ids=['optimal', 'per_pixel', 'shared, vamp, iwae'],
 )
 def test_it_trains_as_the_hand_transformed_file_and_adds_the_jacobian(built, sections):
   """Same parameters to rounding; ELBO, distortion, objective, NLL differ by sum_d log s_d."""
@@ -122,23 +129,10 @@ def test_it_trains_as_the_hand_transformed_file_and_adds_the_jacobian(built, sec
   assert metrics['rate'] == pytest.approx(float(hand_metrics['rate']), rel=1e-3, abs=1e-3)
   for name, sign in (('elbo', -1), ('objective', -1), ('distortion', 1)):
     assert metrics[name] == pytest.approx(hand_metrics[name] + sign * volume, abs=5e-3)
+  if 'prior' not in sections:  # the NLL is of the same terms
+    return
   params = jax.tree.map(lambda leaf: leaf[None], hand_state.params)
   assert nll_of(ours, params) == pytest.approx(nll_of(by_hand, params) + volume, abs=5e-3)
-
-
-def test_what_is_reported_is_in_the_units_of_the_file(built, config, tmp_path):
-  """metrics.jsonl and results.csv agree; provenance.json has what was subtracted."""
-  built(TABLE, 'per_pixel')
-  config['train'] |= dict(steps=20, log_every=10, evaluate_every=20)
-  table = training.run(config, tmp_path / 'run').rows
-  rows = [json.loads(row) for row in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
-  assert rows[-1]['test/elbo'] == pytest.approx(table[0]['test/elbo'])
-  assert table[0]['test/nll'] == pytest.approx(-table[0]['test/elbo'], abs=5)
-  volume = float(np.log(TABLE[:60, :4].astype(np.float64).std(0)).sum())
-  assert rows[0]['batch/distortion'] == pytest.approx(volume, abs=40)  # far from that of raw values
-  recorded = json.loads((tmp_path / 'run' / 'provenance.json').read_text())['data_seen']
-  assert recorded['standardize']['mode'] == 'per_pixel'
-  np.testing.assert_allclose(recorded['standardize']['shift'], TABLE[:60].mean(0), rtol=1e-5)
 
 
 def test_pictures_and_bits_are_those_of_the_bytes(config, tmp_path):

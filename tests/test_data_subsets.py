@@ -53,6 +53,7 @@ def sorted_study(config, tmp_path):
   return config
 
 
+@pytest.mark.usefixtures('no_pictures')
 def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path, monkeypatch):
   """What each is given, caught on its way: both colours, and those of `data.subset`."""
   seen = {}

@@ -13,10 +13,10 @@ import pytest
 from conftest import ROOT, small_config
 
 import vae_jax
-from vae_jax import data, errors, multihost, programs, study
+from vae_jax import data, errors, figures, multihost, programs, study
 from vae_jax.runs import checkpoint, model_file, states, workdir
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
 
 def tiny_config() -> dict:
@@ -32,10 +32,17 @@ def tiny_config() -> dict:
   return config
 
 
+def train(config, directory):
+  """A run without pictures, which take half of its time."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figures, 'draw_all', lambda directory: None)
+    return vae_jax.train(config, directory)
+
+
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, traced_once):
   directory = tmp_path_factory.mktemp('front') / 'run'
-  return vae_jax.train(tiny_config(), directory)
+  return train(tiny_config(), directory)
 
 
 def checkpoints(directory: pathlib.Path) -> pathlib.Path:
@@ -276,7 +283,7 @@ def test_trains_in_a_thread_with_an_event_loop_as_in_a_notebook(trained, tmp_pat
   done = []
 
   async def cell():
-    done.append(vae_jax.train(file, tmp_path / 'run'))
+    done.append(train(file, tmp_path / 'run'))
 
   thread = threading.Thread(target=lambda: asyncio.run(cell()))
   thread.start()
@@ -302,7 +309,7 @@ def test_a_config_file_that_is_none_is_one_line(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def counted(tmp_path_factory):
+def counted(tmp_path_factory, traced_once):
   """A run of the user's own parts alone."""
   config = tiny_config()
   config['lanes'] |= dict(points=((1.0, 3, 7, 2e-3), (1.0, 2, 0, 2e-3)))
@@ -316,7 +323,7 @@ def counted(tmp_path_factory):
     data=dict(name='own_parts:counts', scale_to_unit=False),
   )
   directory = tmp_path_factory.mktemp('own') / 'run'
-  return vae_jax.train(config, directory)
+  return train(config, directory)
 
 
 def test_a_run_of_own_parts_says_its_own_figures(counted):

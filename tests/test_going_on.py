@@ -10,13 +10,13 @@ import types
 import numpy as np
 import pytest
 from conftest import small_config
-from run_files import state_digest
+from run_files import small_picture, state_digest
 
-from vae_jax import errors, records, study, tracking
+from vae_jax import errors, figures, records, study, tracking
 from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, evaluating, loop, resuming, training, workdir
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
 STEPS = [10, 20, 30, 40]
 
@@ -39,8 +39,16 @@ def save_images(path: pathlib.Path, seed: int, shape=(8, 8)) -> pathlib.Path:
   return path
 
 
+@pytest.fixture(scope='module', autouse=True)
+def one_picture():
+  """Of all pictures a run draws one, and that small."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figures, '_draw', lambda directory: {'samples': small_picture()})
+    yield
+
+
 @pytest.fixture(scope='module')
-def original(tmp_path_factory):
+def original(tmp_path_factory, traced_once, one_picture):
   """A finished run, its config, and the file that it was trained on."""
   root = tmp_path_factory.mktemp('original')
   config = npz_config(save_images(root / 'faces.npz', seed=0))

@@ -17,7 +17,7 @@ from vae_jax import parts
 from vae_jax.commands import command, evaluate, train
 from vae_jax.runs import workdir
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
 STUDY = """
 from vae_jax import config as settings
@@ -96,33 +96,38 @@ def test_it_trains_by_the_command_goes_on_and_is_evaluated(own, capsys, caplog):
     assert all(f'it was {file} with sha256 ' in line for line in lines)
 
 
-@pytest.mark.parametrize(
-  ('changes', 'words'),
-  [
-    (dict(encoder=dict(dept=2)), r'--config\.encoder\.dept: no such key; did you mean .*\.depth\?'),
-    (dict(encoder=dict(depth=9)), r'encoder\.depth=9 .* nearest valid value is 8'),
-    (dict(encoder=dict(name='{own}:ResidualEncodr')), r"has no ResidualEncodr; did you mean 'Resi"),
-    (dict(encoder=dict(name='nowhere:Net')), "there is no module 'nowhere'"),
-    (dict(optimizer=dict(name='optax:lino')), "has no lino; did you mean 'lion'"),
-    (dict(optimizer=dict(decay=0.1)), r'optimizer\.decay: no such key; .* weight_decay'),
-    (dict(data=dict(size=-3)), r'counts\(seed=0, size=-3\) raises ValueError: .*line \d+'),
-    (dict(decoder=dict(name='{own}:OneHead')), 'decoder.* breaks a law: '),
-    (dict(decoder=dict(name='{own}:Unmasked')), 'decoder.* breaks a law: latents of mask 0'),
-    (dict(encoder=dict(name='{own}:Batched')), 'encoder.* breaks a law: '),
-    (dict(likelihood=dict(name='bernoulli')), 'values from 0 to .* they are counts'),
-  ],
-  ids=str,
-)
-def test_what_is_wrong_is_one_line_and_nothing_is_made(own, capsys, changes, words):
-  flags = [
-    f'--config.{section}.{key}={value}'.format(own=own)
-    for section, keys in changes.items()
-    for key, value in keys.items()
-  ]
+MISTAKES = {
+  'keys': {
+    'encoder.dept=2': r'--config\.encoder\.dept: no such key; did you mean .*\.depth\?',
+    'optimizer.decay=0.1': r'optimizer\.decay: no such key; .* weight_decay',
+  },
+  'values': {
+    'encoder.depth=9': r'encoder\.depth=9 .* nearest valid value is 8',
+    'optimizer.name=optax:lino': r"has no lino; did you mean 'lion'",
+    'data.size=-3': r'counts\(seed=0, size=-3\) raises ValueError: .*line \d+',
+  },
+  'names': {
+    'encoder.name={own}:ResidualEncodr': r"has no ResidualEncodr; did you mean 'Resi",
+    'decoder.name=nowhere:Net': r"there is no module 'nowhere'",
+  },
+  'laws': {
+    'encoder.name={own}:Batched': r'encoder.* breaks a law: ',
+    'decoder.name={own}:OneHead': r'decoder.* breaks a law: ',
+  },
+  'mask': {'decoder.name={own}:Unmasked': r'decoder.* breaks a law: latents of mask 0'},
+  'data': {'likelihood.name=bernoulli': r'values from 0 to .* they are counts'},
+}
+
+
+@pytest.mark.parametrize('mistakes', MISTAKES.values(), ids=MISTAKES)
+def test_what_is_wrong_is_one_line_each_and_nothing_is_made(own, capsys, mistakes):
+  flags = [f'--config.{flag}'.format(own=own) for flag in mistakes]
   before = set(pathlib.Path().iterdir())
   assert run(train.make, *flags, '--config=study.py', '--workdir=run') == 2
-  (line,) = capsys.readouterr().err.splitlines()
-  assert re.search(words, line), line
+  lines = capsys.readouterr().err.splitlines()
+  assert len(lines) == len(mistakes), lines
+  for words in mistakes.values():
+    assert any(re.search(words, line) for line in lines), (words, lines)
   assert set(pathlib.Path().iterdir()) - before <= {pathlib.Path('__pycache__')}
 
 

@@ -11,12 +11,12 @@ import scipy.stats
 from conftest import small_config
 
 from vae_jax import config as settings
-from vae_jax import data, figures, study
+from vae_jax import data, study
 from vae_jax.runs import outcome, training
 from vae_jax.study import start
 from vae_jax.study.start import Start
 
-pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+pytestmark = pytest.mark.run
 
 EVENT = (4, 5, 1)
 
@@ -183,11 +183,9 @@ def test_a_collapse_is_said_once_and_never_of_what_is_not_known(caplog):
   )
 
 
-def test_a_small_learning_rate_is_no_collapse_and_a_large_beta_is_one(
-  config, tmp_path, caplog, monkeypatch
-):
+@pytest.mark.usefixtures('no_estimates')
+def test_a_small_learning_rate_is_no_collapse_and_a_large_beta_is_one(config, tmp_path, caplog):
   """By a run: 1e-9 learns nothing, beta = 1000 collapses, beta = 0 has no reason to."""
-  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
   caplog.set_level(logging.WARNING)
   config['lanes'] |= dict(
     combine='zip', beta=(1.0, 1e3, 0.0), latent_size=(2,), seed=(0,),

@@ -14,24 +14,31 @@ import pytest
 from conftest import ROOT
 from run_files import assert_same_run, state_digest
 
-pytestmark = pytest.mark.process
+from vae_jax import figures, tracking
+from vae_jax.commands import command, train
+from vae_jax.runs import training
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures('traced_once')]
 
 CONFIG_FILE = ROOT / 'tests' / 'long_study.py'
+
+
+# One device, so that the programs are those of the reference, which this process trains.
+ENVIRONMENT = {'JAX_NUM_CPU_DEVICES': '1'}
 
 
 class Attempt:
   """`python -m launch.train` in a process of its own."""
 
-  def __init__(self, workdir: pathlib.Path, *overrides: str, **keywords):
+  def __init__(self, workdir: pathlib.Path):
     self.process = subprocess.Popen(
-      [sys.executable, '-m', 'launch.train', f'--config={CONFIG_FILE}', f'--workdir={workdir}',
-       *overrides],
+      [sys.executable, '-m', 'launch.train', f'--config={CONFIG_FILE}', f'--workdir={workdir}'],
       cwd=ROOT,
+      env=os.environ | ENVIRONMENT,
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
-      **keywords,
-    )  # fmt: skip
+    )
     self.journal = workdir / 'metrics.jsonl'
 
   def wait_for_step(self, step: int):
@@ -43,26 +50,39 @@ class Attempt:
       time.sleep(0.01)
     raise AssertionError(f'no step {step}: {self.process.communicate()}')
 
+  def wait_for_more(self):
+    """Waits until the journal grows."""
+    size = self.journal.stat().st_size if self.journal.exists() else 0
+    while self.process.poll() is None and (
+      not self.journal.exists() or self.journal.stat().st_size <= size
+    ):
+      time.sleep(0.002)
+
+  def kill(self):
+    self.process.send_signal(signal.SIGKILL)
+    self.process.communicate()
+
   def finish(self) -> tuple[int, str]:
     _, stderr = self.process.communicate(timeout=200)
     return self.process.returncode, stderr
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(tmp_path_factory):
-  """The study of the interruption tests, run to its end in one go."""
-  workdir = tmp_path_factory.mktemp('uninterrupted') / 'run'
-  code, stderr = Attempt(workdir).finish()
-  assert code == 0, stderr
-  return long_study.get_config().to_dict(), workdir
+def uninterrupted(tmp_path_factory, traced_once):
+  """The study of the interruption tests, run to its end in one go by this process."""
+  workdir, config = tmp_path_factory.mktemp('uninterrupted') / 'run', long_study.get_config()
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figures, 'draw_all', lambda directory: None)
+    training.run(config, workdir)
+  return config.to_dict(), workdir
 
 
-@pytest.mark.parametrize('number', [4, pytest.param(12, marks=pytest.mark.slow)])
-def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path, number):
+@pytest.mark.slow
+def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path):
   """From the first imports to the last picture, whatever was being written."""
   config, reference = uninterrupted
   workdir = tmp_path / 'run'
-  rng = random.Random(0)
+  rng, number = random.Random(0), 12
   kills = kills_in_training = 0
   while kills < number:
     attempt = Attempt(workdir)
@@ -70,17 +90,12 @@ def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path, number
     if kills % 2:
       time.sleep(rng.uniform(0.5, 4))
     else:
-      size = attempt.journal.stat().st_size if attempt.journal.exists() else 0
-      while attempt.process.poll() is None and (
-        not attempt.journal.exists() or attempt.journal.stat().st_size <= size
-      ):
-        time.sleep(0.002)
+      attempt.wait_for_more()
       kills_in_training += attempt.process.poll() is None
       time.sleep(rng.uniform(0, 0.3))
     if attempt.process.poll() is not None:
       break
-    attempt.process.send_signal(signal.SIGKILL)
-    attempt.process.communicate()
+    attempt.kill()
     kills += 1
   assert kills >= number - 2
   assert kills_in_training >= number // 3
@@ -89,42 +104,67 @@ def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path, number
   assert_same_run(reference, workdir, config)
 
 
-def test_signals_save_and_the_run_goes_on_from_there(uninterrupted, tmp_path):
-  """Meanwhile a second process is kept out, and changes nothing."""
+def test_a_kill_and_signals_in_turn_end_bit_equal(uninterrupted, tmp_path, monkeypatch, capsys):
+  """A signal saves, a kill does not; meanwhile a second process is kept out, and changes nothing.
+
+  The kill is in the first steps; `-m slow` has twelve, at random moments.
+  """
   config, reference = uninterrupted
   workdir = tmp_path / 'run'
-  begun_at = 0
-  for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-    attempt = Attempt(workdir)
-    attempt.wait_for_step(begun_at + 100)
-    if not begun_at:
-      attempt.process.send_signal(signal.SIGSTOP)
-      returned, stderr = Attempt(workdir).finish()
-      attempt.process.send_signal(signal.SIGCONT)
-      assert returned == 5
-      *data_lines, refusal = stderr.splitlines()
-      assert f'is in use by process {attempt.process.pid};' in refusal
-      assert all(line.startswith(('train: ', 'test: ')) for line in data_lines)
-    attempt.process.send_signal(number)
-    returned, stderr = attempt.finish()
-    assert returned == code, stderr
-    assert 'stopped and saved at step' in stderr
-    assert not begun_at or f'continuing from step {begun_at}' in stderr
-    step, _ = state_digest(workdir, config)
-    assert f'at step {step};' in stderr
-    assert step >= begun_at + 100
-    begun_at = step
+  attempt = Attempt(workdir)
+  attempt.wait_for_more()
+  attempt.kill()
+  # By Ctrl-C, of this process.
+  write = tracking.Tracker.write
+
+  def interrupt(tracker, step, metrics):
+    write(tracker, step, metrics)
+    if step == 240:
+      signal.raise_signal(signal.SIGINT)
+
+  monkeypatch.setattr(tracking.Tracker, 'write', interrupt)
+  line = [f'--config={CONFIG_FILE}', f'--workdir={workdir}']
+  assert command.exit_code_of(train.make(), line) == 130
+  stderr = capsys.readouterr().err
+  assert 'stopped and saved at step 260;' in stderr
+  assert state_digest(workdir, config)[0] == 260
+  attempt = Attempt(workdir)
+  attempt.wait_for_step(360)
+  attempt.process.send_signal(signal.SIGSTOP)
+  assert_kept_out(workdir, attempt)
+  attempt.process.send_signal(signal.SIGCONT)
+  attempt.process.send_signal(signal.SIGTERM)
+  returned, stderr = attempt.finish()
+  assert returned == 143, stderr
+  assert 'continuing from step 260' in stderr
+  step, _ = state_digest(workdir, config)
+  assert f'stopped and saved at step {step};' in stderr
+  assert step >= 360
   returned, stderr = Attempt(workdir).finish()
   assert returned == 0, stderr
-  assert f'continuing from step {begun_at}' in stderr
+  assert f'continuing from step {step}' in stderr
   assert_same_run(reference, workdir, config)
 
 
-def test_a_full_disk_is_one_line_and_exit_6(tmp_path):
+def assert_kept_out(workdir, attempt):
+  """A second process at the workdir of an attempt is one line and exit 5."""
+  returned, stderr = Attempt(workdir).finish()
+  assert returned == 5
+  *data_lines, refusal = stderr.splitlines()
+  assert f'is in use by process {attempt.process.pid};' in refusal
+  assert all(line.startswith(('train: ', 'test: ')) for line in data_lines)
+
+
+def test_a_full_disk_is_one_line_and_exit_6(uninterrupted, tmp_path, monkeypatch, capsys):
   """A limit on the size of files stands for the full disk: the kernel refuses the write."""
-  limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))  # noqa: E731
-  environment = os.environ | {'VAE_JAX_CACHE': '/proc/no/cache'}
-  attempt = Attempt(tmp_path / 'run', preexec_fn=limit, env=environment)
-  code, stderr = attempt.finish()
+  monkeypatch.chdir(ROOT)
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  line = [f'--config={CONFIG_FILE}', f'--workdir={tmp_path}/run']
+  resource.setrlimit(resource.RLIMIT_FSIZE, (2500, limits[1]))
+  try:
+    code = command.exit_code_of(train.make(), line)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  stderr = capsys.readouterr().err
   assert code == 6, stderr
   assert any(line.startswith('cannot write') for line in stderr.splitlines())

@@ -17,25 +17,27 @@ from vae_jax import errors, lane_fields, learner, programs, records, study, trac
 from vae_jax.runs import checkpoint, evaluating, outcome, states, training
 from vae_jax.runs import workdir as workdir_module
 
-pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
 TERMS = ('elbo', 'rate', 'distortion', 'objective')
+NLL = ('nll', 'nll_stderr', 'nll_samples', 'nll_images')
+TRUST = ('effective_samples', 'largest_weight', 'low_effective_fraction', 'active_units')
 COLUMNS = [
   *('lane', 'name', 'status', 'step', *lane_fields.NAMES),
   'beta_normalised',
-  *(f'train/{term}' for term in TERMS),
-  *(f'test/{term}' for term in TERMS),
-  *('test/nll', 'test/nll_stderr', 'test/nll_samples', 'test/nll_images', 'test/bits_per_dim_8bit'),
-  'test/bits_per_dim_density',
-  *('test/effective_samples', 'test/largest_weight', 'test/low_effective_fraction'),
-  *('test/active_units', 'test/mutual_information', 'test/mutual_information_stderr'),
+  *(f'{split}/{term}' for split in ('train', 'validation', 'test') for term in TERMS),
+  *(f'validation/{name}' for name in (*NLL, *TRUST)),
+  *(f'test/{name}' for name in NLL),
+  *('test/bits_per_dim_8bit', 'test/bits_per_dim_density'),
+  *(f'test/{name}' for name in TRUST),
+  *('test/mutual_information', 'test/mutual_information_stderr'),
   *('test/mutual_information_ceiling', 'test/marginal_kl', 'test/total_correlation'),
   *('test/dimension_wise_kl', 'collapsed_at', 'reason', 'seconds', 'steps_per_second'),
 ]
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, traced_once):
   """One uninterrupted run of a fresh copy of the small study, and the number of its traces."""
   config = small_config()
   workdir = tmp_path_factory.mktemp('finished') / 'run'
@@ -44,7 +46,7 @@ def finished(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(programs.chunks, 'run_chunk', lambda *a: traces.append(1) or original(*a))
     result = training.run(config, workdir)
-  return config, workdir, result, len(traces)
+    yield config, workdir, result, len(traces)
 
 
 def test_a_run_leaves_the_files_of_the_contract(finished):
@@ -67,6 +69,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
     'samples.png',
     'traversals.png',
     'latents.png',
+    'active_units.png',
     'nll_curve.png',
   }
   with np.load(workdir / 'images.npz') as images:
@@ -190,21 +193,19 @@ def test_damaged_checkpoints_fall_back_or_say_so(finished, tmp_path):
     training.run(config, copy)
 
 
-def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path):
-  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
+def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path, monkeypatch):
+  """The tracker is closed with the program's own exit code."""
+  codes = []
+  monkeypatch.setattr(tracking.Tracker, 'close', lambda self, code: codes.append(code))
+  rates = (1e-3, 1e-3, 1e8, 1e-3)
+  config['lanes'] |= dict(combine='zip', learning_rate=rates, beta=(1.0,), latent_size=(2, 5, 2, 3))
   result = training.run(config, tmp_path / 'run')
-  good, bad = result.rows
+  bad = result.rows[2]
   assert result.exit_code == 3
-  assert (good['status'], bad['status']) == ('done', 'diverged')
+  assert codes == [3]
+  assert [row['status'] for row in result.rows] == ['done', 'done', 'diverged', 'done']
   assert 0 < bad['step'] < config['train']['steps']
-  assert good['test/nll'] is not None
-
-
-def test_all_lanes_diverged_is_still_a_whole_run(config, tmp_path):
-  config['lanes'] |= dict(learning_rate=(1e8,))
-  result = training.run(config, tmp_path / 'run')
-  assert {row['status'] for row in result.rows} == {'diverged'}
-  assert training.run(config, tmp_path / 'run').exit_code == 3
+  assert all(row['test/nll'] is not None for row in result.rows if row is not bad)
 
 
 class KilledError(BaseException):
@@ -274,10 +275,14 @@ def test_an_attempt_that_dies_once_is_taken_up(finished, tmp_path, place, moment
   assert_same_run(reference, tmp_path / 'run', config)
 
 
-def test_evaluate_in_the_middle_does_not_end_a_run(config, tmp_path):
-  """All lanes diverged, stopped half-way, evaluated: the run still goes on to its last step."""
+def test_all_lanes_diverged_is_a_whole_run_that_evaluate_in_the_middle_does_not_end(
+  config, tmp_path
+):
+  """Stopped half-way and evaluated, the run still goes on to its last step."""
   config['lanes'] |= dict(learning_rate=(1e8,))
-  training.run(config, tmp_path / 'reference')
+  result = training.run(config, tmp_path / 'reference')
+  assert {row['status'] for row in result.rows} == {'diverged'}
+  assert training.run(config, tmp_path / 'reference').exit_code == 3
   original = states.save
 
   def save_the_first_steps(manager, progress):
@@ -306,15 +311,6 @@ def test_leftovers_of_a_killed_writer_are_removed_and_never_shown(finished, tmp_
   assert not leftover.exists()
 
 
-def test_a_diverged_lane_is_failed_in_wandb_terms(config, tmp_path, monkeypatch):
-  """The tracker is closed with the program's own exit code."""
-  codes = []
-  monkeypatch.setattr(tracking.Tracker, 'close', lambda self, code: codes.append(code))
-  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
-  training.run(config, tmp_path / 'run')
-  assert codes == [3]
-
-
 def test_train_and_test_figures_are_of_their_own_images(finished):
   """Recomputed by hand from the last checkpoint: split, number of images, noise and bound."""
   config, workdir, _, _ = finished
@@ -323,12 +319,17 @@ def test_train_and_test_figures_are_of_their_own_images(finished):
   state = states.restored(built, manager).state
   manager.close()
   rows = records.read_results(workdir / 'results.csv')
+  one = built.training.learner
+
+  @jax.jit
+  def averages_of(params, lane, x):
+    return one.evaluate(params, lane, x, 0, jnp.ones(50))[0]
+
   for split, images in (('train', built.dataset.train_fixed), ('test', built.dataset.test)):
     for i, row in enumerate(rows):
       lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, state.params))
       x = jnp.asarray(images[built.sample(split, 50)], jnp.float32)
-      one = built.training.learner
-      averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(50))
+      averages = averages_of(params, lane, x)
       metrics = learner.metrics_of(one.estimator, averages, lane, row['step'])
       assert {'elbo', 'rate', 'distortion', 'objective'} == set(metrics)
       for term, value in metrics.items():

@@ -1,0 +1,97 @@
+"""Programs of one config traced once: for tests that take the same run up again and again.
+
+A run in a new process traces and compiles its programs anew, which takes nearly all of its time;
+`tests/test_stops.py` has such runs. In one process the same config means the same programs.
+"""
+
+import contextlib
+import functools
+import json
+import pathlib
+from collections.abc import Hashable
+from typing import Any
+
+import pytest
+
+from vae_jax import config as settings
+from vae_jax import lane_fields, lanes, study, validation
+from vae_jax.programs import chunks, importance, reviews
+from vae_jax.runs import workdir
+from vae_jax.study.points import in_nats
+from vae_jax.study.settings import EvaluationSettings, ProgramSettings, unpacked
+
+
+@contextlib.contextmanager
+def programs():
+  """Within it what a config says of programs is built once, and so is each program of it.
+
+  Lanes, cadences, and what is evaluated are data of the programs: they are of each config.
+  """
+  built, made = {}, {}
+  from_config, make = study.from_config, chunks.lanewise
+
+  def build(config):
+    config = settings.complete(config)
+    if validation.problems(config).lines:
+      return from_config(config)
+    points = study.points_of(config)
+    largest = max(point['latent_size'] for point in points)
+    key = _content(config, len(points), largest, _used(points))
+    if key not in built:
+      built[key] = from_config(config)
+    one, train = built[key], config['train']
+    points = in_nats(points, config, one.event)
+    steps = min(train['log_every'], train['steps'])
+    return one._replace(
+      name=config['study'],
+      points=points,
+      names=lanes.names(points),
+      lanes=lanes.stack(points, largest, one.lower_size),
+      training=one.training._replace(schedule=one.training.schedule._replace(chunk_steps=steps)),
+      train=unpacked(study.TrainSettings, train),
+      evaluation=unpacked(EvaluationSettings, config['evaluation']),
+      program=unpacked(ProgramSettings, config['program']),
+    )
+
+  def lanewise_once(function, place, per_lane=2, **options):
+    key = (_identity(function), place, per_lane, repr(options))
+    if key not in made:  # with the function, so that no other has its identity meanwhile
+      made[key] = make(function, place, per_lane, **options), function
+    return made[key][0]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(study, 'from_config', build)
+    for module in (chunks, importance, reviews):
+      patch.setattr(module, 'lanewise', lanewise_once)
+    yield
+
+
+def _used(points: list[dict[str, Any]]) -> list[str]:
+  """Returns the lane fields that are on in any lane, but those that every lane has."""
+  always = ('beta', 'latent_size', 'seed', 'learning_rate')
+  fields = (field for field in lane_fields.FIELDS if field.name not in always)
+  return [f.name for f in fields if any(point[f.name] != f.default for point in points)]
+
+
+def _content(config: dict[str, Any], *others: Any) -> str:
+  """Returns what the programs of a config are made of, with the bytes of its data, as a text."""
+  kept = {name: config[name] for name in config if name not in ('study', 'lanes', 'evaluation')}
+  kept['train'] = config['train']['batch_size']
+  kept['program'] = config['program'] | dict(memory_gib=0, resident_gib=0)
+  text = json.dumps([workdir.plain(kept), *others], sort_keys=True)
+  path = pathlib.Path(config['data'].get('path') or 'none')
+  return text + (path.read_bytes().hex() if path.is_file() else '')
+
+
+def _identity(value: Any) -> Hashable:
+  """Returns what tells a function from others: its code, and what it holds of outside of it."""
+  if isinstance(value, functools.partial):
+    return (_identity(value.func), *map(_identity, value.args))
+  if hasattr(value, '__wrapped__') and hasattr(value, '__code__'):
+    return _identity(value.__wrapped__)
+  if hasattr(value, '__code__') and value.__closure__:
+    held = (_identity(cell.cell_contents) for cell in value.__closure__)
+    return (value.__code__, *held)
+  if isinstance(value, tuple):
+    return tuple(map(_identity, value))
+  return value if isinstance(value, (int, float, str, bool, type(None))) else id(value)
