@@ -221,7 +221,7 @@ def found(lonely, gap, mean=(100.0,)):
 
 def test_only_lanes_whose_images_hang_on_one_sample_are_named(caplog):
   few = found(
-    [0.0, 0.3, 0.1, np.nan, 0.2], [1.0, 5.0, 9.0, np.nan, 3.0], [100.0] * 3 + [np.nan, 1.0]
+    [0.0, 0.3, 0.1, 0.4, 0.2], [1.0, 5.0, 9.0, np.nan, 3.0], [100.0] * 3 + [np.nan, 1.0]
   )
   trust.warn_of_few_samples(list('abcde'), few, 100, 'test')
   (record,) = caplog.records

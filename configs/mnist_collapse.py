@@ -1,0 +1,33 @@
+"""Where collapse sets in on static MNIST: 7 betas from 16 to 40, 3 seeds, beside the forecast.
+
+  vae-jax train --config=mnist_collapse --workdir=runs/mnist_collapse
+
+The forecast, of correlations of pixels alone (vae_jax/forecast.py), has 4 latents at beta 16 and
+none from beta 32.7 on. The picture is figures/active_units.png.
+"""
+
+from ml_collections import config_dict
+
+from vae_jax import config as settings
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Returns what differs from `vae_jax.config.base`."""
+  config = settings.base()
+  config.study = 'mnist_collapse'
+  config.lanes.update(
+    beta=(16.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0),
+    latent_size=(16,),  # more than are active at any of these
+    seed=(0, 1, 2),
+  )
+  config.data.update(name='binarized_mnist', validation_split='validation')
+  config.encoder.update(hidden=(500,))
+  config.decoder.update(hidden=(500,), output_bias='train_mean')
+  config.train.update(
+    steps=7800,  # 390 a pass over the 50,000 images
+    log_every=195,
+    evaluate_every=780,
+    checkpoint_every=1950,
+  )
+  config.evaluation.update(train_images=2000, validation_images=10000, test_images=10000)
+  return config
