@@ -16,7 +16,7 @@ import vae_jax
 from vae_jax import config as settings
 from vae_jax import evaluation, figures, lanes, records, study
 from vae_jax.multihost import cut, gathering
-from vae_jax.runs import training
+from vae_jax.runs import evaluating, training
 from vae_jax.runs.outcome import rising, trust
 
 pytestmark = pytest.mark.run
@@ -80,6 +80,15 @@ def test_the_forecast_is_said_before_the_first_step_and_kept(said):
     onsets = [row['beta'] for row in rows]
     assert onsets == sorted(onsets, reverse=True) and f'from beta {onsets[0]:.3g} on' in line
     assert [row['latent'] for row in rows] == list(range(len(rows))) and 40 < len(rows) <= 61
+
+
+@pytest.mark.slow
+def test_an_evaluation_makes_the_forecast_again(said):
+  path = said[0] / 'process-0' / 'forecast.csv'
+  before = path.read_bytes()
+  path.unlink()
+  evaluating.evaluate(path.parent)
+  assert path.read_bytes() == before
 
 
 def test_what_the_training_is_too_short_for_is_said_with_the_last_beta(said):
