@@ -20,6 +20,7 @@ AXES = dict(
   capacity=(0.0,),
   capacity_steps=(0,),
   covariance_weight=(0.0,),
+  target_rate=(0.0,),
 )
 
 
@@ -82,7 +83,7 @@ def test_stack_masks_the_inert_latents():
 
 
 def test_stack_carries_every_field():
-  point = lanes.point(2.0, 1, 3, 0.1, 'cyclical', 7, 0.5, 25.0, 10, 3.0)
+  point = lanes.point(2.0, 1, 3, 0.1, 'cyclical', 7, 0.5, 25.0, 10, 3.0, 6.0)
   lane = lanes.stack([point], width=1)
   assert lane_fields.WARMUPS[int(lane.warmup[0])] == 'cyclical'
   for field in set(lane_fields.NAMES) - {'warmup', 'latent_size'}:

@@ -257,6 +257,13 @@ def objective_with(terms=objectives.no_terms, **changes):
       ),
       'weight 0, which only fills a batch up',
     ),
+    (
+      objective_with(
+        combine=lambda means, lane, step: -means['distortion'] - lane.beta**2 * means['rates'][0],
+        lane_fields=('beta', 'target_rate'),
+      ),
+      'target_rate among its lane_fields it falls by the rate',
+    ),
     (objective_with(path_weights=jnp.sum), r'path_weights are \[L\]'),
   ],
 )

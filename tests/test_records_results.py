@@ -12,7 +12,7 @@ pytestmark = pytest.mark.run
 FIELDS = ('beta', 'latent_size', 'seed')
 
 HEADER = (
-  'lane,name,status,step,beta,latent_size,seed,beta_normalised,'
+  'lane,name,status,step,beta,latent_size,seed,beta_normalised,multiplier,'
   'train/elbo,train/rate,train/distortion,train/objective,'
   'validation/elbo,validation/rate,validation/distortion,validation/objective,'
   'test/elbo,test/rate,test/distortion,test/objective,'
@@ -39,8 +39,8 @@ def test_the_file_has_the_columns_of_the_contract(tmp_path):
   records.write_results(path, [row(), last], FIELDS)
   assert path.read_text().splitlines() == [
     HEADER,
-    '0,lane-0,running,5,0.1,10,0' + ',' * 41,
-    '1,lane-1,diverged,5,0.1,10,0' + ',' * 22 + 'nan' + ',' * 18 + '1.5,',
+    '0,lane-0,running,5,0.1,10,0' + ',' * 42,
+    '1,lane-1,diverged,5,0.1,10,0' + ',' * 23 + 'nan' + ',' * 18 + '1.5,',
   ]
   assert HEADER.split(',') == records.result_columns(FIELDS)
 
@@ -99,5 +99,5 @@ def test_a_cut_row_is_damage(tmp_path):
   path = tmp_path / 'results.csv'
   records.write_results(path, [row(0), row(1)], FIELDS)
   path.write_text(path.read_text()[:-5])
-  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 44 cells for 48 columns'):
+  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 45 cells for 49 columns'):
     records.read_results(path)

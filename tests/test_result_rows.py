@@ -15,7 +15,9 @@ def rows_of(tmp_path, final, **changes):
   """Of three lanes, of which the second diverged at step 4 and the third has collapsed."""
   points = [lanes.point(beta, size, 7, 1e-3) for beta, size in ((0.5, 2), (1.0, 3), (4.0, 6))]
   built = types.SimpleNamespace(points=points, names=['a', 'b', 'c'], event=(4, 3, 1))
-  state = types.SimpleNamespace(diverged_at=np.array([learner.NOT_DIVERGED, 4, -1]))
+  state = types.SimpleNamespace(
+    diverged_at=np.array([learner.NOT_DIVERGED, 4, -1]), multiplier=None
+  )
   evaluated = {
     'test/elbo': [-1.0, None, -3.0],
     'test/rate': [1.0, None, 0.0],

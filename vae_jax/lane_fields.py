@@ -14,6 +14,7 @@ from vae_jax import checks
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 2**31 - 1
 LARGEST = 1e30
+MULTIPLIERS = (1e-6, 1e6)  # the least and the largest that a target rate may come to
 WARMUPS = ('constant', 'linear', 'cosine', 'cyclical')
 
 
@@ -64,6 +65,14 @@ FIELDS: tuple[LaneField, ...] = (
   LaneField('capacity', 0.0, _WEIGHT, _FLOAT, 'c', 'nats: above 0 the rate is held at it'),
   LaneField('capacity_steps', 0, _STEPS, _FLOAT, 'cs', 'over which the capacity rises'),
   LaneField('covariance_weight', 0.0, _WEIGHT, _FLOAT, 'cov', 'of the DIP-VAE'),
+  LaneField(
+    'target_rate',
+    0.0,
+    _WEIGHT,
+    _FLOAT,
+    'r',
+    'nats: above 0 a multiplier that begins at beta holds the rate at it',
+  ),
 )
 
 NAMES: tuple[str, ...] = tuple(field.name for field in FIELDS)

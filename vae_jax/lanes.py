@@ -146,7 +146,27 @@ def _agreeing(point: Point) -> Point:
     raise errors.InputError(
       f'lanes.capacity_steps={point["capacity_steps"]} leads to lanes.capacity=0; set the capacity'
     )
+  if point['target_rate']:
+    _check_target(point)
   return point
+
+
+def _check_target(point: Point) -> None:
+  """Refuses what would weigh the rate of a lane beside the multiplier of its target."""
+  target, beta = f'lanes.target_rate={point["target_rate"]:g}', point['beta']
+  low, high = lane_fields.MULTIPLIERS
+  if not low <= beta <= high:
+    raise errors.InputError(
+      f'lanes.beta={beta:g} is where the multiplier of {target} begins: it is from {low:g} to '
+      f'{high:g}; the nearest valid value is {min(max(beta, low), high):g}'
+    )
+  for name in ('warmup', 'free_bits', 'capacity'):
+    off = lane_fields.DEFAULTS[name]
+    if point[name] != off:
+      raise errors.InputError(
+        f'lanes.{name}={point[name]!r} does not go with {target}, whose multiplier alone weighs '
+        f'the rate; set lanes.{name}={off!r}, or lanes.target_rate=0.0'
+      )
 
 
 def names(points: Sequence[Point]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from vae_jax import bounds, densities, networks, objectives
+from vae_jax import bounds, densities, networks, objectives, weighting
 from vae_jax.fast import finite
 from vae_jax.fast.rows import over_rows
 from vae_jax.lane_fields import MAX_STEPS
@@ -32,6 +32,7 @@ class State(NamedTuple):
   params: Any
   opt_state: Any
   diverged_at: Array  # [] int32: the step whose update was not finite, or NOT_DIVERGED
+  multiplier: Array | None = None  # [] of the rate; None where no lane has a target
 
 
 class Estimator(NamedTuple):
@@ -212,6 +213,7 @@ def make_learner(
   num_samples: int,
   optimizer: Callable[[Array], optax.GradientTransformation],
   sampler: Callable[[Array, int, int, int], Array] = draw_noise,
+  has_targets: bool = False,
 ) -> Learner:
   """Builds the functions of one lane.
 
@@ -220,13 +222,15 @@ def make_learner(
     num_samples: L, in training and in `evaluate`.
     optimizer: learning rate [] -> gradient transformation.
     sampler: (key, N, L, Z) -> noise [N, L, Z].
+    has_targets: whether a lane of the program has a target rate, so that states have a multiplier.
   """
   model = estimator.model
 
   def init(lane: Lane) -> State:
     params = model.init(lane_keys(lane).init, lane.mask)
     opt_state = optimizer(lane.learning_rate).init(params)
-    return State(params, opt_state, jnp.asarray(NOT_DIVERGED, jnp.int32))
+    multiplier = lane.beta if has_targets else None
+    return State(params, opt_state, jnp.asarray(NOT_DIVERGED, jnp.int32), multiplier)
 
   def draw_for(key: Array, lane: Lane, batch_size: int, index: Array) -> Array:
     return sampler(jax.random.fold_in(key, index), batch_size, num_samples, lane.mask.size)
@@ -234,14 +238,15 @@ def make_learner(
   def draw(lane: Lane, batch_size: int, count: Array) -> Array:
     return draw_for(lane_keys(lane).noise, lane, batch_size, count)
 
-  def loss(params: Any, lane: Lane, batch: Array, noise: Array, count: Array):
+  def loss(params: Any, state: State, lane: Lane, batch: Array, noise: Array, count: Array):
     weights, betas = jnp.ones(len(batch)), drawn_betas(estimator, lane, len(batch), count)
     averages, _ = batch_averages(estimator, params, lane, batch, noise, weights, betas)
+    lane = weighting.held(lane, state.multiplier, averages['rates'].sum())
     metrics = metrics_of(estimator, averages, lane, count)
     return -metrics['objective'], metrics
 
   def step(state: State, lane: Lane, batch: Array, noise: Array, count: Array):
-    grads, metrics = jax.grad(loss, has_aux=True)(state.params, lane, batch, noise, count)
+    grads, metrics = jax.grad(loss, has_aux=True)(state.params, state, lane, batch, noise, count)
     updates, opt_state = optimizer(lane.learning_rate).update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     if model.refit is not None:
@@ -255,7 +260,12 @@ def make_learner(
       lambda new, old: jnp.where(alive & is_finite, new, old), params, state.params
     )
     diverged_at = jnp.where(alive & ~is_finite, count, state.diverged_at)
-    return State(params, opt_state, diverged_at), metrics
+    multiplier = state.multiplier
+    if multiplier is not None:  # of which the type decides, for all lanes alike
+      metrics = metrics | {'multiplier': multiplier}
+      moved = weighting.next_multiplier(multiplier, metrics['rate'], lane)
+      multiplier = jnp.where(alive & is_finite, moved, multiplier)
+    return State(params, opt_state, diverged_at, multiplier), metrics
 
   def evaluate(params: Any, lane: Lane, batch: Array, index: Array, weights: Array):
     noise = draw_for(lane_keys(lane).evaluation, lane, len(batch), index)

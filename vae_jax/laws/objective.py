@@ -19,6 +19,7 @@ _OTHER = {
   'capacity': 2.0,
   'capacity_steps': 9,
   'covariance_weight': 0.5,
+  'target_rate': 2.0,
 }
 
 
@@ -82,6 +83,11 @@ def check_objective(objective: Any, what: str = 'the objective') -> None:
       law = f'lanes.{field}, which lane_fields does not name, changes nothing'
       changed = lane._replace(**{field: jnp.float32(other)})
       b.check_same(what, law, found, evaluate(log_likelihood, zero, changed)[0])
+  if 'target_rate' in objective.lane_fields:
+    law = 'with target_rate among its lane_fields it falls by the rate where beta grows by 1'
+    rate = averages(log_likelihood, zero)[1]['rates'].sum()
+    heavier = evaluate(log_likelihood, zero, lane._replace(beta=lane.beta + 1))[0]
+    b.check_same(what, law, found - rate, heavier)
   if objective.path_weights is not None:
     with b.running(what, 'path_weights are asked for'):
       factors = b.shapes_of(objective.path_weights, log_likelihood[0])

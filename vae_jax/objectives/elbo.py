@@ -34,7 +34,7 @@ def beta_elbo(
   return Objective(
     no_terms,
     combine,
-    lane_fields=(*WARMED, 'free_bits', 'capacity', 'capacity_steps'),
+    lane_fields=(*WARMED, 'free_bits', 'capacity', 'capacity_steps', 'target_rate'),
     weighs_rate=True,
     free_bits_by_latent=per_latent,
   )

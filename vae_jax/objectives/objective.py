@@ -22,8 +22,9 @@ class Objective(NamedTuple):
     terms: (terms of N examples, their posteriors, weights [N], mask [Z]) -> named averages beside
       `rates` [P] and `distortion`; weights are 1, or 0 for what only fills a batch up.
     combine: (averages, lane, step) -> objective [].
-    lane_fields: what it has of beta, warmup, warmup_steps, free_bits, capacity, capacity_steps and
-      covariance_weight; a lane leaves the others at their off values.
+    lane_fields: what it has of beta, warmup, warmup_steps, free_bits, capacity, capacity_steps,
+      covariance_weight and target_rate; a lane leaves the others at their off values. It has
+      target_rate where it is -D - beta R: training then moves the beta of such a lane.
     above_zero: those of them without which it is another objective.
     weighs_rate: beta weighs the whole rate and nothing else, as in -D - beta R.
     smallest_batch: how many examples the terms need, to compare with each other.

@@ -162,3 +162,8 @@ def state_shapes(learner: Learner, lanes: Lane) -> State:
 def params_of(states: States) -> Any:
   """Returns the parameters of all lanes, in turn where their states are."""
   return placement.map_turns(lambda state: state.params, states)
+
+
+def multipliers_of(states: States) -> Array | None:
+  """Returns the multipliers [G] of the target rates; None where no lane has one."""
+  return placement.joined(placement.map_turns(lambda state: state.multiplier, states))

@@ -121,7 +121,8 @@ def _of(split: str, *columns: Column) -> tuple[Column, ...]:
 # Those of `validation/` are empty where there is no such split. With one, those of `test/` are
 # empty until the end: the test set is evaluated once.
 RESULTS = (
-  Column('beta_normalised', 'β Z / D (Higgins et al. 2017)'),
+  Column('beta_normalised', 'β Z / D (Higgins et al. 2017); of the multiplier where there is one'),
+  Column('multiplier', 'of a lane with a target rate: the β that this rate costs, −dD/dR'),
   *(column for split in ('train', 'validation', 'test') for column in _of(split, *_TERMS)),
   *_of('validation', *_NLL, *_TRUST, _ACTIVE),
   *_of('test', *_NLL),
@@ -213,6 +214,7 @@ METRICS = (
   Column('lane', 'its number'),
   Column('step', 'after so many', _STEPS),
   *(column._replace(name=f'SPLIT/{column.name}') for column in _TERMS),
+  Column('batch/multiplier', 'of a target rate; without one, in a study that has others, β'),
   Column('SPLIT/active_units', 'of `train`, `validation` and `test`, see `results.csv`'),
   Column('SPLIT/NAME', "the objective's own terms, such as `test/bound` of the IWAE", _NATS),
   Column('crc32', 'of what stands before it in the row', 'text'),

@@ -153,7 +153,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
   batch_size = settings['batch_size']
   stacked = lanes.stack(points, largest, model.lower_size)
   num_samples = config['bound']['num_samples']
-  one_lane = learner_of(built, model)
+  one_lane = learner_of(built, model, any(point['target_rate'] for point in points))
   if lawful.from_outside(built):
     lawful.check_whole(one_lane, stacked, stored.event, batch_size)
   operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)

@@ -13,8 +13,10 @@ RATES = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}
 NOISES = {'independent': learner.draw_noise, 'antithetic': learner.draw_antithetic}
 
 
-def learner_of(built: validation.Built, model: networks.Model) -> learner.Learner:
-  """Returns the learner of a config.
+def learner_of(
+  built: validation.Built, model: networks.Model, has_targets: bool = False
+) -> learner.Learner:
+  """Returns the learner of a config; `has_targets` where a lane has a target rate.
 
   A gradient that is biased for its bound is warned of, not refused: runs have been trained by it.
   """
@@ -34,7 +36,7 @@ def learner_of(built: validation.Built, model: networks.Model) -> learner.Learne
     gradient=_gradient(settings['gradient'], objective),
   )
   draw = NOISES[settings['noise']]
-  return learner.make_learner(estimator, num_samples, _optimizer_of(built), draw)
+  return learner.make_learner(estimator, num_samples, _optimizer_of(built), draw, has_targets)
 
 
 def check_batch(built: validation.Built, num_examples: int) -> None:

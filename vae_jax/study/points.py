@@ -15,6 +15,7 @@ _OF_BOUNDS = (
   'capacity',
   'capacity_steps',
   'covariance_weight',
+  'target_rate',
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vae_jax import lanes, learner, placement, programs
+from vae_jax import lanes, learner, placement, programs, weighting
 from vae_jax.runs.outcome.progress import Progress
 from vae_jax.study import Study
 
@@ -37,6 +37,7 @@ def reasons(
     if step == learner.NOT_DIVERGED or result[i] is not None:
       continue
     lane_state, lane = placement.lane_of(state, i), placement.lane_of(study.lanes, i)
+    lane = weighting.weighed(lane, lane_state.multiplier)
     found = examine(lane_state.params, lane, study.dataset.train, step)
     result[i] = _reason(found, study.points[i], step, _standardize(study))
     logging.warning('%s: diverged at step %d: %s', study.names[i], step, result[i])

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from vae_jax import evaluation, programs, records
+from vae_jax import evaluation, programs, records, weighting
 from vae_jax.runs.outcome.trust import warn_of_few_samples
 from vae_jax.study import Study
 
@@ -34,8 +34,9 @@ def make_evaluate(
     state: programs.States, step: int, final: bool = True
   ) -> dict[str, evaluation.Evaluation]:
     params = fitted(state)
+    lanes = weighting.weighed(study.lanes, programs.multipliers_of(state))
     return {
-      split: program(params, study.lanes, cut, np.int32(step))
+      split: program(params, lanes, cut, np.int32(step))
       for split, cut in batches.items()
       if final or split in ('train', study.chosen_on)
     }

@@ -28,8 +28,10 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   speed = progress.step / progress.training_seconds if progress.training_seconds else None
   rows = []
   steps = divergence.diverged_at(progress.state)
+  multipliers = _multipliers(study, progress.state)
   for i, (point, diverged_at) in enumerate(zip(study.points, steps, strict=True)):
     diverged = diverged_at != learner.NOT_DIVERGED
+    beta = point['beta'] if multipliers[i] is None else multipliers[i]
     rows.append(
       {
         'lane': i,
@@ -37,7 +39,8 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
         'status': 'diverged' if diverged else 'done' if final else 'running',
         'step': diverged_at if diverged else progress.step,
         **point,
-        'beta_normalised': point['beta'] * point['latent_size'] / math.prod(study.event),
+        'beta_normalised': beta * point['latent_size'] / math.prod(study.event),
+        'multiplier': multipliers[i],
         **{name: v[i] for name, v in values.items()},
         'collapsed_at': progress.collapsed_at[i],
         'reason': progress.reasons[i],
@@ -46,6 +49,18 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
       }
     )
   return rows
+
+
+def _multipliers(study: Study, state: programs.States) -> list[float | None]:
+  """Returns the multiplier of each lane [G], None where it has no target rate."""
+  found = programs.multipliers_of(state)
+  if found is None:
+    return [None] * len(study.points)
+  found = records.python_numbers(np.asarray(found))
+  return [
+    value if point['target_rate'] else None
+    for value, point in zip(found, study.points, strict=True)
+  ]
 
 
 def write_latents(study: Study, directory: pathlib.Path, test: evaluation.Evaluation) -> None:
