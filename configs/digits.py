@@ -2,8 +2,9 @@
 
   vae-jax train --config=digits --workdir=runs/digits
 
-The data set is inside scikit-learn: no download. Cost: 16 to 26 s on two CPU cores. The best lanes
-have beta 1: test ELBO -22.9 nats, importance-sampled NLL 22.7 +- 0.2 (500 samples, 359 images).
+The data set is inside scikit-learn: no download. Cost: 100 CPU seconds on two busy cores. The best
+lanes have beta 1 and 8 or 16 latents: NLL 22.8 +- 0.2 nats on the validation set, by which they are
+chosen, and 22.8 +- 0.2 on the test set (500 importance samples, 359 images each).
 """
 
 from ml_collections import config_dict

@@ -152,6 +152,8 @@ def test_the_nll_of_every_lane_is_on_the_noise_of_its_seed_batch_and_chunk(image
   for i, seed in enumerate(seeds):
     bound, first, effective = bounds_by_hand(weights_by_hand(images, 6, 7, 5, seed))
     np.testing.assert_allclose(found.mean[i], -bound.mean(), rtol=1e-5)
+    np.testing.assert_allclose(found.nlls[i], -bound, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.elbos[i], first, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.curve[i], [first.mean(), bound.mean()], rtol=1e-4)
     np.testing.assert_allclose(found.effective[i], effective.mean(), rtol=1e-5)
     np.testing.assert_allclose(found.stderr[i], bound.std(ddof=1) / np.sqrt(23), rtol=1e-4)

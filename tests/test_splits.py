@@ -111,18 +111,6 @@ def test_every_image_has_its_nll(trained):
   assert found['validation'].sha256 != found['test'].sha256
 
 
-def test_the_elbo_of_an_image_is_that_of_the_split_where_the_images_are_the_same(trained):
-  """Of 6 samples and 1 of the same 25 images; five standard errors of both."""
-  result, directory = trained
-  values = records.read_per_image(directory / 'per_image.npz')['test']
-  by_image = np.full((2, 359), np.nan)
-  by_image[:, values.indices] = values.elbo
-  same = by_image[:, study.from_config(config_of()).sample('test', 25)]
-  stderr = 3.0 * np.sqrt(1 / 25 + 1 / 150)  # a draw of one image varies by less than 3 nats
-  for lane, row in enumerate(result.rows):
-    assert same[lane].mean() == pytest.approx(row['test/elbo'], abs=5 * stderr)
-
-
 def test_images_are_the_same_whether_stored_as_bytes_or_floats():
   grey = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 1), dtype=np.uint8)
   one = records.images_sha256(grey, 255.0)
@@ -153,6 +141,7 @@ def test_a_changed_bit_of_it_is_seen(trained, tmp_path):
     records.read_per_image(path)
 
 
+@pytest.mark.slow
 def test_evaluate_makes_it_again_of_more_samples(trained, tmp_path, monkeypatch):
   without_pictures(monkeypatch)
   copy = shutil.copytree(trained[1], tmp_path / 'copy')
