@@ -142,6 +142,8 @@ def test_the_curve_and_the_weights_against_numpy(truth, images, lane, monkeypatc
     log_w = likelihood.logpdf(image).sum(1) + (
       scipy.stats.norm.logpdf(z) - scipy.stats.norm(q.loc, q.scale).logpdf(z)
     ).sum(1)
+    distortion = -likelihood.logpdf(image).sum(1).mean()
+    assert found.distortion[n] == pytest.approx(distortion, rel=1e-4)
     ten = [scipy.special.logsumexp(log_w[a : a + 10]) - np.log(10) for a in (0, 10)]
     whole = scipy.special.logsumexp(log_w) - np.log(num_samples)
     expected = [log_w.mean(), np.mean(ten), whole]
@@ -163,7 +165,9 @@ def evidence_with(log_evidence):
   """Evidence whose bound is `log_evidence` [G, B, N] and whose first point is 1 below it."""
   values = np.asarray(log_evidence)
   effective = np.where(values < -2.5, 1.5, 4.0)
-  return evaluation.Evidence(np.stack([values - 1, values], -1), effective, 1 / effective)
+  return evaluation.Evidence(
+    np.stack([values - 1, values], -1), effective, 1 / effective, 2 - values
+  )
 
 
 def test_nll_of_averages_in_nats_and_bits():
@@ -178,6 +182,7 @@ def test_nll_of_averages_in_nats_and_bits():
   np.testing.assert_allclose(result.effective, [(4 + 1.5 + 1.5) / 3, 4])
   np.testing.assert_allclose(result.largest, [(1 / 4 + 2 / 1.5) / 3, 1 / 4])
   np.testing.assert_allclose(result.lonely, [2 / 3, 0])
+  np.testing.assert_allclose(result.distortions, [[3, 5, 7], [4, 4, 4]])
 
 
 def test_nll_of_one_image_has_no_standard_error():

@@ -118,7 +118,7 @@ def test_a_thin_nll_is_said(config, monkeypatch, caplog):
   built = study.from_config(config)
   lanes_of_images = [[5.0] * 30, [5.0] * 15 + [1.2] * 15, [5.0] * 28 + [1.2] * 2, [9.0] * 30]
   effective = np.array(lanes_of_images)[:, None]
-  found = evaluation.Evidence(np.zeros((4, 1, 30, 3)), effective, 1 / effective)
+  found = evaluation.Evidence(np.zeros((4, 1, 30, 3)), effective, 1 / effective, 0 * effective)
   result = evaluation.nll_of(found, np.ones((1, 30)), 64)
   monkeypatch.setattr(programs, 'nll', lambda *arguments: result)
   parts = {'mutual_information': np.zeros(4)}

@@ -106,6 +106,7 @@ def test_every_image_has_its_nll(trained):
     means = values.nll.astype(float).mean(axis=1)
     np.testing.assert_allclose(means, [row[f'{split}/nll'] for row in result.rows], rtol=1e-14)
     assert np.all(values.elbo <= -values.nll)
+    assert np.all(values.distortion > 0)
     images = built.dataset.split(split)[values.indices]
     assert values.sha256 == records.images_sha256(images, built.dataset.fixed_scale)
   assert found['validation'].sha256 != found['test'].sha256
@@ -123,10 +124,10 @@ def test_a_lane_that_diverged_has_nan(tmp_path):
   state = types.SimpleNamespace(diverged_at=np.array([learner.NOT_DIVERGED, 3]))
   progress = outcome.Progress(5, state, {}, [None] * 2, [None] * 2, 1.0, 1.0)
   values = np.ones((2, 4), np.float32)
-  given = {'test': records.PerImage(values, -values, np.arange(4), 'abc')}
+  given = {'test': records.PerImage(values, -values, 2 * values, np.arange(4), 'abc')}
   outcome.write_per_image(tmp_path, given, progress)
   found = records.read_per_image(tmp_path / 'per_image.npz')['test']
-  for array, sign in ((found.nll, 1), (found.elbo, -1)):
+  for array, sign in ((found.nll, 1), (found.elbo, -1), (found.distortion, 2)):
     np.testing.assert_array_equal(array, [[sign] * 4, [np.nan] * 4])
 
 
@@ -158,7 +159,7 @@ def test_evaluate_makes_it_again_of_more_samples(trained, tmp_path, monkeypatch)
 
 def test_the_shares_of_processes_are_put_together(tmp_path):
   shares = {tmp_path / 'process-0': 0, tmp_path / 'process-1': 2}
-  values = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
+  values = np.random.default_rng(0).normal(size=(3, 3, 5)).astype(np.float32)
   for share, lanes in zip(shares, (np.s_[:2], np.s_[2:]), strict=True):
     share.mkdir()
     one = records.PerImage(*values[:, lanes], np.arange(5), 'abc')
@@ -167,6 +168,7 @@ def test_the_shares_of_processes_are_put_together(tmp_path):
   (found,) = records.read_per_image(tmp_path / 'per_image.npz').values()
   np.testing.assert_array_equal(found.nll, values[0])
   np.testing.assert_array_equal(found.elbo, values[1])
+  np.testing.assert_array_equal(found.distortion, values[2])
   assert found.sha256 == 'abc' and found.indices.tolist() == [0, 1, 2, 3, 4]
 
 

@@ -44,7 +44,9 @@ def make_run(directory, rng, shift=0.0, hard=None, split='validation', sha256='o
     of_splits = {f'{s}/{k}': v for s in {split, 'test'} for k, v in terms.items()}
     rows.append(dict(lane=i, name=name, status='done', step=9, seconds=1.0, **point, **of_splits))
   records.write_results(directory / 'results.csv', rows, lane_fields.NAMES)
-  found = records.PerImage(nll, -nll, np.arange(len(hard)), sha256)
+  rates = np.array([[row['test/rate']] for row in rows]) + 0.3 * rng.standard_normal(nll.shape)
+  distortions = np.array([[row['test/distortion']] for row in rows]) + 0.1 * hard
+  found = records.PerImage(nll, -rates - distortions, distortions, np.arange(len(hard)), sha256)
   records.write_per_image(directory / 'per_image.npz', {s: found for s in {split, 'test'}})
   manifest.begin(directory, workdir.FILES)
   return directory
@@ -134,7 +136,8 @@ def test_two_runs_on_the_same_images(two, tmp_path, capsys):
   assert code == 0
   assert 'NLL: B is better, B less A is -' in out
   assert 'paired on the same 80 images' in out
-  assert 'At equal rate: B has less distortion, -1.0' in out
+  assert 'At equal rate: B has less distortion, -' in out
+  assert out.count('nats; paired') == 1
   assert (tmp_path / 'it.png').read_bytes().startswith(b'\x89PNG')
   found = vae_jax.compare(*two)
   assert found['paired']

@@ -21,11 +21,13 @@ class Evidence(NamedTuple):
     curve: [B, N, C] the bound L_k for each k of `curve_samples`, nats; the last is log p(x).
     effective: [B, N] effective sample size (sum_k w_k)^2 / sum_k w_k^2, from 1 to K.
     largest: [B, N] largest normalised weight, from 1/K to 1.
+    distortion: [B, N] minus the mean of log p(x | z_k), nats; the rate is -L_1 less it.
   """
 
   curve: Array
   effective: Array
   largest: Array
+  distortion: Array
 
 
 def curve_samples(num_samples: int) -> tuple[int, ...]:
@@ -41,13 +43,21 @@ def make_weights_of(
 
   log w_l = log p(x | z_l) + log p(z_l) - log q(z_l | x),  z_l ~ q(z | x)
   """
+  terms_of = _make_terms_of(model, params, mask)
+  return lambda posterior, x, noise: bounds.log_weights(terms_of(posterior, x, noise))
+
+
+def _make_terms_of(
+  model: networks.Model, params: Any, mask: Array
+) -> Callable[[densities.Posterior, Array, Array], bounds.ElboTerms]:
+  """Returns (q(z | x), x [*event], noise [L, Z]) -> the terms of a lane."""
   prior = model.prior(params, mask)
 
-  def weights_of(posterior: densities.Posterior, x: Array, noise: Array) -> Array:
+  def terms_of(posterior: densities.Posterior, x: Array, noise: Array) -> bounds.ElboTerms:
     decode = lambda z: model.decode(params, z, mask)  # noqa: E731
-    return bounds.log_weights(bounds.elbo_terms(posterior, prior, decode, x, noise))
+    return bounds.elbo_terms(posterior, prior, decode, x, noise)
 
-  return weights_of
+  return terms_of
 
 
 @highest_precision
@@ -73,27 +83,30 @@ def evidence(
   num_chunks = math.ceil(num_samples / chunk)
   nll_key = learner.lane_keys(lane).nll
   params = model.at_beta(params, lane.beta)
-  weights_of = make_weights_of(model, params, lane.mask)
+  terms_of = _make_terms_of(model, params, lane.mask)
 
   def of_batch(index: Array, images: Array) -> tuple[Array, Evidence]:
     x = data.to_values(images, scale)
     posteriors = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)
     batch_key = jax.random.fold_in(nll_key, index)
 
-    def of_chunk(chunk_index: Array) -> Array:
+    def of_chunk(chunk_index: Array) -> tuple[Array, Array]:
       noise_key = jax.random.fold_in(batch_key, chunk_index)
       noise = learner.draw_noise(noise_key, len(x), chunk, lane.mask.size)
-      return jax.vmap(weights_of)(posteriors, x, noise)
+      terms = jax.vmap(terms_of)(posteriors, x, noise)
+      return jax.vmap(bounds.log_weights)(terms), terms.log_likelihood
 
-    log_w = jax.lax.map(of_chunk, jnp.arange(num_chunks))  # [chunks, N, chunk]
-    log_w = jnp.moveaxis(log_w, 0, 1).reshape(len(x), -1)[:, :num_samples]  # [N, K]
-    return index + 1, jax.vmap(_summary)(log_w)
+    def of_samples(found: Array) -> Array:  # [chunks, N, chunk] -> [N, K]
+      return jnp.moveaxis(found, 0, 1).reshape(len(x), -1)[:, :num_samples]
+
+    log_w, log_likelihood = map(of_samples, jax.lax.map(of_chunk, jnp.arange(num_chunks)))
+    return index + 1, jax.vmap(_summary)(log_w, log_likelihood)
 
   return jax.lax.scan(of_batch, jnp.asarray(first, jnp.int32), batches.images)[1]
 
 
-def _summary(log_w: Array) -> Evidence:
-  """Returns what the log weights [K] of one image say."""
+def _summary(log_w: Array, log_likelihood: Array) -> Evidence:
+  """Returns what the log weights [K] and the log p(x | z_k) [K] of one image say."""
 
   def bound(k: int) -> Array:
     groups = log_w[: log_w.size // k * k].reshape(-1, k)
@@ -104,6 +117,7 @@ def _summary(log_w: Array) -> Evidence:
     curve=jnp.stack([bound(k) for k in curve_samples(log_w.size)]),
     effective=1 / jnp.sum(jnp.square(normalised)),
     largest=jnp.max(normalised),
+    distortion=-jnp.mean(log_likelihood),
   )
 
 
@@ -120,6 +134,7 @@ class Nll(NamedTuple):
   curve_stderr: np.ndarray  # [G, C]
   nlls: np.ndarray  # [G, n] -L_K of every image, float32 nats; lower is better
   elbos: np.ndarray  # [G, n] L_1 of every image: the ELBO, a mean over all K samples
+  distortions: np.ndarray  # [G, n] of every image, a mean over the same; -elbos less it is the rate
 
 
 def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
@@ -129,7 +144,8 @@ def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
   [0, 1] those of the scaled values (add log2(255) for the 8-bit grid).
   """
   values = np.asarray(found.curve, np.float32)[:, weights > 0]  # [G, n, C]
-  curve, effective, largest = (np.asarray(a, np.float64)[:, weights > 0] for a in found)
+  distortions = np.asarray(found.distortion, np.float32)[:, weights > 0]
+  curve, effective, largest = (np.asarray(a, np.float64)[:, weights > 0] for a in found[:3])
   images = curve.shape[1]
   with np.errstate(invalid='ignore'):  # of a lane that diverged
     spread = curve.std(axis=1, ddof=1) if images > 1 else np.full_like(curve[:, 0], np.nan)
@@ -145,4 +161,5 @@ def nll_of(found: Evidence, weights: np.ndarray, event_size: int) -> Nll:
     curve_stderr=stderr,
     nlls=-values[..., -1],
     elbos=values[..., 0],
+    distortions=distortions,
   )

@@ -131,6 +131,7 @@ def _merge_per_image(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]
     split: found._replace(
       nll=np.concatenate([part[split].nll for part in parts]),
       elbo=np.concatenate([part[split].elbo for part in parts]),
+      distortion=np.concatenate([part[split].distortion for part in parts]),
     )
     for split, found in parts[0].items()
   }

@@ -2,10 +2,11 @@
 
   validation/nll      [G, n] float32, nats: -L_K, an upper bound of -log p(x); lower is better
   validation/elbo     [G, n] float32, nats: L_1, a mean over the same K samples; higher is better
+  validation/distortion  [G, n] float32, nats: of the same samples; the rate is -elbo less it
   validation/indices  [n] int64: where the images stand in their split
   validation/sha256   text: of the images, as `images_sha256` has it
 
-and the same of `test`. A split without images has none of the four. All lanes have the same images
+and the same of `test`. A split without images has none of the five. All lanes have the same images
 in the same order, so that differences of lanes are paired; two studies are where the sha256 is one.
 A lane that diverged has NaN. The mean of `nll` over the images is SPLIT/nll of results.csv.
 """
@@ -29,6 +30,7 @@ class PerImage(NamedTuple):
 
   nll: np.ndarray  # [G, n]
   elbo: np.ndarray  # [G, n]
+  distortion: np.ndarray  # [G, n]
   indices: np.ndarray  # [n]
   sha256: str
 

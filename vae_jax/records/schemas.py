@@ -223,6 +223,12 @@ METRICS = (
 PER_IMAGE = (
   Column('SPLIT/nll', 'of lane and image: −L_K, from K importance samples', _NATS, 'lower'),
   Column('SPLIT/elbo', 'of lane and image: L_1, a mean over the same K samples', _NATS, 'higher'),
+  Column(
+    'SPLIT/distortion',
+    'of lane and image: over the same; the rate is −elbo less it',
+    _NATS,
+    'lower',
+  ),
   Column('SPLIT/indices', 'of the images in their split: the same of all lanes'),
   Column('SPLIT/sha256', 'of the images as the likelihood sees them, in this order', 'text'),
 )

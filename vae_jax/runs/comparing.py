@@ -119,7 +119,8 @@ def _side(run: _Run, split: str) -> comparison.Side:
   path, images = run.directory / 'per_image.npz', ''
   if path.exists() and (found := records.read_per_image(path).get(split)) is not None:
     nll, images = found.nll, found.sha256
-  return comparison.Side(str(run.directory), run.rows, nll, rates, distortions, images, '')
+    rates, distortions = -found.elbo - found.distortion, found.distortion
+  return comparison.Side(str(run.directory), run.rows, nll, rates, distortions, images, images)
 
 
 def _number(row: Mapping[str, Any], column: str) -> float:

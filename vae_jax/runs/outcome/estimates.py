@@ -164,7 +164,7 @@ def _nll(
     'NLL' if split == 'test' else f'NLL of the {split} set',
   )
   sha256 = records.images_sha256(images, study.dataset.fixed_scale)
-  return found, records.PerImage(found.nlls, found.elbos, indices, sha256)
+  return found, records.PerImage(found.nlls, found.elbos, found.distortions, indices, sha256)
 
 
 def _nll_metrics(study: Study, split: str, found: evaluation.Nll) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vae_jax import errors, files, programs
+from vae_jax import errors, evaluation, files, programs
 from vae_jax.study import Study
 
 _SECONDS = 30.0  # between two saves: what a kill without a warning may cost
@@ -109,6 +109,7 @@ def open_kept(
   """
   digest = hashlib.sha256()
   facts = [jax.__version__, study.evaluation._asdict(), study.place.width, study.names]
+  facts.append(evaluation.Evidence._fields)  # a version that has others cannot use them
   digest.update(json.dumps([*facts, study.dataset.fixed_scale], sort_keys=True).encode())
   images = study.dataset.test, study.dataset.validation
   for leaf in jax.tree.leaves((_parts(programs.params_of(state)), *images)):

@@ -158,6 +158,7 @@ def write_per_image(
     split: each._replace(
       nll=np.where(lost, np.float32(np.nan), each.nll),
       elbo=np.where(lost, np.float32(np.nan), each.elbo),
+      distortion=np.where(lost, np.float32(np.nan), each.distortion),
     )
     for split, each in found.items()
   }
