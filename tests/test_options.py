@@ -124,7 +124,7 @@ def test_a_thin_nll_is_said(config, monkeypatch, caplog):
   parts = {'mutual_information': np.zeros(4)}
   monkeypatch.setattr(programs, 'aggregate', lambda *arguments: parts)
   state = programs.init(built.training.learner, built.lanes, built.place)
-  metrics, _ = outcome.estimate(built, state)
+  metrics = outcome.estimate(built, state).metrics
   said = [r.message for r in caplog.records if 'effective sample size below 2' in r.message]
   assert len(said) == 1
   assert said[0].startswith(f'{built.names[1]}: ')
