@@ -14,7 +14,7 @@ import scipy.special
 import scipy.stats
 from flax import linen as nn
 
-from experiments import closed_form
+from experiments import closed_form, multi_rate
 from vae_jax import (
   bounds,
   config,
@@ -74,7 +74,7 @@ def randomized(net, *args):
   return kinds.randomized(jax.eval_shape(net.init, jax.random.key(0), *args), 3)['params']
 
 
-@pytest.mark.parametrize('activation', ['tanh', 'gated', 'identity'])
+@pytest.mark.parametrize('activation', ['gated', 'identity'])
 def test_every_layer_of_an_encoder_is_gated_before_its_activation(activation):
   net, x, eta = kinds.encoder(hidden=(4, 3), activation=activation), kinds.normal(0, 5), 0.7
   params, h = randomized(net, x, jnp.float32(eta)), x
@@ -101,6 +101,7 @@ def test_the_hidden_layers_of_a_decoder_are_gated_and_its_output_is_not():
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_channels_of_a_convolution_are_gated():
   """An encoder of one layer against SciPy; a decoder has a gate before each of its layers."""
   x, eta = kinds.normal(0, 7, 5), 0.9
@@ -422,3 +423,22 @@ def test_an_own_network_that_needs_beta_is_refused_by_a_bound_of_one_beta(monkey
 def test_a_model_of_one_beta_ignores_it():
   model = networks.Model(*[None] * 6)
   assert model.at_beta('params', 3.0) == 'params'
+
+
+def test_the_experiment_compares_distortions_at_equal_rate():
+  """Two curves at other rates, one 1.5 nats above the other, and 0.1 more from seed to seed."""
+
+  def curve(rates, above):
+    return np.array([rates, 50 * np.exp(-rates / 10) + above])
+
+  plain = {seed: curve(np.linspace(0, 45, 40), 0) for seed in multi_rate.SEEDS}
+  found = {seed: curve(np.linspace(0.5, 25, 60), 1.5 + 0.1 * seed) for seed in multi_rate.SEEDS}
+  rows = list(multi_rate._gap_rows('here', plain, found))
+  stderr = 0.1 * np.std(multi_rate.SEEDS, ddof=1) / len(multi_rate.SEEDS) ** 0.5
+  assert rows[-1].quantity == f'mean D, R from 0.50 to 25.0, +- {stderr:.2f} of 3 seeds'
+  for row, rate in zip(rows, (*multi_rate.RATES, 0), strict=True):
+    assert row.ours == pytest.approx(np.nan if rate > 25 else 1.6, abs=0.01, nan_ok=True)
+  lines = [
+    {'seed': s, 'test/rate': 1.0, 'test/distortion': d} for s, d in ((0, 2.0), (0, None), (1, 3))
+  ]
+  np.testing.assert_array_equal(multi_rate.points(lines, 0), [[1.0], [2.0]])

@@ -6,6 +6,7 @@ import pytest
 
 import vae_jax
 from vae_jax import errors, figures, records, study
+from vae_jax.runs import outcome
 from vae_jax.runs.workdir import FILES
 
 pytestmark = pytest.mark.run
@@ -24,10 +25,12 @@ def many_betas():
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  """One lane, 40 steps; no pictures."""
+  """One lane, 40 steps; without NLL and pictures, which take most of the time."""
   directory, config = tmp_path_factory.mktemp('many') / 'run', many_betas()
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(figures, 'draw_all', lambda directory: None)
+    patch.setattr(outcome, 'save_images', lambda *arguments: None)
+    patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, [], {}))
     return vae_jax.train(config, directory)
 
 
