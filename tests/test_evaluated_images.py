@@ -213,7 +213,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
   monkeypatch.setattr(
     outcome, 'save_images', lambda study, directory, state, usage: given.append(usage)
   )
-  monkeypatch.setattr(outcome, 'write_results', lambda *arguments: None)
+  monkeypatch.setattr(outcome, 'write_results', lambda *arguments: [])
   monkeypatch.setattr(outcome, 'write_curve', lambda *arguments: None)
   monkeypatch.setattr(outcome, 'read', lambda *arguments: None)
   monkeypatch.setattr('vae_jax.figures.draw_all', lambda directory: None)

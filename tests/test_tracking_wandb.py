@@ -115,13 +115,20 @@ def result_rows():
 
 def wandb_records(path):
   """Returns the records of a W&B run directory, by kind, as W&B's own parser reads them."""
-  command = [sys.executable, '-m', 'wandb', 'leet', 'inspect', '--json', str(path)]
-  output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+  (file,) = path.glob('*.wandb')
+  output, _ = inspected(file)
   by_kind = collections.defaultdict(list)
-  for line in output.splitlines():
+  for line in output:
     record = json.loads(line)
     by_kind[record['type']].append(record.get(record['type']))
   return by_kind
+
+
+def inspected(file):
+  """Returns the lines of stdout and stderr of W&B's parser, which `wandb leet inspect` starts."""
+  command = [get_core_path(), 'leet', 'inspect', '--no-observability', '--json', '--run-file']
+  found = subprocess.run([*command, str(file)], capture_output=True, timeout=60, check=True)
+  return found.stdout.splitlines(), found.stderr
 
 
 def sync(workdir):
@@ -360,9 +367,7 @@ def test_a_torn_file_is_cut_where_a_record_ends(workdir):
 
   def inspect(data):
     path.write_bytes(data)
-    command = [get_core_path(), 'leet', 'inspect', '--no-observability', '--json', '--run-file']
-    found = subprocess.run([*command, str(path)], capture_output=True, timeout=60, check=True)
-    return found.stdout.splitlines(), found.stderr
+    return inspected(path)
 
   whole, _ = inspect(content)
   for cut in (len(content) - 1, 2**16 + 3, 2**16 - 3, 2**15 + 100, 2**15, 2000):
