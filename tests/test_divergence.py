@@ -237,7 +237,8 @@ def test_the_lane_that_diverged_is_examined_on_the_training_images(built):
   built = built._replace(dataset=dataset)  # what is fixed is another array
   state = jax.vmap(built.training.learner.init)(built.lanes)
   state = state._replace(diverged_at=np.array([-1, 5, -1, 9], np.int32))
-  found = outcome.reasons(built, examine, state, [None, 'known', None, None])
+  progress = outcome.begun(state, 4)._replace(reasons=[None, 'known', None, None])
+  found = outcome.explained(built, examine, progress).reasons
   ((params, lane, images, step),) = asked
   assert step == 9
   assert images is built.dataset.train

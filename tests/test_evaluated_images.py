@@ -225,7 +225,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
     'train': evaluation_of('train', [5.0, 5.0, 5.0]),
     'test': evaluation_of('test', [0.0101, evaluation.ACTIVE_VARIANCE, 5.0]),
   }
-  progress = outcome.Progress(3, watched.state, {}, [None], [None], 1.0, 1.0)
+  progress = outcome.begun(watched.state, 1)._replace(step=3, seconds=1.0, training_seconds=1.0)
   outcome.review(built, tmp_path, progress, evaluations, outcome.Estimates({}, []), final=True)
   np.testing.assert_array_equal(given[0], evaluations['test'].variances)
   table = records.read_table(tmp_path / 'latents.csv', records.LATENT_COLUMNS)

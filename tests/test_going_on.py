@@ -108,7 +108,7 @@ def test_more_steps_at_another_cadence_end_with_the_bits_of_one_long_run(origina
 
 
 def test_log_points_follow_from_a_cadence():
-  settings = study.TrainSettings(65, 10, True, evaluate_every=65, checkpoint_every=65)
+  settings = study.TrainSettings(65, 10, True, 65, 65, patience=0, keep='last')
   assert loop.log_points(settings, 40) == [1, 2, 4, 8, 10, 16, 20, 30, 32, 40]
   assert loop.log_points(settings, 65)[-3:] == [60, 64, 65]
 
@@ -189,7 +189,7 @@ def test_a_journal_of_an_earlier_version_is_checked_too_and_sealed(run, caplog, 
   with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
     newest = resuming.states.restored(built, manager)._replace(logged=None)
   steps = resuming._log_points(built.train, directory, newest)
-  missing = records.damage(path, steps, 2).missing
+  missing = records.damage(path, steps, [None] * 2).missing
   assert missing == ([(30, 0), (30, 1)] if cadence == 'as it was' else [])
   tracking.open_tracker(directory, built.names, built.points, config,
                         tracking.Settings(group='', **config['wandb']), 40).close(0)  # fmt: skip

@@ -5,13 +5,19 @@ import types
 import numpy as np
 import pytest
 
-from vae_jax import evaluation, programs, study
+from vae_jax import evaluation, lanes, programs, study
 from vae_jax.runs import loop, outcome
 
 pytestmark = pytest.mark.run
 
 SETTINGS = study.TrainSettings(
-  steps=65, log_every=10, log_powers_of_two=False, evaluate_every=20, checkpoint_every=30
+  steps=65,
+  log_every=10,
+  log_powers_of_two=False,
+  evaluate_every=20,
+  checkpoint_every=30,
+  patience=0,
+  keep='last',
 )
 
 
@@ -19,20 +25,24 @@ SETTINGS = study.TrainSettings(
 def attempt(monkeypatch):
   """Its state is the step that it is of; what it evaluates is noted."""
   noted = []
-  built = types.SimpleNamespace(names=['one'], points=[None], training=None, train=SETTINGS)
+  built = types.SimpleNamespace(
+    names=['one'], points=[lanes.point()], training=None, train=SETTINGS, chosen_on='test'
+  )
 
   def take_chunk(training, chunk, state, lanes, feed, first, stop):
     assert state == first
     return stop, {'batch/elbo': np.array([-float(stop)])}
 
-  def evaluate(state, step):
+  def evaluate(state, step, final=True):
     noted.append((state, step))
-    metrics = dict(elbo=[-float(state)], active_units=[1.0], distortion=[1.0])
+    metrics = dict(
+      elbo=[-float(state)], objective=[-float(state)], active_units=[1.0], distortion=[1.0]
+    )
     metrics = {name: np.array(values) for name, values in metrics.items()}
     return {'test': evaluation.Evaluation(metrics, None, None)}
 
   monkeypatch.setattr(programs, 'take_chunk', take_chunk)
-  monkeypatch.setattr(outcome, 'reasons', lambda study, examine, state, known: known)
+  monkeypatch.setattr(outcome, 'explained', lambda study, examine, progress: progress)
   return types.SimpleNamespace(
     study=built,
     chunk=None,
@@ -43,11 +53,13 @@ def attempt(monkeypatch):
     started=0.0,
     evaluate=evaluate,
     noted=noted,
+    last=SETTINGS.steps,
+    next_log_point=lambda step: loop.next_log_point(SETTINGS, step),
   )
 
 
 def progress_at(step):
-  return outcome.Progress(step, step, {'test/elbo': [7.0]}, [None], [None], 0.0, 0.0)
+  return outcome.begun(step, 1)._replace(step=step, evaluated={'test/elbo': [7.0]})
 
 
 @pytest.mark.parametrize(('begin', 'stop'), [(10, 20), (30, 40), (60, 65), (55, 60)])
@@ -76,7 +88,7 @@ def given(attempt, monkeypatch):
   given = {}
   attempt.workdir, attempt.signal_number = None, lambda: 0
   attempt.tracker = types.SimpleNamespace(
-    write=lambda step, metrics: None, summarise=lambda rows, pictures: None
+    write=lambda step, metrics, lanes: None, summarise=lambda rows, pictures: None
   )
   attempt.checkpoints = None
 
@@ -87,7 +99,7 @@ def given(attempt, monkeypatch):
   note('estimate', 'estimates')
   note('write_disentanglement', None)
   note('write_results', None)
-  note('explained', progress_at(65))
+  note('warn_of_rising', None)
   note('review', (types.SimpleNamespace(rows=[], pictures=[]), None))
   monkeypatch.setattr(loop.states, 'save', lambda checkpoints, progress: None)
   return given

@@ -33,7 +33,7 @@ def lanes_and_steps(path):
 
 def write_and_read(path, metrics, lanes):
   record = journal.open_journal(path, 0)
-  record.append(1, journal.rows_of(1, metrics, lanes))
+  record.append(1, journal.rows_of(1, metrics, range(lanes)))
   record.close()
   return records.read_metrics(path)
 
@@ -86,7 +86,7 @@ def test_only_numbers_are_metrics():
 )
 def test_a_metric_is_one_number_per_lane_under_a_free_name(metrics):
   with pytest.raises(ValueError, match='metric '):
-    journal.rows_of(1, metrics, 2)
+    journal.rows_of(1, metrics, range(2))
 
 
 def test_a_torn_last_line_is_cut_wherever_it_was_torn(tmp_path):

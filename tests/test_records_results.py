@@ -12,7 +12,7 @@ pytestmark = pytest.mark.run
 FIELDS = ('beta', 'latent_size', 'seed')
 
 HEADER = (
-  'lane,name,status,step,beta,latent_size,seed,beta_normalised,multiplier,'
+  'lane,name,status,step,best_step,beta,latent_size,seed,beta_normalised,multiplier,'
   'train/elbo,train/rate,train/distortion,train/objective,'
   'validation/elbo,validation/rate,validation/distortion,validation/objective,'
   'test/elbo,test/rate,test/distortion,test/objective,'
@@ -29,8 +29,16 @@ HEADER = (
 
 
 def row(lane=0, **values):
-  fields = {'beta': np.float32(0.1), 'latent_size': np.int32(10), 'seed': 0}
-  return {'lane': lane, 'name': f'lane-{lane}', 'status': 'running', 'step': 5, **fields, **values}
+  fields = {'best_step': 4, 'beta': np.float32(0.1), 'latent_size': np.int32(10), 'seed': 0}
+  return {
+    'lane': lane,
+    'name': f'lane-{lane}',
+    'status': 'running',
+    'step': 5,
+    'best_step': 4,
+    **fields,
+    **values,
+  }
 
 
 def test_the_file_has_the_columns_of_the_contract(tmp_path):
@@ -39,8 +47,8 @@ def test_the_file_has_the_columns_of_the_contract(tmp_path):
   records.write_results(path, [row(), last], FIELDS)
   assert path.read_text().splitlines() == [
     HEADER,
-    '0,lane-0,running,5,0.1,10,0' + ',' * 42,
-    '1,lane-1,diverged,5,0.1,10,0' + ',' * 23 + 'nan' + ',' * 18 + '1.5,',
+    '0,lane-0,running,5,4,0.1,10,0' + ',' * 42,
+    '1,lane-1,diverged,5,4,0.1,10,0' + ',' * 23 + 'nan' + ',' * 18 + '1.5,',
   ]
   assert HEADER.split(',') == records.result_columns(FIELDS)
 
@@ -99,5 +107,7 @@ def test_a_cut_row_is_damage(tmp_path):
   path = tmp_path / 'results.csv'
   records.write_results(path, [row(0), row(1)], FIELDS)
   path.write_text(path.read_text()[:-5])
-  with pytest.raises(errors.DamagedError, match=r'results\.csv, line 3: 45 cells for 49 columns'):
+  size = len(HEADER.split(','))
+  words = rf'results\.csv, line 3: {size - 4} cells for {size} columns'
+  with pytest.raises(errors.DamagedError, match=words):
     records.read_results(path)

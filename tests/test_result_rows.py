@@ -23,9 +23,8 @@ def rows_of(tmp_path, final, **changes):
     'test/rate': [1.0, None, 0.0],
     'batch/elbo': [0] * 3,
   }
-  progress = outcome.Progress(
+  progress = outcome.begun(state, 3)._replace(
     step=20,
-    state=state,
     evaluated=evaluated,
     collapsed_at=[None, None, 10],
     reasons=[None, 'the rate was not finite first', None],

@@ -141,6 +141,10 @@ PAGE: Mapping[str, Any] = dict(
     log_powers_of_two=_key(False, checks.flag, 'at the steps 1, 2, 4, 8 ... too'),
     evaluate_every=_key(1000, _positive, 'steps, a multiple of log_every'),
     checkpoint_every=_key(1000, _positive, 'steps, a multiple of log_every'),
+    patience=_key(0, _count, 'evaluations that were no better after which a lane stops; 0: never'),
+    keep=_key(
+      'last', _one_of('last', 'best'), "'best': the parameters of the best evaluation count"
+    ),
   ),
   program=dict(
     width=_key(0, _count, 'lanes in one program; 0: as many as are fastest and fit'),

@@ -30,6 +30,7 @@ TABLE: Mapping[str, Row] = {
   'train.log_powers_of_two': Row(MANNER, 'other rows, the same parameters'),
   'train.evaluate_every': Row(MANNER, 'other rows, the same parameters'),
   'train.checkpoint_every': Row(MANNER, 'the same parameters'),
+  'train.patience': Row(MANNER, 'lanes stop earlier or later; what has stopped stays so'),
   'program.width': Row(MANNER, 'the last bits of the lanes will differ'),
   'program.memory_gib': Row(MANNER, 'the same parameters at one width'),
   'program.resident_gib': Row(MANNER, 'the same parameters'),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_jax.lane_fields import MULTIPLIERS, WARMUPS
-from vae_jax.lanes import Lane
+from vae_jax.lanes import Lane, Point
 
 # Of the multiplier that holds a rate: found on digits and on the linear model, at learning rates of
 # 3e-4 to 2e-2. Without pressure the rate overshoots by a fifth, at a tenth of the pace already.
@@ -54,6 +54,19 @@ def capacity_at(lane: Lane, step: Array) -> Array:
   """
   risen = jnp.minimum(step / jnp.maximum(lane.capacity_steps, 1), 1.0)
   return lane.capacity * jnp.where(lane.capacity_steps > 0, risen, 1.0)
+
+
+def is_settled(point: Point, step: int) -> bool:
+  """Tells whether a lane's warm-up and capacity are past, or level, after so many steps.
+
+  Then its objective weighs the rate as in the end, and two of its values can be compared. Of a lane
+  that holds a target rate no two can: its multiplier moves.
+  """
+  if point['target_rate']:
+    return False
+  steps = point['warmup_steps']
+  level = (step // steps) % 2 == 1 if point['warmup'] == 'cyclical' else step >= steps
+  return level and step >= point['capacity_steps']
 
 
 def rate_groups(mask: Array, num_parts: int, per_latent: bool, lower_size: int) -> Array:

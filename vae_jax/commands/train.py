@@ -49,6 +49,12 @@ def make() -> Command:
     own,
   )
   flags.DEFINE_bool(
+    'extend',
+    False,
+    'Takes into a run the lanes that the config has beside its own; more steps need no flag.',
+    own,
+  )
+  flags.DEFINE_bool(
     'print_config',
     False,
     'Prints every key of the config with its value, and ends. Needs no workdir and no data.',
@@ -61,9 +67,13 @@ def main(given: flags.FlagValues) -> int:
   """Trains the study, in one process or as one of several, and prints what came out."""
   config = settings.complete(given.config)
   if not _has_processes(given):
-    result = training.run(config, given.workdir, from_scratch=given.from_scratch)
+    result = training.run(
+      config, given.workdir, from_scratch=given.from_scratch, extend=given.extend
+    )
     terminal.show(result)
     return result.exit_code
+  if given.extend:
+    raise errors.InputError('--extend is for one process; leave --processes out')
   multihost.check(config, given.workdir, given.processes)
   host, _, port = given.coordinator.rpartition(':')
   here = multihost.Meeting(

@@ -59,8 +59,9 @@ class Lane:
   Attributes:
     name: such as 'b1-z10-s0'.
     point: its hyperparameters, as in results.csv.
-    status: 'done', 'running' (steps are left), or 'diverged' (held at its last finite state).
-    step: of the optimiser; of a lane that diverged the step at which it did.
+    status: 'done', 'running' (steps are left), 'stopped' (by train.patience), or 'diverged' (held
+      at its last finite state).
+    step: of the optimiser; of a lane that stopped or diverged the step at which it did.
   """
 
   name: str

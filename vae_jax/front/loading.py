@@ -12,7 +12,7 @@ from vae_jax import data, errors, lanes, learner, networks, paths, study, switch
 from vae_jax.front import functions
 from vae_jax.front.lane import Lane, Shared
 from vae_jax.front.run import Run, share_directories
-from vae_jax.runs import checkpoint, model_file, workdir
+from vae_jax.runs import checkpoint, model_file, outcome, workdir
 
 
 def load(workdir: os.PathLike | str, data_path: os.PathLike | str | None = None) -> Run:
@@ -97,14 +97,24 @@ def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> 
 
 def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Share:
   config = _config_of(directory, data_path)
-  stored = checkpoint.read_newest(directory / 'checkpoints', ('.params', '.diverged_at'))
-  if stored is None:
-    raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
+  stored = _newest(directory, '.best' if config['train']['keep'] == 'best' else '.params')
   facts = model_file.read(directory) or _facts_of(directory, config)
   built = study.trained_of(config, facts.stand_in(), facts.num_train)
   shared = shared_of(config, facts, built)
   points = study.in_nats(study.grid_of(config), config, facts.event)
   return _Share(config, points, facts, built.model, shared, stored)
+
+
+def _newest(directory: pathlib.Path, params: str) -> checkpoint.Leaves:
+  """Returns the newest checkpoint, as `.params` those whose leaves are called `params`."""
+  stored = checkpoint.read_newest(directory / 'checkpoints', (params, '.diverged_at'))
+  if stored is None:
+    raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
+  leaves = {
+    f'.params{name.removeprefix(params)}' if name.startswith(params) else name: leaf
+    for name, leaf in stored.leaves.items()
+  }
+  return stored._replace(leaves=leaves)
 
 
 def shared_of(config: Mapping[str, Any], facts: model_file.Facts, built: study.Trained) -> Shared:
@@ -128,22 +138,30 @@ def _lanes(share: _Share, names: Any) -> list[Lane]:
   arrays = jax.device_get(lanes.stack(share.points, largest, share.shared.lower_size))
   params = _params(share, arrays)
   steps = share.stored.leaves['.diverged_at'].tolist()
-  is_done = share.stored.step >= share.config['train']['steps']
+  choice, is_done = _choice(share)
   made = []
   for i, (point, diverged_at) in enumerate(zip(share.points, steps, strict=True)):
-    diverged = diverged_at != learner.NOT_DIVERGED
+    status, step = choice.standing(i, diverged_at, share.stored.step, is_done)
     made.append(
       Lane(
         name=next(names),
         point=point,
-        status='diverged' if diverged else 'done' if is_done else 'running',
-        step=diverged_at if diverged else share.stored.step,
+        status=status,
+        step=step,
         params=_evaluated(share, jax.tree.map(lambda leaf, i=i: leaf[i], params), i),
         shared=share.shared,
         arrays=jax.tree.map(lambda leaf, i=i: leaf[i], arrays),
       )
     )
   return made
+
+
+def _choice(share: _Share) -> tuple[outcome.Choice, bool]:
+  """Returns which lanes have stopped, and whether the others have no step left."""
+  settings, step = share.config['train'], share.stored.step
+  choice = outcome.recorded(share.stored.record, len(share.points))
+  is_done = step >= settings['steps']
+  return choice if is_done else choice.stopping(settings['patience'], step), is_done
 
 
 def _evaluated(share: _Share, params: Any, index: int) -> Any:

@@ -15,6 +15,7 @@ def train(
   config: Mapping[str, Any] | os.PathLike | str,
   workdir: os.PathLike | str,
   from_scratch: bool = False,
+  extend: bool = False,
 ) -> Run:
   """Trains every lane of a study and returns the run; goes on where an earlier call stopped.
 
@@ -29,6 +30,7 @@ def train(
       `vae_jax.config.base`.
     workdir: where the files of the run go; see docs/files.md.
     from_scratch: whether a run whose checkpoints are lost may begin again at step 0.
+    extend: whether a run takes in the lanes that the config has beside its own.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError, Stopped: see `vae_jax.errors`.
@@ -36,5 +38,5 @@ def train(
   if isinstance(config, (str, os.PathLike)):
     config = config_files.read(config, 'config')
   switches.use_cores()
-  training.run(settings.complete(config), workdir, from_scratch=from_scratch)
+  training.run(settings.complete(config), workdir, from_scratch=from_scratch, extend=extend)
   return load(workdir)

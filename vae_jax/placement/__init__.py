@@ -14,6 +14,7 @@ from vae_jax.placement.devices import Placement, lanes_at_once, of_width
 from vae_jax.placement.memory import TooWideError, check_fits, free_bytes, is_out_of_memory
 from vae_jax.placement.turns import (
   Turns,
+  in_own_slots,
   joined,
   lane_of,
   map_turns,
@@ -28,6 +29,7 @@ __all__ = [
   'Turns',
   'check_fits',
   'free_bytes',
+  'in_own_slots',
   'is_out_of_memory',
   'joined',
   'lane_of',

@@ -1,5 +1,6 @@
 """Lanes in turn: a program of one width takes all lanes, so many at a time as it is wide."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -79,6 +80,21 @@ def run_in_turns(
     done.append(jax.block_until_ready(program(*part, *shared)))
   num_lanes = turns[0].num_lanes
   return done[0] if num_lanes == place.width else Turns(done, num_lanes)
+
+
+def in_own_slots(lanes: Sequence[int], width: int) -> tuple[list[int], list[int]]:
+  """Returns some of G lanes in turns, each in the slot that it has where all of them take turns.
+
+  Lane i has slot i mod width. Programs that sum over an odd number of images round otherwise in
+  another slot, in the last bit of some; which lanes are beside one does not matter.
+
+  Returns:
+    lanes [turns x width], where a slot without one has the first; and the place of each lane [n].
+  """
+  columns = [[i for i in lanes if i % width == slot] for slot in range(width)]
+  places = [columns[i % width].index(i) * width + i % width for i in lanes]
+  rows = itertools.zip_longest(*columns, fillvalue=lanes[0])
+  return [lane for row in rows for lane in row], places
 
 
 def _turns(place: Placement, lanes: Any) -> Turns:

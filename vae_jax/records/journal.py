@@ -99,19 +99,22 @@ def read_metrics(path: os.PathLike | str) -> list[dict[str, Any]]:
   return [row for _, row in _lines_and_rows(pathlib.Path(path).read_bytes(), path)]
 
 
-def rows_of(step: int, metrics: Mapping[str, np.ndarray], lanes: int) -> list[dict[str, Any]]:
-  """Returns one row per lane from arrays [G].
+def rows_of(
+  step: int, metrics: Mapping[str, np.ndarray], lanes: Sequence[int]
+) -> list[dict[str, Any]]:
+  """Returns one row for each of n lanes from arrays [n].
 
   Raises:
-    ValueError: a metric is not [G], or is named like a column of the journal's own.
+    ValueError: a metric is not [n], or is named like a column of the journal's own.
   """
+  size = len(lanes)
   for name, values in metrics.items():
-    if name in _OWN or np.shape(values) != (lanes,):
-      raise ValueError(f'metric {name!r} {np.shape(values)}: expected a metric of shape ({lanes},)')
+    if name in _OWN or np.shape(values) != (size,):
+      raise ValueError(f'metric {name!r} {np.shape(values)}: expected a metric of shape ({size},)')
   columns = {name: scalars.python_numbers(np.asarray(values)) for name, values in metrics.items()}
   return [
-    {'lane': lane, 'step': step, **{name: column[lane] for name, column in columns.items()}}
-    for lane in range(lanes)
+    {'lane': lane, 'step': step, **{name: column[i] for name, column in columns.items()}}
+    for i, lane in enumerate(lanes)
   ]
 
 
@@ -151,17 +154,20 @@ def steps_of(path: os.PathLike | str) -> list[int]:
   return sorted({row['step'] for _, _, row in rows})
 
 
-def damage(path: os.PathLike | str, steps: Sequence[int], lanes: int) -> Damage:
+def damage(
+  path: os.PathLike | str, steps: Sequence[int], stopped_at: Sequence[int | None]
+) -> Damage:
   """Compares a journal with the log points that a run has passed; later rows are ignored.
 
   Args:
     path: of metrics.jsonl; without it every row is missing.
     steps: the log points in order.
-    lanes: G.
+    stopped_at: the step of the last row of each lane, [G]; None of one that trains.
   """
   rows, bad = _rows_and_faults(_bytes_of(pathlib.Path(path)))
   last = steps[-1] if steps else 0
-  due = {(step, lane) for step in steps for lane in range(lanes)}
+  ends = [last if step is None else step for step in stopped_at]
+  due = {(step, lane) for lane, end in enumerate(ends) for step in steps if step <= end}
   seen, wrong = set(), [number for number, _ in bad]
   for number, _, row in rows:
     point = (row['step'], row['lane'])

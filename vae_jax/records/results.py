@@ -35,4 +35,4 @@ def read_results(path: os.PathLike | str) -> list[dict[str, Any]]:
   Raises:
     DamagedError: it is no table of lanes, or a row has not as many cells as the header.
   """
-  return tables.read_table(path, schemas.names(schemas.RESULTS_BEFORE))
+  return tables.read_table(path, schemas.names(schemas.RESULTS_FIRST))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from vae_jax import lane_fields
 
-STATUSES = ('done', 'running', 'diverged', 'failed')
+STATUSES = ('done', 'running', 'stopped', 'diverged', 'failed')
 
 
 class Column(NamedTuple):
@@ -75,14 +75,26 @@ FILES = (
   File(
     'evaluation.partial', 'parts of an evaluation that was stopped; gone when the results are there'
   ),
+  File(
+    'extension/', 'the training of lanes that `--extend` takes in; gone when they are in'
+  ),
   File('evaluations/', 'figures of other data than those of the run'),
   File('wandb/', "W&B's own files, and `fragments.json`: the ids of its runs, and what they have"),
 )
 
-RESULTS_BEFORE = (
+RESULTS_FIRST = (  # of every version
   *_LANE,
   Column('status', f'{", ".join(STATUSES)}', 'text'),
-  Column('step', 'of the figures; where it diverged, that step', _STEPS),
+  Column('step', 'of the figures; where it stopped or diverged, that step', _STEPS),
+)
+RESULTS_BEFORE = (
+  *RESULTS_FIRST,
+  Column(
+    'best_step',
+    'of the best objective on the split that is chosen on, of the evaluations that are due and '
+    "behind the warm-up; with `train.keep='best'` all figures are of the parameters there",
+    _STEPS,
+  ),
 )
 
 _TERMS = (

@@ -76,12 +76,12 @@ def _evaluated(
   signal_number: Callable[[], int],
 ) -> Outcome:
   """Evaluates a checkpoint and writes tables and pictures."""
-  state = progress.state
+  state = outcome.that_counts(progress)
   evaluations = outcome.make_evaluate(built)(state, progress.step)
   kept = outcome.open_kept(built, target, state, signal_number)
   estimates = outcome.estimate(built, state, kept)
   outcome.write_disentanglement(built, target, state, kept)
-  final = progress.step == built.train.steps
+  final = progress.step == built.train.steps or not progress.choice.training
   result, _ = outcome.review(built, target, progress, evaluations, estimates, final)
   kept.discard()
   return result

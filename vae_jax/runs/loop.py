@@ -2,14 +2,14 @@
 
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
 import tqdm
 
-from vae_jax import data, errors, evaluation, programs, records, study, tracking
+from vae_jax import data, errors, evaluation, placement, programs, records, study, tracking
 from vae_jax.runs import outcome, states
 from vae_jax.runs.outcome import Outcome, Progress
 from vae_jax.runs.reports import Reports
@@ -27,12 +27,14 @@ class Attempt(NamedTuple):
   # The training program, what it reads and where it starts; None where no step is left.
   feed: data.Feed | None
   chunk: jax.stages.Compiled | None
-  lanes: Any  # of the study, on the devices
+  lanes: Any  # that train, on the devices
   start: study.Start | None
   evaluate: Callable[..., Evaluations]  # see `outcome.make_evaluate`
   examine: Callable[..., programs.Findings]
   started: float  # on the monotonic clock, less the seconds of earlier attempts
   signal_number: Callable[[], int]  # 0 until a stop is requested
+  last: int  # the step at which the attempt ends
+  next_log_point: Callable[[int], int]  # after a step
 
 
 def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
@@ -49,33 +51,62 @@ def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
     attempt.tracker.close(exit_code)
 
 
+def train_to_the_last(attempt: Attempt, progress: Progress) -> Progress:
+  """Trains to the step at which the attempt ends, and evaluates nothing more there."""
+  try:
+    return _loop(attempt, progress)[0]
+  finally:
+    attempt.tracker.close(0)
+
+
 def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations | None]:
-  """Trains to the last step; every log point is a place to stop.
+  """Trains to the last step, or until all lanes have stopped; every log point is a place to stop.
 
   Returns:
-    The progress there, and the evaluations of its state; None where no step was left.
+    The progress there, and the evaluations of what counts; None where they are not known.
   """
-  total, evaluations = attempt.study.train.steps, None
-  if progress.step == total:
+  built, evaluations = attempt.study, None
+  if not is_training(progress, attempt.last):
     return progress, evaluations
-  reports = Reports(attempt.study.names, progress.step, total)
-  with tqdm.tqdm(total=total, initial=progress.step, unit='step', disable=None) as bar:
-    while progress.step < total:
+  reports = Reports(built.names, progress.step, attempt.last)
+  with tqdm.tqdm(total=attempt.last, initial=progress.step, unit='step', disable=None) as bar:
+    while is_training(progress, attempt.last):
+      attempt, progress = _regrouped(attempt, progress)
       progress, metrics, evaluations = _advance(attempt, progress)
       signal_number = (
         attempt.signal_number()
       )  # read once, so that what is raised below has been saved
       _log(attempt, progress, metrics, save=signal_number != 0)
-      best = reports.best(outcome.host(metrics), progress.reasons)
-      bar.set_postfix_str(f'{best}, {len(attempt.study.points)} lanes')
+      best = reports.best(outcome.of_all(progress, metrics), progress.reasons)
+      bar.set_postfix_str(f'{best}, {len(progress.choice.training)} lanes')
       bar.update(progress.step - bar.n)
       if bar.disable:  # no terminal: lines for the log instead
         reports.write(progress.step, best, evaluated=evaluations is not None)
-      if signal_number and progress.step < total:
+      if signal_number and is_training(progress, attempt.last):
         raise errors.Stopped(
           signal_number, f'stopped and saved at step {progress.step}; the same command continues'
         )
-  return progress, evaluations
+  is_last = progress.step == built.train.steps
+  is_of_all = is_last and progress.resting is None and progress.best is None
+  return progress, evaluations if is_of_all else None
+
+
+def is_training(progress: Progress, last: int) -> bool:
+  """Tells whether a step is left up to `last`, and a lane that has not stopped."""
+  return progress.step < last and bool(progress.choice.training)
+
+
+def _regrouped(attempt: Attempt, progress: Progress) -> tuple[Attempt, Progress]:
+  """Lets the lanes go that have stopped: the others go through the program in fewer turns."""
+  if progress.lanes == progress.choice.training:
+    return attempt, progress
+  progress = outcome.regrouped(progress)
+  return attempt._replace(lanes=on_devices(attempt.study, progress.lanes)), progress
+
+
+def on_devices(built: study.Study, lanes: Sequence[int]) -> Any:
+  """Returns some of the lanes of a study where its programs expect them."""
+  return placement.on_devices(built.place, outcome.picked(built.lanes, lanes))
 
 
 def _advance(
@@ -83,33 +114,44 @@ def _advance(
 ) -> tuple[Progress, dict[str, Any], Evaluations | None]:
   """Trains to the next log point, and evaluates there if it is time."""
   built, settings = attempt.study, attempt.study.train
-  stop = _next_log_point(progress.step, settings)
-  is_last = stop == settings.steps
+  stop = attempt.next_log_point(progress.step)
   began = time.monotonic()
   state, metrics = programs.take_chunk(
     built.training, attempt.chunk, progress.state, attempt.lanes, attempt.feed, progress.step, stop
   )
   jax.block_until_ready(state)
-  training_seconds = progress.training_seconds + time.monotonic() - began
-  reasons = outcome.reasons(built, attempt.examine, state, progress.reasons)
-  evaluated, collapsed_at, evaluations = progress.evaluated, progress.collapsed_at, None
-  if stop % settings.evaluate_every == 0 or is_last:
-    evaluations = attempt.evaluate(state, stop, is_last)
+  progress = progress._replace(
+    step=stop,
+    state=state,
+    training_seconds=progress.training_seconds + time.monotonic() - began,
+    logged=records.with_step(progress.logged, stop),
+  )
+  progress, evaluations = outcome.explained(built, attempt.examine, progress), None
+  if stop % settings.evaluate_every == 0 or stop == settings.steps:
+    evaluations = _evaluate(attempt, progress)
     new = outcome.metrics_of(evaluations)
     metrics = metrics | new
-    evaluated = outcome.host(new)
-    collapsed_at = outcome.collapsed(
-      built.names, attempt.start, collapsed_at, stop, evaluated, reasons, is_last, built.chosen_on
-    )
-  seconds = time.monotonic() - attempt.started
-  logged = records.with_step(progress.logged, stop)
-  progress = Progress(
-    stop, state, evaluated, collapsed_at, reasons, seconds, training_seconds, logged
-  )
+    progress = outcome.evaluated(built, attempt.start, progress, outcome.host(new))
+    if stop < attempt.last:
+      progress = outcome.with_stops(built, progress)
+  progress = progress._replace(seconds=time.monotonic() - attempt.started)
   return progress, metrics, evaluations
 
 
-def _next_log_point(step: int, settings: study.TrainSettings) -> int:
+def _evaluate(attempt: Attempt, progress: Progress) -> Evaluations:
+  """Returns the evaluations of the lanes that train, to the bit as where all lanes train."""
+  built, lanes = attempt.study, progress.lanes
+  is_last = progress.step == built.train.steps
+  if len(lanes) == len(built.points):
+    return attempt.evaluate(progress.state, progress.step, is_last)
+  slots, places = placement.in_own_slots(lanes, built.place.width)
+  light = placement.map_turns(lambda state: state._replace(opt_state=()), progress.state)
+  state = outcome.picked(placement.joined(light), [lanes.index(i) for i in slots])
+  found = attempt.evaluate(state, progress.step, is_last, outcome.picked(built.lanes, slots))
+  return outcome.picked(jax.device_get(found), places)
+
+
+def next_log_point(settings: study.TrainSettings, step: int) -> int:
   """Returns the next multiple of log_every, power of two where asked for, or the last step."""
   every = settings.log_every
   points = [(step // every + 1) * every, settings.steps]
@@ -122,7 +164,7 @@ def log_points(settings: study.TrainSettings, last: int) -> list[int]:
   """Returns the log points up to a step of a run whose cadence never changed."""
   points = [0]
   while points[-1] < last:
-    points.append(_next_log_point(points[-1], settings))
+    points.append(next_log_point(settings, points[-1]))
   return points[1:]
 
 
@@ -132,8 +174,8 @@ def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save:
   The checkpoint comes last: the next attempt writes again whatever it does not cover.
   """
   settings, step = attempt.study.train, progress.step
-  last = step == settings.steps
-  attempt.tracker.write(step, metrics)
+  last = not is_training(progress, attempt.last)
+  attempt.tracker.write(step, metrics, progress.lanes)
   if step % settings.evaluate_every == 0 or last:
     outcome.write_results(attempt.study, attempt.workdir, progress, final=False)
   if step % settings.checkpoint_every == 0 or last or save:
@@ -146,17 +188,18 @@ def _finish(attempt: Attempt, progress: Progress, evaluations: Evaluations | Non
   Args:
     attempt: whose steps are done.
     progress: at the last step.
-    evaluations: of its state, where they are known.
+    evaluations: of what counts, where they are known.
   """
   if signal_number := attempt.signal_number():
     raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
-  built, directory, state = attempt.study, attempt.workdir, progress.state
+  built, directory = attempt.study, attempt.workdir
+  progress = outcome.explained(built, attempt.examine, progress)
+  state = outcome.that_counts(progress)
   if evaluations is None:
     evaluations = attempt.evaluate(state, progress.step)
   kept = outcome.open_kept(built, directory, state, attempt.signal_number)
   estimates = outcome.estimate(built, state, kept)
   outcome.write_disentanglement(built, directory, state, kept)
-  progress = outcome.explained(built, attempt.examine, progress)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()

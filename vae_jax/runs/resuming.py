@@ -47,8 +47,9 @@ def finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | No
   lost = [f'{workdir.RECORD} {faults[workdir.RECORD]}'] if workdir.RECORD in faults else []
   newest = workdir.newest_step(directory)
   # Without any, they were removed, or are in the directories of several processes.
-  if newest is not None and newest < config['train']['steps']:
-    lost.append(f'checkpoints/{config["train"]["steps"]} {manifest.MISSING}')
+  reached = workdir.read_provenance(directory).get('step', config['train']['steps'])
+  if newest is not None and newest < reached:
+    lost.append(f'checkpoints/{reached} {manifest.MISSING}')
   if lost:
     logging.warning('%s: %s', directory, ' and '.join(lost))
     workdir.mark_unfinished(directory)
@@ -111,11 +112,11 @@ def restored(
     progress = None
   if progress is None:
     _check_is_new(record, from_scratch)
-    damage = records.damage(record, [], len(built.points))
+    damage = records.damage(record, [], [None] * len(built.points))
   else:
     steps = _log_points(built.train, directory, progress)
     progress = progress._replace(logged=records.ranges_of(steps))
-    damage = records.damage(record, steps, len(built.points))
+    damage = records.damage(record, steps, progress.choice.stopped_at)
   if damage.lines:
     logging.warning('%s: what fails is moved to %s', record, record.with_suffix('.damaged').name)
     records.take_out(record, damage.lines)

@@ -1,12 +1,19 @@
 """The state of a study in its checkpoints: begins, saves, restores."""
 
 import logging
+from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from vae_jax import placement, programs, study
-from vae_jax.runs import checkpoint
+from vae_jax.learner import State
+from vae_jax.runs import checkpoint, outcome
 from vae_jax.runs.outcome import Progress
+
+# What a checkpoint holds of a study with train.keep='best': a state, and the best parameters.
+StateAndBest = NamedTuple('StateAndBest', [*State.__annotations__.items(), ('best', Any)])
 
 
 def restored(
@@ -14,12 +21,29 @@ def restored(
 ) -> Progress | None:
   """Returns the newest whole checkpoint up to step `most`; None without one."""
   like = programs.state_shapes(built.training.learner, built.lanes)
+  keeps_best = built.train.keep == 'best'
+  like = StateAndBest(*like, best=like.params) if keeps_best else like
   found = checkpoint.restore_newest(manager, like, most)
   if found is None:
     return None
-  # Of checkpoints that are older than these fields.
-  unknown = {'reasons': [None] * len(built.points), 'logged': None}
-  return Progress(step=found.step, state=found.state, **unknown | found.record)
+  best = found.state.best if keeps_best else None
+  state = State(*found.state[: len(State._fields)])
+  return _progress(found.step, state, best, found.record)
+
+
+def _progress(step: int, state: State, best: Any, record: dict[str, Any]) -> Progress:
+  """Returns what a checkpoint holds; it may be older than some fields of the record."""
+  num_lanes = len(record['collapsed_at'])
+  choice = outcome.recorded(record, num_lanes)
+  unknown = {'reasons': [None] * num_lanes, 'logged': None}
+  progress = Progress(
+    step=step,
+    state=state,
+    lanes=list(range(num_lanes)),
+    best=best,
+    **unknown | record | {'choice': choice},
+  )
+  return progress if len(choice.training) == num_lanes else outcome.regrouped(progress)
 
 
 def begin(
@@ -28,8 +52,9 @@ def begin(
   """Continues from what was restored, or writes the initial state as step 0."""
   if progress is None:
     state = programs.init(built.training.learner, built.lanes, built.place)
-    nothing = [None] * len(built.points)
-    progress = Progress(0, state, {}, nothing, nothing, seconds=0.0, training_seconds=0.0)
+    progress = outcome.begun(state, len(built.points))
+    if built.train.keep == 'best':
+      progress = progress._replace(best=_copied(programs.params_of(state)))
     save(manager, progress)
   else:
     logging.info('continuing from step %d', progress.step)
@@ -37,8 +62,18 @@ def begin(
   return progress
 
 
+def _copied(params: Any) -> Any:
+  """Returns parameters [G] on the host; their buffers on the devices are the next step's."""
+  return jax.tree.map(np.array, jax.device_get(placement.joined(params)))
+
+
 def save(manager: ocp.CheckpointManager, progress: Progress) -> None:
   """Writes a checkpoint of all lanes."""
   record = progress._asdict()
-  step, state = record.pop('step'), record.pop('state')
-  checkpoint.save(manager, step, placement.joined(state), record)
+  for name in ('step', 'state', 'lanes', 'resting', 'best'):
+    del record[name]
+  record['choice'] = progress.choice._asdict()
+  state = placement.joined(outcome.whole(progress))
+  if progress.best is not None:
+    state = StateAndBest(*state, best=progress.best)
+  checkpoint.save(manager, progress.step, state, record)

@@ -6,25 +6,13 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent import futures
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from vae_jax import config as settings
-from vae_jax import (
-  data,
-  forecast,
-  paths,
-  placement,
-  programs,
-  stopping,
-  study,
-  tracking,
-  validation,
-)
-from vae_jax.runs import checkpoint, loop, model_file, outcome, resuming, states, workdir
+from vae_jax import paths, placement, stopping, study, validation
+from vae_jax.runs import beginning, checkpoint, extending, loop, model_file, resuming, workdir
 from vae_jax.runs.outcome import Outcome
 
 
@@ -33,6 +21,7 @@ def run(
   directory: os.PathLike | str,
   asked_to_stop: Callable[[], int] = lambda: 0,
   from_scratch: bool = False,
+  extend: bool = False,
 ) -> Outcome:
   """Trains every lane of a study as one program and evaluates it; continues a run that stopped.
 
@@ -44,6 +33,7 @@ def run(
     directory: the workdir: where its files go; see docs/files.md.
     asked_to_stop: returns 0, or the number of the signal as by which to stop.
     from_scratch: whether a run whose checkpoints are lost may begin again at step 0.
+    extend: whether a run takes in the lanes that the config has beside its own; see `extending`.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
@@ -52,6 +42,11 @@ def run(
   started = time.monotonic()
   config, directory = settings.complete(config), paths.expanded(directory, '--workdir')
   workdir.check_parts(directory)
+  extending.go_on(directory)
+  if not validation.problems(config).lines:
+    extending.check_steps(config, directory)
+    if extend:
+      extending.extend(config, directory, asked_to_stop)
   if (stands := _finished(config, directory)) is not None:
     return stands
   built = study.from_config(config)
@@ -65,12 +60,16 @@ def run(
       while True:
         try:
           progress = resuming.restored(built, directory, manager, from_scratch)
-          result = _attempt(built, config, directory, manager, progress, started, signal_number)
+          begun = beginning.begin(
+            built, config, directory, manager, progress, started, signal_number
+          )
+          result = loop.train_and_finish(*begun)
           break
         except (placement.TooWideError, jax.errors.JaxRuntimeError) as error:
           built = _narrower(built, directory, error)
     seconds = max(row['seconds'] for row in result.rows)
-    workdir.mark_finished(directory, step=built.train.steps, seconds=seconds)
+    reached = workdir.newest_step(directory)
+    workdir.mark_finished(directory, step=reached, seconds=seconds)
     return result
 
 
@@ -85,79 +84,6 @@ def _finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | N
     return resuming.finished(config, directory)
 
 
-def _attempt(
-  built: study.Study,
-  config: Mapping[str, Any],
-  directory: pathlib.Path,
-  manager: ocp.CheckpointManager,
-  progress: outcome.Progress | None,
-  started: float,
-  signal_number: Callable[[], int],
-) -> Outcome:
-  """Trains from what was restored to the end, at one width."""
-  feed = chunk = start = None
-  if progress is None or progress.step < built.train.steps:
-    feed = built.feed()
-    with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
-      coming = pool.submit(_start, built, config)
-      foretelling = pool.submit(study.forecast_of, config, built.dataset)
-      chunk = _compile(built, feed)
-    start = coming.result()
-    _foretell(built, directory, foretelling.result())
-    if progress is None:
-      for advice in (start.advice, study.cut_short(config, built.names, built.lanes)):
-        if advice:
-          logging.warning('%s', advice)
-  progress = states.begin(built, manager, progress)
-  attempt = loop.Attempt(
-    study=built,
-    workdir=directory,
-    checkpoints=manager,
-    tracker=_open_tracker(built, config, directory, progress.step),
-    feed=feed,
-    chunk=chunk,
-    lanes=placement.on_devices(built.place, built.lanes),
-    start=start,
-    evaluate=outcome.make_evaluate(built),
-    examine=programs.make_examine(built.training),
-    started=started - progress.seconds,
-    signal_number=signal_number,
-  )
-  return loop.train_and_finish(attempt, progress)
-
-
-def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
-  """Returns where the decoders start, on the images at which they are evaluated."""
-  split = built.chosen_on
-  chosen = built.sample(split, built.evaluation.images(split))
-  return study.start_of(config, built.dataset, built.dataset.split(split)[chosen])
-
-
-def _foretell(built: study.Study, directory: pathlib.Path, found: forecast.Forecast | None) -> None:
-  """Writes the forecast of collapse and says what it holds for the lanes, once."""
-  if found is None or (directory / 'forecast.csv').exists():
-    return
-  outcome.write_forecast(directory, found)
-  if line := study.foretold(found, built.points):
-    logging.info('%s', line)
-
-
-def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
-  """Compiles the training program.
-
-  Raises:
-    TooWideError: it needs more memory than there is.
-  """
-  place, num_lanes = built.place, len(built.points)
-  in_turn = f', {place.width} at a time' if num_lanes > place.width else ''
-  lanes = 'lane' if num_lanes == 1 else 'lanes'
-  logging.info('compiling one program for %d %s%s', num_lanes, lanes, in_turn)
-  chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
-  shapes = programs.state_shapes(built.training.learner, built.lanes)
-  placement.check_fits(place, programs.bytes_of(chunk), shapes, built.program.memory_gib)
-  return chunk
-
-
 def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
   """Returns the study in programs of half as many lanes, or re-raises any other error."""
   narrower = built.at_width(max(1, built.place.width // 2))
@@ -168,16 +94,3 @@ def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> 
   logging.warning('%s; from here on programs of %d lanes', reason, narrower.place.width)
   workdir.record_width(directory, narrower.place.width)
   return narrower
-
-
-def _open_tracker(
-  built: study.Study, config: Mapping, directory: pathlib.Path, step: int
-) -> tracking.Tracker:
-  return tracking.open_tracker(
-    directory,
-    built.names,
-    built.points,
-    config,
-    tracking.Settings(group=built.name, **config['wandb']),
-    restored_step=step,
-  )

@@ -14,6 +14,8 @@ class TrainSettings(NamedTuple):
   log_powers_of_two: bool  # at the steps 1, 2, 4, 8 ... too
   evaluate_every: int
   checkpoint_every: int
+  patience: int  # evaluations that were no better after which a lane stops; 0: never
+  keep: str  # 'last' or 'best': which parameters of a lane count
 
 
 class EvaluationSettings(NamedTuple):

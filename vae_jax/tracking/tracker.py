@@ -37,14 +37,22 @@ class Tracker:
     """The last step in metrics.jsonl, -1 before the first write."""
     return self._journal.last_step
 
-  def write(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-    """Records one log point: moves all metrics [G] to the host at once, then writes them.
+  def write(
+    self, step: int, metrics: Mapping[str, jax.Array], lanes: Sequence[int] | None = None
+  ) -> None:
+    """Records one log point: moves all metrics [n] to the host at once, then writes them.
+
+    Args:
+      step: of the log point.
+      metrics: by name.
+      lanes: the n lanes that they are of; None for all.
 
     Raises:
-      ValueError: a metric is not [G], or the step stands in metrics.jsonl already.
+      ValueError: a metric is not [n], or the step stands in metrics.jsonl already.
       StorageError: metrics.jsonl cannot be written. W&B never raises.
     """
-    rows = journal.rows_of(step, jax.device_get(dict(metrics)), self._lanes)
+    lanes = range(self._lanes) if lanes is None else lanes
+    rows = journal.rows_of(step, jax.device_get(dict(metrics)), lanes)
     self._journal.append(step, rows)
     self._submit(lambda: self._runs.log(step, rows))
 
@@ -67,9 +75,10 @@ class Tracker:
   ) -> None:
     """Gives W&B the final rows of results.csv, and picture files (name -> path) of the study.
 
-    A lane whose row says `done` will be closed as finished, whatever the program's exit code.
+    A lane whose row says `done` or `stopped` will be closed as finished, whatever the program's
+    exit code.
     """
-    self._done = {row['lane'] for row in rows if row['status'] == 'done'}
+    self._done = {row['lane'] for row in rows if row['status'] in ('done', 'stopped')}
     self._submit(lambda: self._runs.summarise(rows, pictures or {}))
 
   def close(self, exit_code: int) -> None:

@@ -5,13 +5,24 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vae_jax import evaluation, programs, records
+from vae_jax.runs.outcome.after import announce, evaluated, of_all, with_stops
 from vae_jax.runs.outcome.betas import write_betas
-from vae_jax.runs.outcome.divergence import explained, reasons
+from vae_jax.runs.outcome.choice import Choice, recorded
+from vae_jax.runs.outcome.divergence import explained
 from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.runs.outcome.images import lane_grids, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.numbers import nats
-from vae_jax.runs.outcome.progress import Progress, collapsed
+from vae_jax.runs.outcome.progress import (
+  Progress,
+  begun,
+  collapsed,
+  picked,
+  regrouped,
+  scattered,
+  that_counts,
+  whole,
+)
 from vae_jax.runs.outcome.rising import warn_of_rising
 from vae_jax.runs.outcome.tables import (
   write_curve,
@@ -25,25 +36,36 @@ from vae_jax.runs.outcome.verdicts import read_verdict, write_verdict
 from vae_jax.study import Study
 
 __all__ = [
+  'Choice',
   'Estimates',
   'Kept',
   'Outcome',
   'Progress',
+  'announce',
+  'begun',
   'collapsed',
   'estimate',
+  'evaluated',
   'explained',
   'host',
   'lane_grids',
   'make_evaluate',
   'metrics_of',
   'nats',
+  'of_all',
   'open_kept',
+  'picked',
   'read',
   'read_verdict',
-  'reasons',
+  'recorded',
+  'regrouped',
   'review',
   'save_images',
+  'scattered',
+  'that_counts',
   'warn_of_rising',
+  'whole',
+  'with_stops',
   'write_betas',
   'write_curve',
   'write_disentanglement',
@@ -95,7 +117,7 @@ def review(
   write_curve(directory, estimates.curve)
   write_per_image(directory, estimates.per_image, progress)
   write_betas(built, directory, progress)
-  images = save_images(built, directory, progress.state, evaluations['test'].variances)
+  images = save_images(built, directory, that_counts(progress), evaluations['test'].variances)
   rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
   write_verdict(directory, rows)
   figures.draw_all(directory)

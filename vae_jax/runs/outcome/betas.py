@@ -8,7 +8,7 @@ import numpy as np
 
 from vae_jax import programs, records
 from vae_jax.runs.outcome.estimates import SPLITS, batches_of, host, metrics_of
-from vae_jax.runs.outcome.progress import Progress
+from vae_jax.runs.outcome.progress import Progress, that_counts
 from vae_jax.study import Study
 
 
@@ -21,7 +21,7 @@ def write_betas(study: Study, directory: pathlib.Path, progress: Progress) -> No
     return
   batches = {split: batches_of(study, split) for split in SPLITS if len(study.dataset.split(split))}
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
-  params, step = programs.params_of(progress.state), np.int32(progress.step)
+  params, step = programs.params_of(that_counts(progress)), np.int32(progress.step)
 
   def figures_at(beta: float) -> dict[str, list[Any]]:
     lanes = study.lanes._replace(beta=jnp.full_like(study.lanes.beta, beta))

@@ -1,12 +1,12 @@
 """Why a lane diverged: what was not finite first, and what to try."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from vae_jax import lanes, learner, placement, programs, weighting
-from vae_jax.runs.outcome.progress import Progress
+from vae_jax.runs.outcome.progress import Progress, of_states, whole
 from vae_jax.study import Study
 
 _FAR = 100.0  # values beyond it are no pixels, and not standardised
@@ -15,39 +15,29 @@ _LARGE_BETA = 1e6
 Examine = Callable[..., programs.Findings]
 
 
-def diverged_at(state: programs.States) -> list[int]:
-  """Returns the step at which each lane diverged, `learner.NOT_DIVERGED` where it did not."""
-  steps = placement.joined(placement.map_turns(lambda state: state.diverged_at, state))
-  return np.asarray(steps).tolist()
+def diverged_at(progress: Progress) -> list[int]:
+  """Returns the step at which each lane diverged, `learner.NOT_DIVERGED` where it did not; [G]."""
+  return np.asarray(of_states(progress, lambda state: state.diverged_at)).tolist()
 
 
-def reasons(
-  study: Study, examine: Examine, state: programs.States, known: Sequence[str | None]
-) -> list[str | None]:
-  """Returns why each lane diverged, None where it did not, and warns of the lanes that are new.
+def explained(study: Study, examine: Examine, progress: Progress) -> Progress:
+  """Returns the progress with the reasons of the lanes that diverged, and warns of the new ones.
 
   Args:
     study: of the lanes.
     examine: from `programs.make_examine`.
-    state: of all lanes.
-    known: the reasons that were found before, [G].
+    progress: with the reasons that were found before.
   """
-  result = list(known)
-  for i, step in enumerate(diverged_at(state)):
-    if step == learner.NOT_DIVERGED or result[i] is not None:
-      continue
+  result, steps = list(progress.reasons), diverged_at(progress)
+  lost = [i for i, step in enumerate(steps) if step != learner.NOT_DIVERGED and result[i] is None]
+  state = whole(progress) if lost else None
+  for i in lost:
     lane_state, lane = placement.lane_of(state, i), placement.lane_of(study.lanes, i)
     lane = weighting.weighed(lane, lane_state.multiplier)
-    found = examine(lane_state.params, lane, study.dataset.train, step)
-    result[i] = _reason(found, study.points[i], step, _standardize(study))
-    logging.warning('%s: diverged at step %d: %s', study.names[i], step, result[i])
-  return result
-
-
-def explained(study: Study, examine: Examine, progress: Progress) -> Progress:
-  """Returns the progress with the reasons that an older checkpoint lacks."""
-  found = reasons(study, examine, progress.state, progress.reasons)
-  return progress._replace(reasons=found)
+    found = examine(lane_state.params, lane, study.dataset.train, steps[i])
+    result[i] = _reason(found, study.points[i], steps[i], _standardize(study))
+    logging.warning('%s: diverged at step %d: %s', study.names[i], steps[i], result[i])
+  return progress._replace(reasons=result)
 
 
 def _standardize(study: Study) -> str:

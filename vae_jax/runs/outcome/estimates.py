@@ -17,13 +17,12 @@ _NAMED = 3  # lanes that a warning of many names
 SPLITS = ('train', 'validation', 'test')
 
 
-def make_evaluate(
-  study: Study,
-) -> Callable[..., dict[str, evaluation.Evaluation]]:
+def make_evaluate(study: Study) -> Callable[..., dict[str, evaluation.Evaluation]]:
   """Returns (state [G], step, final) -> an evaluation [G] of each split, on images that are fixed.
 
   The splits are 'train', 'validation' where there is one, and 'test'; where there is a validation
-  split that of the test is left out until the end, where `final` is true.
+  split that of the test is left out until the end, where `final` is true. Of other lanes than those
+  of the study: (state [n], step, final, lanes [n]).
   """
   program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
   splits = [split for split in SPLITS if len(study.dataset.split(split))]
@@ -31,10 +30,10 @@ def make_evaluate(
   fitted = _make_fitted(study, lambda: batches['train'])
 
   def evaluate(
-    state: programs.States, step: int, final: bool = True
+    state: programs.States, step: int, final: bool = True, lanes: Any = study.lanes
   ) -> dict[str, evaluation.Evaluation]:
-    params = fitted(state)
-    lanes = weighting.weighed(study.lanes, programs.multipliers_of(state))
+    params = fitted(state, lanes)
+    lanes = weighting.weighed(lanes, programs.multipliers_of(state))
     return {
       split: program(params, lanes, cut, np.int32(step))
       for split, cut in batches.items()
@@ -57,17 +56,17 @@ def batches_of(study: Study, split: str) -> evaluation.Batches:
 
 def _make_fitted(
   study: Study, train_batches: Callable[[], evaluation.Batches]
-) -> Callable[[programs.States], Any]:
-  """Returns state [G] -> the parameters [G] that are evaluated; the state stays as it is.
+) -> Callable[[programs.States, Any], Any]:
+  """Returns (state, lanes) [G] -> the parameters [G] that are evaluated; the state stays as it is.
 
   They are those of the state but for a scale in closed form, which training leaves at the optimum
   of its last batch: that is fitted to the training images of the evaluation.
   """
   if study.model.refit is None:
-    return programs.params_of
+    return lambda state, lanes: programs.params_of(state)
   program = programs.make_refit(study.training.learner, study.dataset.fixed_scale, study.place)
   images = train_batches()  # computed only here: most likelihoods do not need them
-  return lambda state: program(programs.params_of(state), study.lanes, images)
+  return lambda state, lanes: program(programs.params_of(state), lanes, images)
 
 
 def metrics_of(evaluations: Mapping[str, evaluation.Evaluation]) -> dict[str, Array]:
@@ -109,7 +108,8 @@ def estimate(
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
-  params, per_image = _make_fitted(study, lambda: batches_of(study, 'train'))(state), {}
+  params = _make_fitted(study, lambda: batches_of(study, 'train'))(state, study.lanes)
+  per_image = {}
   for split in dict.fromkeys((study.chosen_on, 'test')):
     found, per_image[split] = _nll(study, split, params, pieces)
     metrics |= _nll_metrics(study, split, found)

@@ -11,7 +11,7 @@ import numpy as np
 
 from vae_jax import disentanglement, evaluation, forecast, lane_fields, learner, programs, records
 from vae_jax.runs.outcome import divergence
-from vae_jax.runs.outcome.progress import Progress
+from vae_jax.runs.outcome.progress import Progress, of_states
 from vae_jax.study import Study
 
 
@@ -27,17 +27,18 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   values = {name: v for name, v in progress.evaluated.items() if name in columns}
   speed = progress.step / progress.training_seconds if progress.training_seconds else None
   rows = []
-  steps = divergence.diverged_at(progress.state)
-  multipliers = _multipliers(study, progress.state)
+  steps = divergence.diverged_at(progress)
+  multipliers = _multipliers(study, progress)
   for i, (point, diverged_at) in enumerate(zip(study.points, steps, strict=True)):
-    diverged = diverged_at != learner.NOT_DIVERGED
+    status, step = progress.choice.standing(i, diverged_at, progress.step, final)
     beta = point['beta'] if multipliers[i] is None else multipliers[i]
     rows.append(
       {
         'lane': i,
         'name': study.names[i],
-        'status': 'diverged' if diverged else 'done' if final else 'running',
-        'step': diverged_at if diverged else progress.step,
+        'status': status,
+        'step': step,
+        'best_step': progress.choice.best_step[i],
         **point,
         'beta_normalised': beta * point['latent_size'] / math.prod(study.event),
         'multiplier': multipliers[i],
@@ -51,9 +52,9 @@ def _rows(study: Study, progress: Progress, final: bool) -> list[dict[str, Any]]
   return rows
 
 
-def _multipliers(study: Study, state: programs.States) -> list[float | None]:
+def _multipliers(study: Study, progress: Progress) -> list[float | None]:
   """Returns the multiplier of each lane [G], None where it has no target rate."""
-  found = programs.multipliers_of(state)
+  found = of_states(progress, lambda state: state.multiplier)
   if found is None:
     return [None] * len(study.points)
   found = records.python_numbers(np.asarray(found))
@@ -152,7 +153,7 @@ def write_per_image(
   """Writes per_image.npz, NaN for a lane that diverged; nothing where there is no NLL."""
   if not found:
     return
-  steps = np.asarray(divergence.diverged_at(progress.state))
+  steps = np.asarray(divergence.diverged_at(progress))
   lost = (steps != learner.NOT_DIVERGED)[:, None]
   values = {
     split: each._replace(

@@ -13,6 +13,7 @@ from vae_jax.runs.workdir.claiming import (
   claim,
   holding,
   holds_run,
+  record_lanes,
   record_place,
   warn_of_another_world,
 )
@@ -50,6 +51,7 @@ __all__ = [
   'provenance',
   'read_config',
   'read_provenance',
+  'record_lanes',
   'record_place',
   'record_width',
   'recorded_width',

@@ -88,9 +88,11 @@ def check_owner(
     return
   found = identity.changes(stored.read_config(workdir), stored.plain(config))
   if others := identity.of_kind(found, identity.IDENTITY):
+    only_lanes = all(change.key.startswith('lanes.') for change in others)
+    ways = ', or give --extend to take in more lanes' if only_lanes else ''
     raise errors.InputError(
       f'--workdir={workdir} holds a run of another config: {identity.listed(others)}; '
-      'name another directory, or give the same config to continue'
+      f'name another directory, or give the same config to continue{ways}'
     )
   done, asked = stored.newest_step(workdir) or 0, config['train']['steps']
   if asked < done:
@@ -192,6 +194,15 @@ def _refuse_other_data(
       f'it is {now["data_sha256"]} ({is_}); give the same data to continue, or name another '
       'directory'
     )
+
+
+def record_lanes(workdir: os.PathLike | str, config: Mapping) -> None:
+  """Records a config that has further lanes."""
+  workdir = pathlib.Path(workdir)
+  found = identity.changes(stored.read_config(workdir), config)
+  before = stored.read_provenance(workdir)
+  stored.write_provenance(workdir, stored.with_changes(workdir, before, found))
+  stored.write_json(workdir / 'config.json', config)
 
 
 def record_place(workdir: os.PathLike | str, config: Mapping) -> None:

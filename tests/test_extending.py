@@ -1,0 +1,179 @@
+"""A run that takes in more lanes, or more steps: what it would have been from the start."""
+
+import contextlib
+import itertools
+import os
+import shutil
+
+import pytest
+from conftest import small_config
+from run_files import results_without_times, state_digest
+
+from vae_jax import errors, records
+from vae_jax.records import manifest
+from vae_jax.runs import checkpoint, extending, loop, outcome, training, workdir
+
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+
+
+def config_of(rates, steps=40, **train):
+  config = small_config()
+  config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0,), learning_rate=rates)
+  config['program'] |= dict(width=2)
+  config['train'] |= dict(
+    steps=steps, evaluate_every=10, checkpoint_every=20, patience=1, keep='best'
+  ) | train  # fmt: skip
+  return config
+
+
+FEW, MANY = (1e-3, 3e-1), (2e-1, 1e-3, 1e-2, 3e-1)
+
+
+@pytest.fixture(scope='module')
+def unfinished():
+  """Runs end with their last step: the NLL and the pictures are not looked at here."""
+
+  def finish(attempt, progress, evaluations):
+    del evaluations
+    outcome.write_results(attempt.study, attempt.workdir, progress, final=True)
+    return outcome.read(attempt.workdir, 'analytic')
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(loop, '_finish', finish)
+    yield
+
+
+@pytest.fixture(scope='module')
+def once(unfinished, tmp_path_factory):
+  """All lanes from the start, and the run of two of them that is extended."""
+  root = tmp_path_factory.mktemp('once')
+  training.run(config_of(MANY), root / 'many')
+  training.run(config_of(FEW), root / 'few')
+  return root
+
+
+@pytest.fixture
+def few(once, tmp_path):
+  shutil.copytree(once / 'few', tmp_path / 'run')
+  return tmp_path / 'run'
+
+
+def assert_same(one, other, config):
+  assert state_digest(one, config) == state_digest(other, config)
+  assert results_without_times(one) == results_without_times(other)
+  assert (one / 'metrics.jsonl').read_bytes() == (other / 'metrics.jsonl').read_bytes()
+
+
+def test_new_lanes_make_the_run_that_had_them_from_the_start(once, few):
+  config = config_of(MANY)
+  result = training.run(config, few, extend=True)
+  assert len(result.rows) == 4
+  assert_same(once / 'many', few, config)
+  assert workdir.is_finished(few) and manifest.faults(few) == {}
+  assert not (few / 'extension').exists()
+  (change, *_) = workdir.read_provenance(few)['changes']
+  assert change['key'] == 'lanes.learning_rate'
+  before = contents(few)
+  training.run(config, few)  # the same command, with the flag and without it, has nothing to do
+  training.run(config, few, extend=True)
+  assert contents(few) == before
+
+
+def test_new_lanes_and_more_steps_at_once(once, few, unfinished, tmp_path):
+  """The lanes that have stopped stay so."""
+  config = config_of(MANY, steps=80)
+  training.run(config, few, extend=True)
+  training.run(config, tmp_path / 'long')
+  assert_same(tmp_path / 'long', few, config)
+
+
+class Killed(BaseException):
+  """Stands for kill -9 where it strikes: nothing after it is done."""
+
+
+def test_a_chain_of_kills_in_an_extension_ends_with_the_same_bits(once, few, monkeypatch):
+  """Before each write, rename and removal that an extension makes, one kill an attempt."""
+  config, calls, strike = config_of(MANY), itertools.count(), [0]
+
+  def struck(function):
+    def call(*arguments, **keywords):
+      if next(calls) == strike[0]:
+        raise Killed
+      return function(*arguments, **keywords)
+
+    return call
+
+  for module, name in (
+    (os, 'rename'), (shutil, 'rmtree'), (checkpoint, 'save'), (records, 'write_results'),
+    (manifest, 'write_text'), (manifest, 'forget'),
+  ):  # fmt: skip
+    monkeypatch.setattr(module, name, struck(getattr(module, name)))
+  monkeypatch.setattr(extending.files, 'sync', struck(extending.files.sync))
+  kills = 0
+  for kill in range(200):
+    calls, strike[0] = itertools.count(), kill % 23 + 1
+    try:
+      training.run(config, few, extend=True)
+      break
+    except Killed:
+      kills += 1
+  monkeypatch.undo()
+  assert 20 < kills < 199
+  assert_same(once / 'many', few, config)
+  assert manifest.faults(few) == {}
+
+
+def contents(directory):
+  paths = (path for path in directory.rglob('*') if path.is_file() and path.name != '.lock')
+  return {str(path.relative_to(directory)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    (dict(learning_rate=(1e-3, 1e-2)), r'1 of the 2 lanes of .* are missing .* lanes\.beta=1\.0'),
+    (dict(learning_rate=FEW, latent_size=(3, 4)), r'latent_size=4 is more .* valid value is 3$'),
+  ],
+)
+def test_what_is_no_extension_is_one_line_and_changes_nothing(few, change, words):
+  config = config_of(FEW)
+  config['lanes'] |= change
+  before = contents(few)
+  with pytest.raises(errors.InputError, match=words):
+    training.run(config, few, extend=True)
+  assert contents(few) == before
+
+
+def test_lanes_are_taken_in_by_the_flag_alone(few):
+  with pytest.raises(errors.InputError, match=r'or give --extend to take in more lanes$'):
+    training.run(config_of(MANY), few)
+
+
+def test_another_program_is_no_extension(few):
+  config = config_of(MANY)
+  config['train']['batch_size'] = 33
+  with pytest.raises(errors.InputError, match=r'another config: .*train\.batch_size is 32 there'):
+    training.run(config, few, extend=True)
+
+
+@pytest.mark.parametrize(
+  ('schedule', 'refused'),
+  [
+    (dict(name='cosine', decay_steps=40, factor=0.1), True),
+    (dict(name='linear', decay_steps=30, factor=0.0, warmup_steps=10), True),
+    (dict(name='cosine', decay_steps=400, factor=0.1), False),  # made for more steps
+    (dict(name='cosine', decay_steps=20, factor=0.1), False),  # level long since
+    (dict(name='exponential', decay_steps=40, factor=0.1), False),  # never ends
+    (dict(name='constant'), False),
+  ],
+)
+def test_a_schedule_that_ends_with_the_run_has_no_more_steps(few, monkeypatch, schedule, refused):
+  config = config_of(FEW, steps=80)
+  config['schedule'] = dict(warmup_steps=0) | schedule
+  stored = workdir.read_config(few)
+  monkeypatch.setattr(workdir, 'read_config', lambda _: stored)
+  with contextlib.ExitStack() as stack:
+    if refused:
+      words = rf'schedule\.decay_steps={schedule["decay_steps"]} ends with the 40 steps of'
+      stack.enter_context(pytest.raises(errors.InputError, match=words))
+    extending.check_steps(config, few)

@@ -1,0 +1,111 @@
+"""Begins an attempt at a study: compiles its program, and opens what it writes to."""
+
+import functools
+import logging
+import pathlib
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from vae_jax import data, forecast, placement, programs, study, tracking
+from vae_jax.runs import loop, outcome, states
+from vae_jax.runs.loop import Attempt
+from vae_jax.runs.outcome import Progress
+
+
+def begin(
+  built: study.Study,
+  config: Mapping[str, Any],
+  directory: pathlib.Path,
+  manager: ocp.CheckpointManager,
+  progress: Progress | None,
+  started: float,
+  signal_number: Callable[[], int],
+) -> tuple[Attempt, Progress]:
+  """Returns an attempt that goes on from what was restored, and where it stands.
+
+  Raises:
+    TooWideError: the program needs more memory than there is.
+  """
+  feed = chunk = start = None
+  if progress is not None and progress.step < built.train.steps:
+    progress = outcome.with_stops(built, progress)
+  if progress is None or loop.is_training(progress, built.train.steps):
+    feed = built.feed()
+    with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
+      coming = pool.submit(_start, built, config)
+      foretelling = pool.submit(study.forecast_of, config, built.dataset)
+      chunk = _compile(built, feed)
+    start = coming.result()
+    _foretell(built, directory, foretelling.result())
+    if progress is None:
+      outcome.announce(built)
+      for advice in (start.advice, study.cut_short(config, built.names, built.lanes)):
+        if advice:
+          logging.warning('%s', advice)
+  progress = states.begin(built, manager, progress)
+  attempt = Attempt(
+    study=built,
+    workdir=directory,
+    checkpoints=manager,
+    tracker=_open_tracker(built, config, directory, progress.step),
+    feed=feed,
+    chunk=chunk,
+    lanes=loop.on_devices(built, progress.lanes) if progress.lanes else None,
+    start=start,
+    evaluate=outcome.make_evaluate(built),
+    examine=programs.make_examine(built.training),
+    started=started - progress.seconds,
+    signal_number=signal_number,
+    last=built.train.steps,
+    next_log_point=functools.partial(loop.next_log_point, built.train),
+  )
+  return attempt, progress
+
+
+def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
+  """Returns where the decoders start, on the images at which they are evaluated."""
+  split = built.chosen_on
+  chosen = built.sample(split, built.evaluation.images(split))
+  return study.start_of(config, built.dataset, built.dataset.split(split)[chosen])
+
+
+def _foretell(built: study.Study, directory: pathlib.Path, found: forecast.Forecast | None) -> None:
+  """Writes the forecast of collapse and says what it holds for the lanes, once."""
+  if found is None or (directory / 'forecast.csv').exists():
+    return
+  outcome.write_forecast(directory, found)
+  if line := study.foretold(found, built.points):
+    logging.info('%s', line)
+
+
+def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
+  """Compiles the training program.
+
+  Raises:
+    TooWideError: it needs more memory than there is.
+  """
+  place, num_lanes = built.place, len(built.points)
+  in_turn = f', {place.width} at a time' if num_lanes > place.width else ''
+  lanes = 'lane' if num_lanes == 1 else 'lanes'
+  logging.info('compiling one program for %d %s%s', num_lanes, lanes, in_turn)
+  chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
+  shapes = programs.state_shapes(built.training.learner, built.lanes)
+  placement.check_fits(place, programs.bytes_of(chunk), shapes, built.program.memory_gib)
+  return chunk
+
+
+def _open_tracker(
+  built: study.Study, config: Mapping, directory: pathlib.Path, step: int
+) -> tracking.Tracker:
+  return tracking.open_tracker(
+    directory,
+    built.names,
+    built.points,
+    config,
+    tracking.Settings(group=built.name, **config['wandb']),
+    restored_step=step,
+  )
