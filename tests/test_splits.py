@@ -122,7 +122,7 @@ def test_images_are_the_same_whether_stored_as_bytes_or_floats():
 
 def test_a_lane_that_diverged_has_nan(tmp_path):
   state = types.SimpleNamespace(diverged_at=np.array([learner.NOT_DIVERGED, 3]))
-  progress = outcome.Progress(5, state, {}, [None] * 2, [None] * 2, 1.0, 1.0)
+  progress = outcome.begun(state, 2)._replace(step=5, seconds=1.0, training_seconds=1.0)
   values = np.ones((2, 4), np.float32)
   given = {'test': records.PerImage(values, -values, 2 * values, np.arange(4), 'abc')}
   outcome.write_per_image(tmp_path, given, progress)

@@ -87,7 +87,7 @@ def test_a_step_that_diverged_is_repeated_at_its_multiplier():
     seen.append((step, float(lane.beta)))
     return programs.Findings(*[np.array(True)] * 4, {}, *[np.array(True)] * 3, np.array(1.0))
 
-  outcome.reasons(built, examine, states, [None] * 3)
+  outcome.explained(built, examine, outcome.begun(states, 3))
   assert seen == [(7, 0.25), (9, 8.0)]
   weighed = weighting.weighed(built.lanes, states.multiplier)
   np.testing.assert_array_equal(weighed.beta, [0.25, 2.0, 8.0])
