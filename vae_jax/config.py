@@ -164,7 +164,7 @@ PAGE: Mapping[str, Any] = dict(
     nll_samples=_key(100, _positive, 'importance samples of an image'),
     nll_images=_key(1000, _count, 'of the test set, and of the validation set, for the NLL'),
     aggregate_images=_key(1000, _count, 'that share one aggregate posterior q(z)'),
-    factor_images=_key(1000, _count, 'whose codes are scored, where factors are known'),
+    factor_images=_key(1000, _count, 'whose codes are scored, on known factors and between seeds'),
     betas=_key(
       (), _betas, "of curve.csv, where bound.name='multi_rate'; () for 13 over all that it trains"
     ),

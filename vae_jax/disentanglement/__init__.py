@@ -6,6 +6,8 @@
 All scores are higher-is-better. A factor with one value only cannot be found or missed: it is left
 out. Examples should cover the factors evenly and independently of each other, as a factorial grid
 or a random sample of one does; of a slice of an ordered grid the scores are worthless.
+
+`udr` needs no factors, but the codes of several seeds.
 """
 
 import numpy as np
@@ -14,8 +16,22 @@ from vae_jax.disentanglement.gaps import mig, sap
 from vae_jax.disentanglement.importance import Dci, dci
 from vae_jax.disentanglement.inputs import is_finite
 from vae_jax.disentanglement.interventions import beta_vae_score, factor_vae_score
+from vae_jax.disentanglement.udr import INFORMATIVE_RATE, lasso, spearman, udr
 
-__all__ = ['NAMES', 'Dci', 'beta_vae_score', 'dci', 'factor_vae_score', 'mig', 'sap', 'scores']
+__all__ = [
+  'INFORMATIVE_RATE',
+  'NAMES',
+  'Dci',
+  'beta_vae_score',
+  'dci',
+  'factor_vae_score',
+  'lasso',
+  'mig',
+  'sap',
+  'scores',
+  'spearman',
+  'udr',
+]
 
 NAMES = (
   'mig',

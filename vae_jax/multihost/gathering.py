@@ -20,6 +20,7 @@ _TABLES = {
   'nll_curve.csv': records.NLL_CURVE_COLUMNS,
   'curve.csv': records.CURVE_COLUMNS,
   'disentanglement.csv': records.DISENTANGLEMENT_COLUMNS,
+  'udr.csv': records.UDR_COLUMNS,
   'results.csv': records.result_columns(lane_fields.NAMES),
 }
 

@@ -28,6 +28,7 @@ NLL_CURVE_COLUMNS = schemas.names(schemas.NLL_CURVE)
 FORECAST_COLUMNS = schemas.names(schemas.FORECAST)
 CURVE_COLUMNS = schemas.names(schemas.CURVE)
 DISENTANGLEMENT_COLUMNS = schemas.names(schemas.DISENTANGLEMENT)
+UDR_COLUMNS = schemas.names(schemas.UDR)
 
 __all__ = [
   'CURVE_COLUMNS',
@@ -35,6 +36,7 @@ __all__ = [
   'FORECAST_COLUMNS',
   'LATENT_COLUMNS',
   'NLL_CURVE_COLUMNS',
+  'UDR_COLUMNS',
   'Damage',
   'PerImage',
   'Ranges',

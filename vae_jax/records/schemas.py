@@ -54,6 +54,7 @@ FILES = (
     "one row for each lane and beta of `evaluation.betas`, where `bound.name='multi_rate'`",
   ),
   File('disentanglement.csv', 'scores of the codes, where the data has known factors'),
+  File('udr.csv', 'whether the seeds of a point found the same latents; without seeds, none'),
   File(
     'per_image.npz',
     'NLL and ELBO of every lane on every image, the same images for all: see below; none where the '
@@ -220,6 +221,15 @@ DISENTANGLEMENT = (
   Column('factor_vae_score', 'of Kim & Mnih 2018', '', 'higher'),
 )
 
+UDR = (
+  *_LANE,
+  Column('images', 'how many were coded, of the split by which choosing goes'),
+  Column('others', 'seeds of the same point that it is compared with'),
+  Column('informative', 'latents with a rate above 0.01 nats, or active where it does not split'),
+  Column('udr', 'how far the others found the same latents, by rank correlation', '', 'higher'),
+  Column('udr_lasso', 'the same by Lasso (Duan et al. 2020); 0.9 of a perfect match', '', 'higher'),
+)
+
 # `batch/` is the mean over the steps since the last row; `train/`, `validation/` and `test/` are
 # evaluations on fixed images, where one was due: with a validation split, of `test/` at the end.
 METRICS = (
@@ -337,6 +347,7 @@ def markdown() -> str:
     'forecast.csv': FORECAST,
     'curve.csv': CURVE,
     'disentanglement.csv': DISENTANGLEMENT,
+    'udr.csv': UDR,
     'per_image.npz': PER_IMAGE,
     'metrics.jsonl': METRICS,
     'provenance.json': PROVENANCE,

@@ -24,6 +24,7 @@ from vae_jax.runs.outcome.progress import (
   whole,
 )
 from vae_jax.runs.outcome.rising import warn_of_rising
+from vae_jax.runs.outcome.seeds import write_udr
 from vae_jax.runs.outcome.tables import (
   write_curve,
   write_disentanglement,
@@ -117,6 +118,7 @@ def review(
   write_curve(directory, estimates.curve)
   write_per_image(directory, estimates.per_image, progress)
   write_betas(built, directory, progress)
+  write_udr(built, directory, that_counts(progress), evaluations)
   images = save_images(built, directory, that_counts(progress), evaluations['test'].variances)
   rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
   write_verdict(directory, rows)

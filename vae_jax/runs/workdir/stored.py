@@ -21,6 +21,7 @@ FILES = (
   'forecast.csv',
   'curve.csv',
   'disentanglement.csv',
+  'udr.csv',
   'per_image.npz',
   'verdict.json',
   'images.npz',
