@@ -23,11 +23,14 @@ def get_config() -> config_dict.ConfigDict:
   config.data.update(name='binarized_mnist', validation_split='validation')
   config.encoder.update(hidden=(500,))
   config.decoder.update(hidden=(500,), output_bias='train_mean')
+  # Near its onset a latent is lost in the noise of independent samples at a large rate.
+  config.bound.update(num_samples=2, noise='antithetic')
+  config.schedule.update(name='cosine', decay_steps=5850, factor=0.0)
   config.train.update(
-    steps=7800,  # 390 a pass over the 50,000 images
-    log_every=195,
-    evaluate_every=780,
-    checkpoint_every=1950,
+    steps=5850,  # 390 a pass over the 50,000 images
+    log_every=117,
+    evaluate_every=585,
+    checkpoint_every=2925,
   )
   config.evaluation.update(train_images=2000, validation_images=10000, test_images=10000)
   return config

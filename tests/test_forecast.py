@@ -11,7 +11,7 @@ import sklearn.datasets
 
 from experiments import closed_form
 from vae_jax import config as settings
-from vae_jax import densities, forecast, study
+from vae_jax import densities, forecast, lanes, study
 
 pytestmark = pytest.mark.math
 
@@ -148,9 +148,8 @@ def test_likelihoods_say_whether_there_is_a_forecast():
 
 @pytest.fixture
 def narrow(monkeypatch):
-  """Events of more than 50 values are wide, and 200 examples many."""
+  """Events of more than 50 values are wide."""
   monkeypatch.setattr(forecast, '_WIDEST', 50)
-  monkeypatch.setattr(forecast, '_MOST_PRODUCTS', 200)
 
 
 def test_wide_examples_have_the_eigenvalues_of_their_products(narrow):
@@ -162,13 +161,77 @@ def test_wide_examples_have_the_eigenvalues_of_their_products(narrow):
 def test_the_spectrum_of_a_few_wide_examples_is_not_that_of_their_noise(narrow):
   """Variances along axes that were fitted to other examples: those of noise of variance 1 are 1."""
   rng = np.random.default_rng(0)
-  y = rng.normal(size=(300, 60))
+  y = rng.normal(size=(200, 60))
   y[:, 0] *= 8.0
   assert np.linalg.eigvalsh(y[:100, 1:].T @ y[:100, 1:] / 100)[-1] > 2.5  # what is avoided
-  found = forecast.forecast(y, *gaussian()).onsets
+  found = forecast.forecast(y, *gaussian(), is_sample=True).onsets
   deviation = math.sqrt(2 / 100)  # of a variance that is estimated of 100 examples
   assert abs(found[0] / 64 - 1) < 5 * deviation
   assert found[1] < 1 + 5 * deviation
+
+
+def test_of_wide_examples_fewer_are_taken():
+  sizes = (784, 1024, 3072, 12_288, 116_412, 10**12)
+  counts = [forecast.num_examples(size) for size in sizes]
+  assert counts == [10_000, 10_000, 2551, 1275, 414, 2]
+
+
+# Of a study
+
+
+def of_study(**sections):
+  """Returns the forecast of a study of the digits, and their values as the model sees them."""
+  given = {'data': {}, **sections}
+  config = settings.complete(given | {'data': dict(name='digits') | given['data']})
+  dataset = study.dataset_of(config)
+  x = dataset.train_fixed.reshape(len(dataset.train), -1) / dataset.fixed_scale
+  return study.forecast_of(config, dataset), x
+
+
+def test_of_a_study_it_is_that_of_what_the_likelihood_sees():
+  found, x = of_study(data=dict(binarize='dynamic'))
+  mean = x.mean(axis=0)
+  kept = (mean > 0.001) & (mean < 0.999)
+  exact = np.linalg.eigvalsh(np.corrcoef(x[:, kept].T))[::-1]
+  np.testing.assert_allclose(found.onsets, exact[: len(found.onsets)], rtol=1e-9)
+  gaussian = dict(name='gaussian', initial_scale=0.5)
+  data = dict(standardize='per_pixel', scale_to_unit=False)
+  found, x = of_study(data=data, likelihood=gaussian)
+  spread = x[:, x.std(axis=0) > 0]
+  exact = np.linalg.eigvalsh(np.corrcoef(spread.T))[::-1] / 0.25
+  np.testing.assert_allclose(found.onsets[:20], exact[:20], rtol=1e-3)  # of nearly constant pixels
+
+
+def test_where_beta_weighs_something_else_there_is_none():
+  binary = dict(binarize='dynamic')
+  for sections in (
+    dict(data=binary, prior=dict(name='mixture'), bound=dict(kl='sampled')),
+    dict(data=binary, bound=dict(name='beta_tcvae')),
+    dict(data=binary, bound=dict(name='iwae', kl='sampled')),
+    dict(likelihood=dict(name='continuous_bernoulli')),
+    dict(likelihood=dict(name='gaussian', scale='per_pixel')),
+  ):
+    assert of_study(**sections)[0] is None
+
+
+def test_a_part_of_the_examples_is_a_sample(monkeypatch):
+  monkeypatch.setattr(forecast, 'num_examples', lambda size: 100)
+  monkeypatch.setattr(forecast, '_WIDEST', 50)
+  found, _ = of_study(data=dict(binarize='dynamic'))
+  assert len(found.onsets) <= 50  # axes of a half of them
+
+
+def test_the_line_has_the_betas_of_the_lanes_that_it_concerns():
+  found = forecast.Forecast(np.array([7.0, 3.0, 2.0, 0.9]))
+  points = [lanes.point(beta, 3) for beta in (8.0, 0.0, 0.5, 2.5)]
+  held = [lanes.point(1.0, 10, free_bits=0.1), lanes.point(1.0, 10, capacity=5.0)]
+  assert study.foretold(found, [*points, *held]) == (
+    'forecast from the spectrum of the training data: of 3 latents 3, 2, 0 can be active at beta '
+    '0.5, 2.5, 8; none from beta 7 on'
+  )
+  assert study.foretold(found, held) == ''
+  many = [lanes.point(float(beta), 3) for beta in range(1, 40)]
+  assert 'at beta 1, 6, 12, 17, 23, 28, 34, 39;' in study.foretold(found, many)
 
 
 def mnist(name, split):

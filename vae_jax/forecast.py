@@ -25,15 +25,16 @@ it, where they pay in terms that are not of the second order, and training may n
 could live.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 _MOST_EXAMPLES = 10_000  # are enough: of 784 values, their covariance takes half a second
-_WIDEST = 4096  # values of an example, beyond which the products of examples are fewer
+_WIDEST = 1024  # values of an example, beyond which the products of fewer examples are cheaper
 _MOST_PRODUCTS = 3000  # examples that are multiplied with each other, of wider ones
-_MOST_VALUES = 4 * 10**7  # of these, in memory
+_MOST_OPERATIONS = 2e10  # for these products
 
 
 class Forecast(NamedTuple):
@@ -55,13 +56,14 @@ def num_examples(event_size: int) -> int:
   """Returns how many examples of D values are enough."""
   if event_size <= _WIDEST:
     return _MOST_EXAMPLES
-  return max(2, min(_MOST_PRODUCTS, _MOST_VALUES // event_size))
+  return min(_MOST_PRODUCTS, max(2, int(math.sqrt(_MOST_OPERATIONS / event_size))))
 
 
 def forecast(
   x: np.ndarray,
   variance: Callable[[np.ndarray], np.ndarray],
   min_scale: float | None = None,
+  is_sample: bool = False,
 ) -> Forecast:
   """Returns the forecast for a likelihood and training data.
 
@@ -70,6 +72,7 @@ def forecast(
     variance: mean [D] -> V [D], that of the likelihood. Values with V = 0, and those that never
       vary, hold no latent.
     min_scale: of a learned s with variance s^2 V, its lower bound; None where V is the variance.
+    is_sample: whether x stands for more examples than these.
   """
   x = np.asarray(x, np.float64 if x.shape[1] <= _WIDEST else np.float32)
   mean = x.mean(axis=0, dtype=np.float64)
@@ -78,26 +81,26 @@ def forecast(
   if not kept.any():
     return Forecast(np.zeros(0))
   centred = (x[:, kept] - mean[kept].astype(x.dtype)) / np.sqrt(noise[kept]).astype(x.dtype)
-  eigenvalues, total = spectrum(centred)
+  eigenvalues, total = spectrum(centred, is_sample)
   if min_scale is None:
     return Forecast(eigenvalues)
   return Forecast(learned_onsets(eigenvalues, total, x.shape[1], min_scale))
 
 
-def spectrum(y: np.ndarray) -> tuple[np.ndarray, float]:
+def spectrum(y: np.ndarray, is_sample: bool) -> tuple[np.ndarray, float]:
   """Returns the eigenvalues of the covariance [D, D] of centred y [n, D], and their sum.
 
-  The largest first, divided by n. Where D is large, they are those of the products [n, n] of a few
-  thousand examples. If these are too many, the axes of one half, and the variances of the other
-  half along them: the largest eigenvalues of few examples are too large by about D / n, and these
+  The largest first, divided by n. Where D is large, they are those of the products [n, n] of the
+  examples. If these stand for more, they are the variances of one half of them along the axes of
+  the other: the largest eigenvalues of few examples are too large by about D / n, and these
   variances are not.
   """
   total = float(np.square(y).sum(dtype=np.float64) / len(y))
   if y.shape[1] <= _WIDEST:
     return _descending(np.linalg.eigvalsh(y.T @ y / len(y))), total
-  if len(y) <= _MOST_PRODUCTS:
+  if not is_sample:
     return _descending(np.linalg.eigvalsh(y @ y.T / len(y))), total
-  fitted, held_out = np.split(y[:_MOST_PRODUCTS], 2)
+  fitted, held_out = y[::2], y[1::2]
   squares, vectors = np.linalg.eigh(fitted @ fitted.T)
   found = squares > 1e-6 * squares[-1]
   along = (held_out @ fitted.T) @ (vectors[:, found] / np.sqrt(squares[found]))

@@ -36,7 +36,8 @@ def forecast_of(config: Mapping[str, Any], dataset: data.Dataset) -> forecast.Fo
   if dataset.standard is not None:
     x = (x - dataset.standard.shift) / dataset.standard.spread
   min_scale = None if likelihood.at_scale is None else likelihood.min_scale
-  return forecast.forecast(x.reshape(len(x), -1), likelihood.variance, min_scale)
+  x, is_sample = x.reshape(len(x), -1), len(x) < len(images)
+  return forecast.forecast(x, likelihood.variance, min_scale, is_sample)
 
 
 def foretold(found: forecast.Forecast, points: Sequence[lanes.Point]) -> str:
