@@ -224,7 +224,8 @@ def test_a_part_of_the_examples_is_a_sample(monkeypatch):
 def test_the_line_has_the_betas_of_the_lanes_that_it_concerns():
   found = forecast.Forecast(np.array([7.0, 3.0, 2.0, 0.9]))
   points = [lanes.point(beta, 3) for beta in (8.0, 0.0, 0.5, 2.5)]
-  held = [lanes.point(1.0, 10, free_bits=0.1), lanes.point(1.0, 10, capacity=5.0)]
+  fields = dict(free_bits=0.1), dict(capacity=5.0), dict(target_rate=5.0)
+  held = [lanes.point(1.0, 10, **field) for field in fields]
   assert study.foretold(found, [*points, *held]) == (
     'forecast from the spectrum of the training data: of 3 latents 3, 2, 0 can be active at beta '
     '0.5, 2.5, 8; none from beta 7 on'

@@ -14,7 +14,7 @@ from conftest import small_config
 
 import vae_jax
 from vae_jax import config as settings
-from vae_jax import evaluation, figures, lanes, records, study
+from vae_jax import figures, lanes, records, study
 from vae_jax.multihost import cut, gathering
 from vae_jax.runs import evaluating, training
 from vae_jax.runs.outcome import rising, trust
@@ -211,7 +211,11 @@ def test_a_warm_up_is_no_curve(tmp_path, caplog):
   ramp = dict(warmup='linear', warmup_steps=900)
   assert warnings_of(tmp_path, caplog, [rise], **ramp) == []
   fast = [-100.0 + k for k in range(12)]
-  for fields in (dict(warmup='cyclical', warmup_steps=100), dict(capacity=1.0, capacity_steps=900)):
+  for fields in (
+    dict(warmup='cyclical', warmup_steps=100),
+    dict(capacity=1.0, capacity_steps=900),
+    dict(target_rate=5.0),
+  ):
     assert warnings_of(tmp_path, caplog, [fast], **fields) == []
   assert len(warnings_of(tmp_path, caplog, [fast], **ramp | dict(warmup_steps=800))) == 1
 
@@ -220,18 +224,13 @@ def test_a_warm_up_is_no_curve(tmp_path, caplog):
 
 
 def found(lonely, gap, mean=(100.0,)):
-  """An NLL of which nothing else is looked at."""
+  """Of an NLL what is looked at."""
   curve = np.stack([np.zeros(len(gap)), np.asarray(gap)], axis=1)
-  empty = np.zeros(len(gap))
-  return evaluation.Nll(
-    np.asarray(mean), *[empty] * 4, np.asarray(lonely), curve, curve, curve, curve
-  )
+  return types.SimpleNamespace(mean=np.asarray(mean), lonely=np.asarray(lonely), curve=curve)
 
 
 def test_only_lanes_whose_images_hang_on_one_sample_are_named(caplog):
-  few = found(
-    [0.0, 0.3, 0.1, 0.4, 0.2], [1.0, 5.0, 9.0, np.nan, 3.0], [100.0] * 3 + [np.nan, 1.0]
-  )
+  few = found([0.0, 0.3, 0.1, 0.4, 0.2], [1.0, 5.0, 9.0, np.nan, 3.0], [100.0] * 3 + [np.nan, 1.0])
   trust.warn_of_few_samples(list('abcde'), few, 100, 'test')
   (record,) = caplog.records
   line = record.getMessage()

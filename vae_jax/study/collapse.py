@@ -8,7 +8,7 @@ import numpy as np
 
 from vae_jax import data, densities, forecast, lanes, validation
 
-_HOLD = ('free_bits', 'capacity')  # fields of a lane that hold its rate at any beta
+_HOLD = ('free_bits', 'capacity', 'target_rate')  # fields of a lane that hold its rate at any beta
 _SAID = 8  # betas in one line
 
 

@@ -44,7 +44,8 @@ def warn_of_rising(study: Study, directory: pathlib.Path) -> None:
 
   That is, of which a tenth as many steps again would bring a tenth of a nat at least, were they to
   go on as over the last quarter of their evaluations, or the last four. Evaluations before the end
-  of a warm-up of beta or of the capacity are of another objective.
+  of a warm-up of beta or of the capacity are of another objective, and those of a lane that is held
+  at a rate all have their own.
   """
   name, total = f'{study.chosen_on}/objective', study.train.steps
   rows = [
@@ -69,7 +70,7 @@ def warn_of_rising(study: Study, directory: pathlib.Path) -> None:
 
 def _last(curve: Mapping[int, float], point: lanes.Point) -> list[int]:
   """Returns the steps of the evaluations of a lane that are looked at."""
-  if point['warmup'] == 'cyclical':
+  if point['warmup'] == 'cyclical' or point['target_rate']:
     return []
   ramp = max(point['warmup_steps'], point['capacity_steps'])
   steps = sorted(step for step in curve if step > ramp)
