@@ -101,6 +101,12 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
     assert sorted(images) == sorted(like)
     for name in like:
       np.testing.assert_allclose(images[name].astype(int), like[name].astype(int), atol=1)
+  values, expected = (records.read_per_image(d / 'per_image.npz') for d in (workdir, reference))
+  assert list(values) == list(expected)
+  for split, like in expected.items():
+    assert values[split].sha256 == like.sha256
+    np.testing.assert_allclose(values[split].nll, like.nll, rtol=1e-4)
+    np.testing.assert_allclose(values[split].elbo, like.elbo, rtol=1e-4)
   pictures = [sorted(p.name for p in (d / 'figures').iterdir()) for d in (workdir, reference)]
   assert pictures[0] == pictures[1]
   config, like = (json.loads((d / 'config.json').read_text()) for d in (workdir, reference))

@@ -55,7 +55,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
   assert result.exit_code == 0
   names = {path.name for path in workdir.iterdir()}
   assert {'config.json', 'provenance.json', 'metrics.jsonl', 'results.csv', 'checkpoints'} <= names
-  assert {'latents.csv', 'nll_curve.csv', 'images.npz'} <= names
+  assert {'latents.csv', 'nll_curve.csv', 'per_image.npz', 'images.npz'} <= names
   assert json.loads((workdir / 'config.json').read_text()) == json.loads(json.dumps(config))
   provenance = json.loads((workdir / 'provenance.json').read_text())
   assert provenance['width'] == 4

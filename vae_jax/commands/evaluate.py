@@ -29,7 +29,7 @@ def make() -> Command:
   flags.DEFINE_integer(
     'num_images',
     None,
-    "Test images of the NLL (default: the config's).",
+    "Images of the NLL, of the validation and of the test set each (default: the config's).",
     lower_bound=1,
     flag_values=own,
   )
