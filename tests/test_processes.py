@@ -122,7 +122,7 @@ def reference(tmp_path_factory):
   return workdir
 
 
-def check_shares(workdir, stdout):
+def check_shares(workdir, stdout, reference):
   """Each share has its own lanes; process 0 gathers them and says so."""
   for name in ('results.csv', 'latents.csv', 'nll_curve.csv'):
     assert list(dict.fromkeys(row['name'] for row in read(workdir / name))) == WHOLE
@@ -147,7 +147,7 @@ def test_two_processes_leave_what_one_leaves(reference, tmp_path):
   codes, stdout, stderr = finish(start(workdir))
   assert codes == [0, 0], stderr
   assert_same_study(workdir, reference)
-  check_shares(workdir, stdout)
+  check_shares(workdir, stdout, reference)
 
 
 def test_a_process_that_is_stopped_stops_the_whole_and_the_same_commands_finish(
@@ -174,7 +174,7 @@ def test_a_process_that_is_stopped_stops_the_whole_and_the_same_commands_finish(
   assert 'process-0 is finished already' in stderr[0]
   assert (workdir / 'process-0' / 'results.csv').stat().st_mtime_ns == before
   assert_same_study(workdir, reference)
-  check_shares(workdir, stdout)
+  check_shares(workdir, stdout, reference)
 
 
 @pytest.mark.parametrize('count', [1, 2, 3, 5, 6])
