@@ -46,7 +46,7 @@ def test_it_is_the_number_of_units_of_the_closed_form_of_the_linear_vae(scale):
   exact = closed_form.spectrum(x, 1.0).eigenvalues
   found = forecast.forecast(x, *gaussian(initial_scale=scale))
   counts = []
-  for beta in np.geomspace(0.1, 200, 30):
+  for beta in np.geomspace(0.1, 200, 15):
     units = closed_form.optimum(exact, exact, 20, scale**2, beta).active_units
     assert found.active(beta, 20) == units
     counts.append(units)
@@ -54,11 +54,11 @@ def test_it_is_the_number_of_units_of_the_closed_form_of_the_linear_vae(scale):
 
 
 @pytest.mark.parametrize('latent_size', [1, 3, 6])
-@pytest.mark.parametrize('beta', [0.3, 1.0, 1.6, 2.5, 5.0])
+@pytest.mark.parametrize('beta', [1.0, 1.6, 5.0])
 def test_of_a_learned_variance_it_is_the_best_of_all_variances(latent_size, beta):
   """The optimum of D + beta R over s^2, each with the latents of its own closed form."""
   eigenvalues = np.array([5.0, 2.0, 1.0, 0.4, 0.2, 0.1, 0.06, 0.05, 0.0, 0.0])
-  variances = np.geomspace(1e-4, 20.0, 4001)
+  variances = np.geomspace(1e-4, 20.0, 1001)
   optima = [
     closed_form.optimum(eigenvalues, eigenvalues, latent_size, s2, beta) for s2 in variances
   ]
