@@ -109,22 +109,30 @@ def test_a_finished_experiment_is_read_back(pca, capsys):
     assert words in printed.splitlines()[0]
 
 
-def test_a_linear_vae_follows_its_closed_form_over_beta(tmp_path):
+@pytest.mark.parametrize(
+  ('active_units', 'steps', 'num_samples'),
+  [
+    # Where the rate is dear it is learned soon; where it is cheap its terms are noisy.
+    ({16.0: 4, 45.0: 0}, 1000, 1),
+    pytest.param({0.5: 8, 1.0: 8, 2.0: 8, 16.0: 4, 45.0: 0}, 5000, 4, marks=pytest.mark.slow),
+  ],
+)
+def test_a_linear_vae_follows_its_closed_form_over_beta(tmp_path, active_units, steps, num_samples):
   """Active units exactly, R and D within 1 %; at variance 0.02 none of 8 latents is borderline."""
   config = linear_beta_sweep.configs('full')['middle']
-  betas = (0.5, 1.0, 2.0, 16.0, 45.0)
+  betas = tuple(active_units)
   lanes = {'beta': betas, 'latent_size': (8,), 'learning_rate': (2e-2,)}
-  sections = {'bound': {'num_samples': 4}, 'likelihood': {'initial_scale': 0.02**0.5}}
-  launches = {'digits': on_digits(config, 5000, 200, lanes, **sections)}
+  sections = {'bound': {'num_samples': num_samples}, 'likelihood': {'initial_scale': 0.02**0.5}}
+  launches = {'digits': on_digits(config, steps, steps // 25, lanes, **sections)}
   rows = run(linear_beta_sweep, launches, tmp_path)
   assert_met(rows)
   active = [rows[f's^2 = 0.02, beta = {beta:g}', 'active units', 0] for beta in betas]
-  assert [row.exact for row in active] == [8, 8, 8, 4, 0]
+  assert [row.exact for row in active] == list(active_units.values())
   assert not any(row.tolerance for row in active)
   for term, sign in (('R, train', -1), ('D, train', 1)):
     values = [rows[f's^2 = 0.02, beta = {beta:g}', term, 0].ours for beta in betas]
     assert np.all(sign * np.diff(values) > 0)
-  assert sum(row.quantity == '-dD/dR' for row in rows.values()) == 4 + 4
+  assert sum(row.quantity == '-dD/dR' for row in rows.values()) == 2 * (len(betas) - 1)
 
 
 def test_a_large_beta_collapses_to_independent_pixels(tmp_path):

@@ -60,6 +60,7 @@ KINDS = [
   for (q, p), name in itertools.product(PAIRS, LIKELIHOODS)
 ]
 SEED, SAMPLES = 3, 7
+ELBO, NLL = slice(0, 2), slice(2, 2 + SAMPLES)  # of the noise that is written out
 
 
 def lane_of(posterior, prior, likelihood):
@@ -138,7 +139,15 @@ def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood):
   keys = learner.lane_keys(types.SimpleNamespace(seed=np.uint32(SEED + 1)))
   # Batches of 12 // 2 images; noise by batch, see `Learner.evaluate`.
   noise = learner.draw_noise(jax.random.fold_in(keys.evaluation, 0), 5, 2, size)
-  centres, log_p, log_ratio = written_out(model, lane.params, lane.arrays.mask, x, noise)
+  # Batches of 12 // 3 images, and chunks of 3 samples, of which the last two are not wanted.
+  of_nll = []
+  for index, images_of_batch in enumerate((4, 1)):
+    key = jax.random.fold_in(keys.nll, index)
+    chunks = [learner.draw_noise(jax.random.fold_in(key, c), 4, 3, size) for c in range(3)]
+    of_nll.append(np.concatenate(chunks, axis=1)[:images_of_batch, :SAMPLES])
+  noise = np.concatenate([noise, np.concatenate(of_nll)], axis=1)  # in one program
+  centres, *terms = written_out(model, lane.params, lane.arrays.mask, x, noise)
+  (log_p, log_ratio), of_nll = ([term[:, part] for term in terms] for part in (ELBO, NLL))
   own = lane.num_latents
   np.testing.assert_allclose(lane.encode(x), centres[:, :own], rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(lane.distortion(x, 2, seed=1), -log_p.mean(axis=1), rtol=1e-4)
@@ -155,15 +164,10 @@ def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood):
     with pytest.raises(Exception, match='is no density'):
       lane.log_likelihood(x)
     return
-  # Batches of 12 // 3 images, and chunks of 3 samples, of which the last two are not wanted.
-  found = lane.log_likelihood(x, SAMPLES, seed=1)
-  for index, part in enumerate((slice(0, 4), slice(4, 5))):
-    key = jax.random.fold_in(keys.nll, index)
-    chunks = [learner.draw_noise(jax.random.fold_in(key, c), 4, 3, size) for c in range(3)]
-    noise = jnp.concatenate(chunks, axis=1)[: part.stop - part.start, :SAMPLES]
-    _, *terms = written_out(model, lane.params, lane.arrays.mask, x[part], noise)
-    expected = np.logaddexp.reduce(sum(terms), axis=1) - np.log(SAMPLES)
-    np.testing.assert_allclose(found[part], expected, rtol=1e-4, atol=1e-3)
+  expected = np.logaddexp.reduce(sum(of_nll), axis=1) - np.log(SAMPLES)
+  np.testing.assert_allclose(
+    lane.log_likelihood(x, SAMPLES, seed=1), expected, rtol=1e-4, atol=1e-3
+  )
 
 
 def test_moments_in_closed_form_are_those_of_draws():
@@ -171,10 +175,15 @@ def test_moments_in_closed_form_are_those_of_draws():
   lane, model = lane_of('full_covariance', 'standard_normal', 'bernoulli')
   x = data_of('bernoulli')
   found = lane.posterior(x)
+
+  @jax.jit
+  def draws(x, noise):
+    q = model.encode(lane.params, x, lane.arrays.mask)
+    return jax.vmap(lambda noise: q.sample(noise)[0])(noise)
+
   for i in range(2):
-    q = model.encode(lane.params, jnp.asarray(x[i], 'f'), lane.arrays.mask)
     noise = np.random.default_rng(i).normal(size=(100_000, 5)).astype('f')
-    z = np.asarray(jax.vmap(lambda noise, q=q: q.sample(noise)[0])(noise))[:, :3]
+    z = np.asarray(draws(np.float32(x[i]), noise))[:, :3]
     error = 5 * found.scale[i] / np.sqrt(len(z))
     assert (abs(z.mean(axis=0) - found.mean[i]) < error).all()
     assert (abs(z.std(axis=0) - found.scale[i]) < error).all()

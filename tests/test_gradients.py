@@ -70,11 +70,15 @@ def objective(bound, gradient, posterior, params, noise):
   return bound(bounds.elbo_terms(posterior(params), prior, decode, X, noise, gradient))
 
 
-def gradients(bound, gradient, params, repeats, num_samples, posterior=diagonal, seed=0):
-  """Gradients at `repeats` independent draws of the noise, each leaf [repeats, ...]."""
-  noise = jax.random.normal(jax.random.key(seed), (repeats, num_samples, 2))
-  one = jax.grad(functools.partial(objective, bound, gradient, posterior))
-  return jax.jit(jax.vmap(one, in_axes=(None, 0)))(params, noise)
+def gradients(bound, estimators, params, repeats, num_samples, posterior=diagonal, seed=0):
+  """Of each estimator, at the same `repeats` draws of the noise: each leaf [repeats, ...]."""
+
+  @jax.jit
+  def all_of(params, noise):
+    ones = [jax.grad(functools.partial(objective, bound, e, posterior)) for e in estimators]
+    return [jax.vmap(one, in_axes=(None, 0))(params, noise) for one in ones]
+
+  return all_of(params, jax.random.normal(jax.random.key(seed), (repeats, num_samples, 2)))
 
 
 @pytest.mark.parametrize('posterior', [diagonal, full])
@@ -90,11 +94,8 @@ def gradients(bound, gradient, params, repeats, num_samples, posterior=diagonal,
 )
 def test_the_mean_gradient_is_that_of_the_plain_estimator(name, gradient, posterior):
   """Of every parameter, within 5 standard errors."""
-  repeats = 40_000
-  plain = gradients(
-    BOUNDS[name], bounds.reparameterized, elsewhere(), repeats, NUM_SAMPLES, posterior
-  )
-  other = gradients(BOUNDS[name], gradient, elsewhere(), repeats, NUM_SAMPLES, posterior)
+  repeats, estimators = 20_000, (bounds.reparameterized, gradient)
+  plain, other = gradients(BOUNDS[name], estimators, elsewhere(), repeats, NUM_SAMPLES, posterior)
   for leaf in plain:
     difference = np.asarray(other[leaf] - plain[leaf], np.float64)  # the same noise in both
     stderr = difference.std(axis=0) / np.sqrt(repeats)
@@ -125,8 +126,8 @@ def test_a_gradient_estimator_never_changes_a_value(name):
 )
 def test_the_encoders_gradient_vanishes_at_the_optimum(name, gradient):
   """There log w is constant: nothing is left, of any draw; the plain estimator is still noise."""
-  found = gradients(BOUNDS[name], gradient, optimum(), 200, NUM_SAMPLES)
-  plain = gradients(BOUNDS[name], bounds.reparameterized, optimum(), 200, NUM_SAMPLES)
+  estimators = (gradient, bounds.reparameterized)
+  found, plain = gradients(BOUNDS[name], estimators, optimum(), 200, NUM_SAMPLES)
   for leaf in ('loc', 'log_scale'):
     assert np.abs(found[leaf]).max() < 2e-4
   assert np.abs(plain['log_scale']).max() > 0.1
@@ -135,31 +136,33 @@ def test_the_encoders_gradient_vanishes_at_the_optimum(name, gradient):
 @pytest.mark.parametrize('name', PATH_WEIGHTS)
 def test_the_decoders_gradient_is_left_alone(name):
   """Only what flows through z is weighed once more."""
-  plain = gradients(BOUNDS[name], bounds.reparameterized, elsewhere(), 50, NUM_SAMPLES)
-  other = gradients(BOUNDS[name], DREG[name], elsewhere(), 50, NUM_SAMPLES)
+  estimators = (bounds.reparameterized, DREG[name])
+  plain, other = gradients(BOUNDS[name], estimators, elsewhere(), 50, NUM_SAMPLES)
   np.testing.assert_allclose(other['weights'], plain['weights'], rtol=1e-4, atol=1e-4)
 
 
 def test_doubly_reparameterized_against_its_formula():
   """sum_l v_l^2 d log w_l / dz_l dz_l / dphi by hand; for log_scale dz / dphi = scale * noise."""
-  params = elsewhere()
+
+  @jax.jit
+  def by_hand(params, noise):
+    posterior = diagonal(params)
+    z = posterior.loc + posterior.scale * noise
+
+    def log_w(z):
+      decode = TRUTH._replace(weights=params['weights']).decode
+      log_p = decode(z).log_prob(X) + densities.log_normal(z).sum()
+      return log_p - posterior.log_prob(z).sum()
+
+    v = jax.nn.softmax(jax.vmap(log_w)(z))
+    by_z = (v**2)[:, None] * jax.vmap(jax.grad(log_w))(z)
+    return by_z.sum(0), (by_z * posterior.scale * noise).sum(0)
+
   noise = jax.random.normal(jax.random.key(5), (NUM_SAMPLES, 2))
-  posterior = diagonal(params)
-  z = posterior.loc + posterior.scale * noise
-
-  def log_w(z):
-    decode = TRUTH._replace(weights=params['weights']).decode
-    log_p = decode(z).log_prob(X) + densities.log_normal(z).sum()
-    return log_p - posterior.log_prob(z).sum()
-
-  v = jax.nn.softmax(jax.vmap(log_w)(z))
-  by_z = (v**2)[:, None] * jax.vmap(jax.grad(log_w))(z)
-  found = jax.grad(functools.partial(objective, BOUNDS['iwae'], DREG['iwae'], diagonal))(
-    params, noise
-  )
-  np.testing.assert_allclose(found['loc'], by_z.sum(0), rtol=1e-4)
-  expected = (by_z * posterior.scale * noise).sum(0)
-  np.testing.assert_allclose(found['log_scale'], expected, rtol=1e-4)
+  one = jax.grad(functools.partial(objective, BOUNDS['iwae'], DREG['iwae'], diagonal))
+  found, expected = jax.jit(one)(elsewhere(), noise), by_hand(elsewhere(), noise)
+  np.testing.assert_allclose(found['loc'], expected[0], rtol=1e-4)
+  np.testing.assert_allclose(found['log_scale'], expected[1], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -175,10 +178,10 @@ def test_signal_to_noise_of_the_encoders_gradient(gradient, slope):
   params = optimum()
   # Wider than the true posterior, so that the weights have moments of every order.
   params |= {'loc': params['loc'] + 0.2, 'log_scale': params['log_scale'] + 0.2}
-  sizes = np.array([16, 64, 256])
+  sizes = np.array([8, 32, 128])
   ratios = []
   for size in sizes:
-    found = gradients(bounds.iwae_bound, gradient, params, 40_000, int(size))
+    (found,) = gradients(bounds.iwae_bound, (gradient,), params, 20_000, int(size))
     values = np.concatenate([found['loc'], found['log_scale']], axis=1).astype(np.float64)
     ratios.append(np.abs(values.mean(0)) / values.std(0))
   fitted = np.polyfit(np.log(sizes), np.log(np.mean(ratios, axis=1)), 1)[0]

@@ -37,7 +37,11 @@ def of_kind(config, kind):
   return config
 
 
-@pytest.mark.parametrize('kind', ['beta_tcvae', 'optimal', 'two_layer'])
+@pytest.mark.parametrize(
+  'kind',
+  # What is refitted at each evaluation has a test of its own below.
+  ['beta_tcvae', pytest.param('optimal', marks=pytest.mark.slow), 'two_layer'],
+)
 def test_every_name_is_one_number(config, tmp_path, kind):
   training.run(of_kind(config, kind), tmp_path)
   rows = records.read_results(tmp_path / 'results.csv')

@@ -1,5 +1,6 @@
 """Lanes in turn, over devices, within a budget of memory, fed from the host: always the same."""
 
+import functools
 import json
 import logging
 import os
@@ -36,14 +37,14 @@ def trained(config, width, steps=20):
 def test_bits_depend_on_the_width_alone(config, full_compiler):
   """Five lanes in programs of two, the last one filled up; and two of them with others beside."""
   config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0, 1, 2, 3, 4))
-  states = trained(config, 2)
+  states = trained(config, 2, steps=10)
   config['lanes'] |= dict(seed=(4, 1))
-  few = trained(config, 2)
+  few = trained(config, 2, steps=10)
   jax.tree.map(lambda five, two: np.testing.assert_array_equal(five[[4, 1]], two), states, few)
   assert len(jax.tree.leaves(states)[0]) == 5
 
 
-def test_all_at_once_differs_in_the_last_bits_only(config, full_compiler):
+def test_all_at_once_differs_in_the_last_bits_only(config):
   config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0, 1, 2, 3, 4))
   jax.tree.map(
     lambda turns, once: np.testing.assert_allclose(turns, once, rtol=2e-4, atol=2e-5),
@@ -107,6 +108,7 @@ def test_products_of_many_rows_are_eigens_in_the_nll(config, full_compiler, batc
 
 def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp_path):
   config['program'] |= dict(width=3)
+  config['train'] |= dict(steps=20)
   result = training.run(config, tmp_path / 'run')
   assert [row['status'] for row in result.rows] == ['done'] * 4
   assert workdir.recorded_width(tmp_path / 'run') == 3
@@ -118,6 +120,7 @@ def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp
 def test_too_little_memory_halves_the_width(config, tmp_path, caplog):
   """Down to one lane, which is tried in any case; the bits are those of that width."""
   config['program'] |= dict(memory_gib=1e-6)
+  config['train'] |= dict(steps=20)
   caplog.set_level(logging.WARNING)
   training.run(config, tmp_path / 'short')
   said = [r.getMessage() for r in caplog.records if 'programs of' in r.getMessage()]
@@ -159,6 +162,7 @@ def test_another_error_of_the_runtime_is_not_taken_for_it(config, tmp_path, monk
 
 
 def test_a_streamed_data_set_gives_the_same_bits(config, tmp_path):
+  config['train'] |= dict(steps=25)
   training.run(config, tmp_path / 'resident')
   streamed = config | {'program': config['program'] | dict(resident_gib=0.0)}
   assert study.from_config(streamed).feed().shape.shape == (10 * 32, 8, 8, 1)
@@ -179,12 +183,12 @@ def test_feeds_agree_whatever_the_chunks(first):
     first = stop
 
 
-@pytest.fixture(scope='module')
-def on_eight():
-  """Eleven lanes, two, and six in two turns, on eight devices and on one."""
+@functools.cache
+def on_eight(*lanes):
+  """So many lanes, or lanes:width, on eight devices and on one."""
   paths = {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'}
   process = subprocess.run(
-    [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), '11', '2', '6:3'],
+    [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), *lanes],
     env=os.environ | paths,
     capture_output=True,
     text=True,
@@ -194,11 +198,19 @@ def on_eight():
   return json.loads(process.stdout)
 
 
+QUICK = ('11', '2')  # each device takes two lanes, or four share a batch
+
+
 @pytest.mark.parametrize(
-  ('lanes', 'mesh', 'width'), [('11', (8, 1), 16), ('2', (2, 4), 2), ('6:3', (4, 2), 4)]
+  ('lanes', 'mesh', 'width'),
+  [
+    ('11', (8, 1), 16),
+    ('2', (2, 4), 2),
+    pytest.param('6:3', (4, 2), 4, marks=pytest.mark.slow),  # both, in two turns
+  ],
 )
-def test_eight_devices_give_the_numbers_of_one(on_eight, lanes, mesh, width):
-  eight, one = on_eight[lanes]
+def test_eight_devices_give_the_numbers_of_one(lanes, mesh, width):
+  eight, one = on_eight(*QUICK)[lanes] if lanes in QUICK else on_eight(lanes)[lanes]
   assert (eight['mesh']['lane'], eight['mesh']['data'], eight['width']) == (*mesh, width)
   assert (one['mesh']['lane'], one['mesh']['data']) == (1, 1)
   np.testing.assert_allclose(eight['elbo'], one['elbo'], rtol=1e-5)
@@ -206,17 +218,19 @@ def test_eight_devices_give_the_numbers_of_one(on_eight, lanes, mesh, width):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares(on_eight):
-  lanes = {width: shape['lane'] for width, shape in on_eight['shapes'].items()}
+def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares():
+  shapes = on_eight(*QUICK)['shapes']
+  lanes = {width: shape['lane'] for width, shape in shapes.items()}
   assert lanes == {'1': 1, '6': 6, '12': 6, '14': 7}
-  assert {shape['data'] for shape in on_eight['shapes'].values()} == {1}
+  assert {shape['data'] for shape in shapes.values()} == {1}
 
 
-def test_lanes_over_devices_need_nothing_of_each_other(on_eight):
-  assert on_eight['11'][0]['collectives'] == 0
-  assert on_eight['11'][0]['devices'] == 8
+def test_lanes_over_devices_need_nothing_of_each_other():
+  found = on_eight(*QUICK)
+  assert found['11'][0]['collectives'] == 0
+  assert found['11'][0]['devices'] == 8
   # The batch is summed over: the check above would see it.
-  assert on_eight['2'][0]['collectives'] > 0
+  assert found['2'][0]['collectives'] > 0
 
 
 def has_devices(monkeypatch, count, platform='cpu'):

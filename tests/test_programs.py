@@ -25,8 +25,11 @@ pytestmark = pytest.mark.run
 
 EVENT = (6, 6, 1)
 STEPS = 200
+# Three lanes of one width, which most tests train: one program for all of them.
+PLAIN = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3), (0.1, 2, 2, 3e-3)]
 
 
+@functools.cache
 def make_training(
   rate=bounds.analytic_kl,
   num_samples=2,
@@ -65,28 +68,32 @@ def stack(points, width):
   return lanes.stack([lanes.point(*point) for point in points], width)
 
 
+@functools.cache
+def compiled(training, num_lanes, width, shape):
+  """The initialisation and the chunk of a training: other points go through the same programs."""
+  place = placement.of_width(num_lanes, training.schedule.batch_size)
+  training = training._replace(placement=place)
+  stacked = stack([PLAIN[0]] * num_lanes, width)
+  init = programs.lanewise(training.learner.init, place, per_lane=1)
+  return training, init, programs.compile_chunk(training, stacked, shape)
+
+
 def begin(training, points, width, images):
   """The states at step 0, and (states, first, stop) -> states, metrics."""
   stacked = stack(points, width)
-  place = placement.of_width(len(points), training.schedule.batch_size)
-  training = training._replace(placement=place)
-  feed = data.resident(images, training.schedule, place.everywhere)
-  chunk = programs.compile_chunk(training, stacked, feed.shape)
+  shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
+  training, init, chunk = compiled(training, len(points), width, shape)
+  feed = data.resident(images, training.schedule, training.placement.everywhere)
 
   def take(states, first, stop):
     return programs.take_chunk(training, chunk, states, stacked, feed, first, stop)
 
-  return programs.init(training.learner, stacked, place), take
+  return init(stacked), take
 
 
 def trained(training, points, width, images, steps=STEPS):
   states, take = begin(training, points, width, images)
   return take(states, 0, steps)
-
-
-def initial(training, points, width):
-  place = placement.of_width(len(points), training.schedule.batch_size)
-  return programs.init(training.learner, stack(points, width), place)
 
 
 def lane_of(states, i):
@@ -132,11 +139,17 @@ VARIANTS = {
   'tcvae': dict(objective=objectives.beta_tcvae(90)),
   'dip': dict(objective=objectives.dip_vae_ii(10.0)),
 }
+# The others differ in one part each, whose mask test_posteriors, test_priors, test_models and
+# test_objectives see by itself.
+QUICK = ('analytic', 'tcvae')
 # Whatever a lane can have: each of them sees the mask in its own way.
 WEIGHTED = (0.5, 3, 7, 1e-3, 'linear', 50, 0.1, 3.0, 100, 0.2)
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize(
+  'variant',
+  [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS],
+)
 def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
   training = make_training(**VARIANTS[variant])
   unpadded, metrics = trained(training, [WEIGHTED], 3, images)
@@ -154,7 +167,7 @@ def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
   jax.tree_util.tree_map_with_path(check, unpadded.params, padded.params)
   for name, value in metrics.items():
     np.testing.assert_allclose(padded_metrics[name], value, rtol=1e-4, err_msg=name)
-  start = initial(training, [WEIGHTED], 3)
+  start, _ = begin(training, [WEIGHTED], 3, images)
   moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), start.params, unpadded.params)
   assert min(jax.tree.leaves(moved)) > 1e-3  # the comparison above is not of two idle models
 
@@ -162,7 +175,7 @@ def test_a_padded_lane_is_the_unpadded_model_after_200_steps(images, variant):
 def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
   """The same width with and without the bad lane; it holds its last finite parameters."""
   training = make_training()
-  good = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
+  good = PLAIN[:2]
   clean, clean_metrics = trained(training, [*good, (1.0, 5, 2, 1e-3)], 5, images)
   dirty, dirty_metrics = trained(training, [*good, (1.0, 5, 2, 1e8)], 5, images)
   for i in range(2):
@@ -181,12 +194,13 @@ def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
   learner_of_lane = make_training().learner
   stacked = lanes.stack([lanes.point(1.0, 3, 0, 1e-3)], 3)
   lane = jax.tree.map(lambda leaf: leaf[0], stacked)
-  state = learner_of_lane.init(lane)
+  state = jax.jit(learner_of_lane.init)(lane)
   frozen = state._replace(diverged_at=jnp.int32(4))
   batch = images[:4] / 255.0
   noise = learner_of_lane.draw(lane, 4, 9)
-  moved, _ = learner_of_lane.step(state, lane, batch, noise, 9)
-  kept, _ = learner_of_lane.step(frozen, lane, batch, noise, 9)
+  step = jax.jit(learner_of_lane.step)
+  moved, _ = step(state, lane, batch, noise, 9)
+  kept, _ = step(frozen, lane, batch, noise, 9)
   assert_bit_equal(jax.device_get(kept.params), jax.device_get(frozen.params))
   assert kept.diverged_at == frozen.diverged_at
   kernels = [s.params['decoder']['params']['output']['kernel'] for s in (state, moved)]
@@ -195,9 +209,8 @@ def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
 
 def test_a_lane_does_not_depend_on_its_slot(images):
   training = make_training()
-  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3), (0.1, 2, 2, 3e-3)]
-  forward, _ = trained(training, points, 5, images)
-  backward, _ = trained(training, points[::-1], 5, images)
+  forward, _ = trained(training, PLAIN, 5, images)
+  backward, _ = trained(training, PLAIN[::-1], 5, images)
   for i in range(3):
     assert_bit_equal(lane_of(forward, i), lane_of(backward, 2 - i))
 
@@ -205,9 +218,8 @@ def test_a_lane_does_not_depend_on_its_slot(images):
 def test_a_lane_alone_is_the_lane_in_the_sweep(images):
   """Same draws whatever the neighbours and the padding: what is left is rounding."""
   training = make_training()
-  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3), (0.1, 2, 2, 3e-3)]
-  together, metrics = trained(training, points, 5, images, steps=20)
-  for i, point in enumerate(points):
+  together, metrics = trained(training, PLAIN, 5, images, steps=20)
+  for i, point in enumerate(PLAIN):
     alone, alone_metrics = trained(training, [point], 5, images, steps=20)
     difference = jax.tree.map(
       lambda a, b: np.abs(a - b).max(), lane_of(alone.params, 0), lane_of(together.params, i)
@@ -220,8 +232,9 @@ def test_a_lane_alone_is_the_lane_in_the_sweep(images):
 def test_seeds_differ_and_the_same_seed_agrees(images):
   training = make_training()
   points = [(1.0, 3, seed, 1e-3) for seed in (0, 1, 0)]
-  start = initial(training, points, 3)
-  states, _ = trained(training, points, 3, images, steps=5)
+  states, take = begin(training, points, 5, images)
+  start = jax.device_get(states)
+  states, _ = take(states, 0, 5)
   assert_bit_equal(lane_of(start, 0), lane_of(start, 2))
   assert_bit_equal(lane_of(states, 0), lane_of(states, 2))
   for states_at in (start, states):
@@ -244,9 +257,8 @@ def test_the_noise_of_a_lane_is_its_seeds(images):
 def test_chunks_do_not_change_the_result(images):
   """200 steps at once, or 130 and 70 through the same program; metrics average what was taken."""
   training = make_training()
-  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
-  whole, metrics = trained(training, points, 5, images)
-  states, take = begin(training, points, 5, images)
+  whole, metrics = trained(training, PLAIN, 5, images)
+  states, take = begin(training, PLAIN, 5, images)
   states, early = take(states, 0, 130)
   states, late = take(states, 130, 200)
   assert_bit_equal(jax.device_get(whole), jax.device_get(states))
@@ -254,16 +266,15 @@ def test_chunks_do_not_change_the_result(images):
     np.testing.assert_allclose(value, (130 * early[name] + 70 * late[name]) / 200, rtol=1e-5)
 
 
-@pytest.mark.parametrize('steps_ahead', [1, 3])
-def test_noise_that_is_drawn_ahead_is_that_of_its_step(images, steps_ahead, monkeypatch):
+def test_noise_that_is_drawn_ahead_is_that_of_its_step(images, monkeypatch, full_compiler):
   """Bit for bit, in whatever blocks, whole or not: [20, 2, 5] numbers a step."""
-  training = make_training()
-  points = [(1.0, 3, 0, 1e-3), (4.0, 5, 1, 1e-3)]
-  whole, metrics = trained(training, points, 5, images, steps=20)
-  monkeypatch.setattr(ahead, '_BYTES', steps_ahead * 20 * 2 * 5 * 4)
-  blocks, metrics_of_blocks = trained(training, points, 5, images, steps=20)
-  assert_bit_equal(jax.device_get(whole), jax.device_get(blocks))
-  assert_bit_equal(metrics, metrics_of_blocks)
+  anew = make_training.__wrapped__  # the other tests' program is compiled in haste
+  whole, metrics = trained(anew(), PLAIN[:2], 5, images, steps=20)
+  for steps_ahead in (1, 3):
+    monkeypatch.setattr(ahead, '_BYTES', steps_ahead * 20 * 2 * 5 * 4)
+    blocks, metrics_of_blocks = trained(anew(), PLAIN[:2], 5, images, steps=20)
+    assert_bit_equal(jax.device_get(whole), jax.device_get(blocks))
+    assert_bit_equal(metrics, metrics_of_blocks)
 
 
 def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
@@ -313,13 +324,13 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
 def test_beta_weighs_the_rate(images):
   """Along beta the trained rate falls and the distortion rises."""
   training = make_training()
-  points = [(beta, 4, 0, 3e-3) for beta in (0.0, 0.3, 1.0, 4.0)]
-  states, take = begin(training, points, 4, images)
+  points = [(beta, 4, 0, 3e-3) for beta in (0.0, 0.5, 4.0)]
+  states, take = begin(training, points, 5, images)
   states, _ = take(states, 0, 200)
   _, metrics = take(states, 200, 400)
   assert np.all(np.diff(metrics['batch/rate']) < 0)
   assert np.all(np.diff(metrics['batch/distortion']) > 0)
-  objective = -metrics['batch/distortion'] - stack(points, 4).beta * metrics['batch/rate']
+  objective = -metrics['batch/distortion'] - stack(points, 5).beta * metrics['batch/rate']
   np.testing.assert_allclose(metrics['batch/objective'], objective, rtol=1e-5)
   np.testing.assert_allclose(
     metrics['batch/elbo'], -metrics['batch/distortion'] - metrics['batch/rate'], rtol=1e-5
@@ -329,11 +340,11 @@ def test_beta_weighs_the_rate(images):
 def test_a_step_weighs_the_rate_by_its_number(images):
   """A warm-up counts the steps taken, in the objective and so in what is learned."""
   training = make_training()
-  points = [(3.0, 3, 0, 1e-3, 'linear', 4), (3.0, 3, 0, 1e-3)]
-  states, take = begin(training, points, 3, images)
+  points = [(3.0, 3, 0, 1e-3, 'linear', 4), *[(3.0, 3, 0, 1e-3)] * 2]
+  states, take = begin(training, points, 5, images)
   for step, beta in enumerate((0.0, 0.75, 1.5, 2.25, 3.0, 3.0)):
     states, metrics = take(states, step, step + 1)
-    expected = -metrics['batch/distortion'] - jnp.array([beta, 3.0]) * metrics['batch/rate']
+    expected = -metrics['batch/distortion'] - jnp.array([beta, 3.0, 3.0]) * metrics['batch/rate']
     np.testing.assert_allclose(metrics['batch/objective'], expected, rtol=1e-5)
   kernels = states.params['encoder']['params']['mlp']['hidden_0']['kernel']
   assert not np.array_equal(kernels[0], kernels[1])
