@@ -1,6 +1,7 @@
 """What several tests need: a small study, and programs that keep their files to themselves."""
 
 import contextlib
+import gc
 import os
 import pathlib
 import signal
@@ -48,6 +49,13 @@ def pytest_configure(config):
       path.unlink()
 
 
+def pytest_collection_finish(session):
+  """What is imported now is no garbage: the collector need not walk through it again."""
+  del session
+  gc.collect()
+  gc.freeze()
+
+
 @pytest.fixture(scope='session')
 def suite_directory(tmp_path_factory, request):
   """A directory of this run of the suite, which all its workers share."""
@@ -74,8 +82,11 @@ def cache(suite_directory, request):
 
 
 @pytest.fixture
-def full_compiler(monkeypatch):
-  """Compiles as for a user: where the bits of his programs, or their speed, are what is tested."""
+def emitter_of_users(monkeypatch):
+  """Compiles in haste, but loops as for a user: for equal bits of programs that are not the same.
+
+  The older emitter rounds a value otherwise where it is fused with what is made of it.
+  """
   options = compiler.get_compile_options
 
   def as_for_a_user(*arguments, env_options_overrides=None, **keywords):
@@ -83,6 +94,12 @@ def full_compiler(monkeypatch):
     return options(*arguments, env_options_overrides=overrides, **keywords)
 
   monkeypatch.setattr(compiler, 'get_compile_options', as_for_a_user)
+
+
+@pytest.fixture
+def full_compiler(emitter_of_users):
+  """Compiles as for a user: where the bits of his programs, or their speed, are what is tested."""
+  del emitter_of_users
   jax.config.update('jax_disable_most_optimizations', False)
   yield
   jax.config.update('jax_disable_most_optimizations', True)

@@ -266,15 +266,17 @@ def test_chunks_do_not_change_the_result(images):
     np.testing.assert_allclose(value, (130 * early[name] + 70 * late[name]) / 200, rtol=1e-5)
 
 
-def test_noise_that_is_drawn_ahead_is_that_of_its_step(images, monkeypatch, full_compiler):
+@pytest.mark.parametrize('steps_ahead', [pytest.param(1, marks=pytest.mark.slow), 3])
+def test_noise_that_is_drawn_ahead_is_that_of_its_step(
+  images, steps_ahead, monkeypatch, emitter_of_users
+):
   """Bit for bit, in whatever blocks, whole or not: [20, 2, 5] numbers a step."""
-  anew = make_training.__wrapped__  # the other tests' program is compiled in haste
+  anew = make_training.__wrapped__  # the other tests' program is of the other emitter
   whole, metrics = trained(anew(), PLAIN[:2], 5, images, steps=20)
-  for steps_ahead in (1, 3):
-    monkeypatch.setattr(ahead, '_BYTES', steps_ahead * 20 * 2 * 5 * 4)
-    blocks, metrics_of_blocks = trained(anew(), PLAIN[:2], 5, images, steps=20)
-    assert_bit_equal(jax.device_get(whole), jax.device_get(blocks))
-    assert_bit_equal(metrics, metrics_of_blocks)
+  monkeypatch.setattr(ahead, '_BYTES', steps_ahead * 20 * 2 * 5 * 4)
+  blocks, metrics_of_blocks = trained(anew(), PLAIN[:2], 5, images, steps=20)
+  assert_bit_equal(jax.device_get(whole), jax.device_get(blocks))
+  assert_bit_equal(metrics, metrics_of_blocks)
 
 
 def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
