@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 from run_files import results_without_times
 
-from vae_jax import errors, lane_fields, multihost, records, study, validation
+from vae_jax import errors, figures, lane_fields, multihost, records, study, validation
 from vae_jax.commands import command, train
 from vae_jax.multihost import gathering
 from vae_jax.runs import training
@@ -122,8 +122,8 @@ def reference(tmp_path_factory):
   return workdir
 
 
-def check_shares(workdir, stdout, reference):
-  """Each share has its own lanes; process 0 gathers them and says so."""
+def check_shares(workdir, reference):
+  """Each share has its own lanes; what is gathered has all of them, and one verdict."""
   for name in ('results.csv', 'latents.csv', 'nll_curve.csv'):
     assert list(dict.fromkeys(row['name'] for row in read(workdir / name))) == WHOLE
   for index, names in enumerate(OWN):
@@ -131,25 +131,48 @@ def check_shares(workdir, stdout, reference):
     assert [row['name'] for row in read(share / 'results.csv')] == names
     lanes_there = {json.loads(line)['lane'] for line in (share / 'metrics.jsonl').open()}
     assert lanes_there == set(range(len(names)))
-  assert 'Best of 3 lanes' in stdout[0]
   told, alone = (json.loads((each / 'verdict.json').read_text()) for each in (workdir, reference))
   assert [point['name'] for point in told['points']] == [p['name'] for p in alone['points']]
   assert told['best'] == alone['best']
+
+
+def check_said(workdir, stdout):
+  """Process 0 says what it has gathered, process 1 where its share is."""
+  told = json.loads((workdir / 'verdict.json').read_text())
+  assert 'Best of 3 lanes' in stdout[0]
   assert stdout[0].splitlines()[-1] == told['sentences'][-1]
   assert stdout[1].splitlines() == [
     f'the share of process 1 is done: {workdir}/process-1/results.csv'
   ]
 
 
-@pytest.mark.slow  # the test below ends with the same files
+def test_shares_that_are_gathered_are_what_one_process_leaves(reference, tmp_path, monkeypatch):
+  """One after the other, in this process; `-m slow` has two processes that talk to each other."""
+  config, workdir = long_config(), tmp_path / 'run'
+  for index in (0, 1):
+    with monkeypatch.context() as patch:
+      patch.setattr(figures, 'draw_all', lambda directory: None)
+      training.run(multihost.cut(config, index, 2), workdir / f'process-{index}')
+    if index == 0:
+      with pytest.raises(errors.Stopped, match=r'^process 1 ended without finishing the share'):
+        multihost.gather(config, workdir, 2)
+      assert not (workdir / 'results.csv').exists()
+  multihost.gather(config, workdir, 2)
+  assert_same_study(workdir, reference)
+  check_shares(workdir, reference)
+
+
+@pytest.mark.slow
 def test_two_processes_leave_what_one_leaves(reference, tmp_path):
   workdir = tmp_path / 'run'
   codes, stdout, stderr = finish(start(workdir))
   assert codes == [0, 0], stderr
   assert_same_study(workdir, reference)
-  check_shares(workdir, stdout, reference)
+  check_shares(workdir, reference)
+  check_said(workdir, stdout)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stopped_stops_the_whole_and_the_same_commands_finish(
   reference, tmp_path
 ):
@@ -174,7 +197,8 @@ def test_a_process_that_is_stopped_stops_the_whole_and_the_same_commands_finish(
   assert 'process-0 is finished already' in stderr[0]
   assert (workdir / 'process-0' / 'results.csv').stat().st_mtime_ns == before
   assert_same_study(workdir, reference)
-  check_shares(workdir, stdout, reference)
+  check_shares(workdir, reference)
+  check_said(workdir, stdout)
 
 
 @pytest.mark.parametrize('count', [1, 2, 3, 5, 6])
