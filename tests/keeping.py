@@ -1,6 +1,7 @@
 """A small study whose lanes stop at different times, trained by the loop alone."""
 
 import contextlib
+import os
 import time
 
 from conftest import small_config
@@ -16,7 +17,7 @@ def config_of(**train) -> dict:
     combine='zip', beta=(1.0,), latent_size=(3,), seed=(0, 0, 1, 1, 2),
     learning_rate=(1e-1, 1e-3, 3e-1, 3e-3, 2e-1),
   )  # fmt: skip
-  config['program'] |= dict(width=2)
+  config['program'] |= dict(width=int(os.environ.get('KEEPING_WIDTH', '2')))
   config['train'] |= dict(steps=80, evaluate_every=10, checkpoint_every=20) | train
   return config
 

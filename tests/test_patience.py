@@ -2,12 +2,16 @@
 
 import contextlib
 import itertools
+import os
+import subprocess
+import sys
 import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ROOT
 from keeping import Programs, config_of
 
 from vae_jax import lanes, learner, placement, programs, records, tracking, weighting
@@ -87,6 +91,22 @@ def test_the_bits_of_a_lane_do_not_depend_on_who_left(trained):
     if stopped_at[row['lane']] is None or row['step'] <= stopped_at[row['lane']]
   ]  # fmt: skip
   assert rows_of(root, 'patient') == kept
+
+
+@pytest.mark.slow
+def test_the_same_on_eight_simulated_devices():
+  """Four lanes at a time, each on a device of its own."""
+  devices = {'XLA_FLAGS': '--xla_force_host_platform_device_count=8', 'KEEPING_WIDTH': '4'}
+  chosen = 'rows_of_the_whole or bits_of_a_lane or best_parameters'
+  process = subprocess.run(
+    [sys.executable, '-m', 'pytest', '-q', '-n0', '-p', 'no:cacheprovider', __file__, '-k', chosen],
+    env=os.environ | devices,
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=600,
+  )
+  assert process.returncode == 0, process.stdout
 
 
 def test_a_lane_that_stopped_has_the_parameters_of_its_stop(compiled, trained, tmp_path):

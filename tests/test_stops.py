@@ -104,6 +104,31 @@ def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path):
   assert_same_run(reference, workdir, config)
 
 
+@pytest.mark.slow
+def test_kill_9_of_lanes_that_stop_in_a_run_that_is_extended(tmp_path):
+  """Of a run with as many lanes more, its best parameters kept: as if nothing had been killed."""
+  options = ('--config.train.patience=1', '--config.train.keep=best', '--config.program.width=2')
+  more = (*options, '--config.lanes.seed=(0, 1)', '--extend')
+  config = long_study.get_config().to_dict()
+  config['lanes']['seed'] = (0, 1)
+  config['train'] |= dict(patience=1, keep='best')
+  for workdir, words in (('whole', more), ('run', options)):
+    code, stderr = Attempt(tmp_path / workdir, *words).finish()
+    assert code == 0, stderr
+  rng, kills = random.Random(1), 0
+  while kills < 8:
+    attempt = Attempt(tmp_path / 'run', *more)
+    time.sleep(rng.uniform(2.0, 9.0))
+    if attempt.process.poll() is not None:
+      break
+    attempt.kill()
+    kills += 1
+  assert kills >= 3
+  code, stderr = Attempt(tmp_path / 'run', *more).finish()
+  assert code == 0, stderr
+  assert_same_run(tmp_path / 'whole', tmp_path / 'run', config)
+
+
 def test_a_kill_and_signals_in_turn_end_bit_equal(uninterrupted, tmp_path, monkeypatch, capsys):
   """A signal saves, a kill does not; meanwhile a second process is kept out, and changes nothing.
 
@@ -117,8 +142,8 @@ def test_a_kill_and_signals_in_turn_end_bit_equal(uninterrupted, tmp_path, monke
   # By Ctrl-C, of this process.
   write = tracking.Tracker.write
 
-  def interrupt(tracker, step, metrics):
-    write(tracker, step, metrics)
+  def interrupt(tracker, step, metrics, lanes):
+    write(tracker, step, metrics, lanes)
     if step == 240:
       signal.raise_signal(signal.SIGINT)
 
