@@ -9,7 +9,7 @@ import pytest
 from conftest import small_config
 from run_files import results_without_times, state_digest
 
-from vae_jax import errors, records
+from vae_jax import errors, files, records
 from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, extending, loop, outcome, training, workdir
 
@@ -91,9 +91,15 @@ class Killed(BaseException):
   """Stands for kill -9 where it strikes: nothing after it is done."""
 
 
-def test_a_chain_of_kills_in_an_extension_ends_with_the_same_bits(once, few, monkeypatch):
-  """Before each write, rename and removal that an extension makes, one kill an attempt."""
-  config, calls, strike = config_of(MANY), itertools.count(), [0]
+WRITERS = (
+  (os, 'rename'), (shutil, 'rmtree'), (checkpoint, 'save'), (records, 'write_results'),
+  (manifest, 'write_text'), (manifest, 'forget'), (files, 'sync'),
+)  # fmt: skip
+
+
+def killed_again_and_again(monkeypatch, act, spread):
+  """Does something until it comes through, killed before each write once; returns how often."""
+  calls, strike = itertools.count(), [0]
 
   def struck(function):
     def call(*arguments, **keywords):
@@ -103,22 +109,35 @@ def test_a_chain_of_kills_in_an_extension_ends_with_the_same_bits(once, few, mon
 
     return call
 
-  for module, name in (
-    (os, 'rename'), (shutil, 'rmtree'), (checkpoint, 'save'), (records, 'write_results'),
-    (manifest, 'write_text'), (manifest, 'forget'),
-  ):  # fmt: skip
-    monkeypatch.setattr(module, name, struck(getattr(module, name)))
-  monkeypatch.setattr(extending.files, 'sync', struck(extending.files.sync))
-  kills = 0
-  for kill in range(200):
-    calls, strike[0] = itertools.count(), kill % 23 + 1
-    try:
-      training.run(config, few, extend=True)
-      break
-    except Killed:
-      kills += 1
-  monkeypatch.undo()
-  assert 20 < kills < 199
+  with monkeypatch.context() as patch:
+    for module, name in WRITERS:
+      patch.setattr(module, name, struck(getattr(module, name)))
+    for kill in range(200):
+      calls, strike[0] = itertools.count(), kill % spread
+      with contextlib.suppress(Killed):
+        act()
+        return kill
+  raise AssertionError('it never came through')
+
+
+def test_kills_between_the_moves_of_an_extension_end_with_the_same_bits(once, few, monkeypatch):
+  config, move = config_of(MANY), extending.joining.move
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr(extending.joining, 'move', lambda directory: (_ for _ in ()).throw(Killed))
+    training.run(config, few, extend=True)
+  assert move is extending.joining.move
+  assert killed_again_and_again(monkeypatch, lambda: extending.go_on(few), spread=99) > 8
+  training.run(config, few)
+  assert_same(once / 'many', few, config)
+  assert manifest.faults(few) == {}
+
+
+@pytest.mark.slow
+def test_a_chain_of_kills_in_an_extension_ends_with_the_same_bits(once, few, monkeypatch):
+  """In the training of the new lanes, too."""
+  config = config_of(MANY)
+  run = lambda: training.run(config, few, extend=True)  # noqa: E731
+  assert killed_again_and_again(monkeypatch, run, spread=24) > 20
   assert_same(once / 'many', few, config)
   assert manifest.faults(few) == {}
 

@@ -10,33 +10,21 @@ it would be if all lanes had been there from the start, to the bit; so are those
 import contextlib
 import json
 import logging
-import os
 import pathlib
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from vae_jax import (
-  errors,
-  files,
-  identity,
-  optimizers,
-  placement,
-  records,
-  stopping,
-  study,
-  validation,
-)
-from vae_jax.records import manifest
-from vae_jax.runs import beginning, checkpoint, loop, outcome, resuming, states, workdir
-from vae_jax.runs.outcome import Choice, Progress
+from vae_jax import errors, files, identity, optimizers, records, stopping, study, validation
+from vae_jax.runs import beginning, checkpoint, loop, resuming, states, workdir
+from vae_jax.runs.extending import joining
+from vae_jax.runs.extending.joining import go_on
+from vae_jax.runs.outcome import Progress
 
-_OWN = 'extension'
-_STAYS = ('config.json', 'provenance.json', 'model.json', 'forecast.csv')
+__all__ = ['check_steps', 'extend', 'go_on']
 
 
 def check_steps(config: Mapping[str, Any], directory: pathlib.Path) -> None:
@@ -54,7 +42,8 @@ def check_steps(config: Mapping[str, Any], directory: pathlib.Path) -> None:
   with contextlib.suppress(validation.UnknownError):
     schedule = validation.Built(config).part('schedule')
     rate = optimizers.warmed_up(schedule, section['warmup_steps'])
-    late, end, after = (float(rate(step)) for step in (0.9 * old, old, new - 1))
+    steps = (9 * old // 10, old, new - 1)
+    late, end, after = (float(rate(np.int32(step))) for step in steps)
     if after == end != late:
       key = 'decay_steps' if 'decay_steps' in section else 'name'
       raise errors.InputError(
@@ -93,7 +82,7 @@ def extend(
     places = [new.index(point) for point in old]
     more = [i for i in range(len(new)) if i not in places]
     logging.info('%d new lanes beside the %d of %s', len(more), len(old), directory)
-    own = directory / _OWN
+    own = directory / joining.OWN
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       progress = resuming.restored(built.only(places), directory, manager, from_scratch=False)
     joined = {**stored, 'lanes': workdir.plain(config['lanes'])}
@@ -101,8 +90,8 @@ def extend(
     parts = [(places, progress)]
     if progress is not None and more:
       parts.append((more, _train(built.only(more), config, own, progress, signal_number)))
-    _join(built, directory, joined, parts)
-    _move(directory)
+    joining.join(built, directory, joined, parts)
+    joining.move(directory)
 
 
 def _check_lanes(old: Sequence, new: Sequence, directory: pathlib.Path) -> None:
@@ -167,102 +156,3 @@ def _train(
       last=run.step, next_log_point=lambda step: next(each for each in passed if each > step)
     )
     return loop.train_to_the_last(attempt, progress)
-
-
-def _join(
-  built: study.Study,
-  directory: pathlib.Path,
-  config: Mapping[str, Any],
-  parts: Sequence[tuple[list[int], Progress | None]],
-) -> None:
-  """Makes what the run will be, and names it when it is whole."""
-  own = directory / _OWN
-  making = own / 'joined.partial'
-  shutil.rmtree(making, ignore_errors=True)
-  files.make_directory(making)
-  files.write_text(making / 'config.json', json.dumps(config))
-  if parts[0][1] is not None:  # something was trained
-    progress = _side_by_side(parts)
-    with contextlib.closing(checkpoint.open_manager(making / 'checkpoints')) as manager:
-      states.save(manager, progress)
-    outcome.write_results(built, making, progress, final=False)
-    journals = (directory / workdir.RECORD, own / workdir.RECORD)
-    rows = [
-      {**row, 'lane': places[row['lane']]}
-      for (places, _), path in zip(parts, journals, strict=False)
-      for row in (records.read_metrics(path) if path.exists() else ())
-      if row['step'] <= progress.step
-    ]
-    rows.sort(key=lambda row: (row['step'], row['lane']))
-    (making / workdir.RECORD).write_bytes(b''.join(map(records.encode, rows)))
-  files.sync_tree(making)
-  os.rename(making, own / 'joined')
-  files.sync(own)
-
-
-def _side_by_side(parts: Sequence[tuple[list[int], Progress]]) -> Progress:
-  """Returns the progress of all lanes out of those of some, each at its places."""
-  order = np.argsort(np.concatenate([places for places, _ in parts]))
-  found = [progress for _, progress in parts]
-
-  def lists(get: Callable[[Progress], Sequence]) -> list:
-    values = [value for progress in found for value in get(progress)]
-    return [values[i] for i in order]
-
-  def trees(get: Callable[[Progress], Any]) -> Any:
-    values = [jax.device_get(placement.joined(get(progress))) for progress in found]
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[order], *values)
-
-  def evaluated(name: str) -> list:
-    return lists(lambda progress: progress.evaluated.get(name, [None] * len(progress.reasons)))
-
-  names = dict.fromkeys(name for progress in found for name in progress.evaluated)
-  whole = found[0]._replace(
-    state=trees(outcome.whole),
-    evaluated={name: evaluated(name) for name in names},
-    collapsed_at=lists(lambda progress: progress.collapsed_at),
-    reasons=lists(lambda progress: progress.reasons),
-    seconds=sum(progress.seconds for progress in found),
-    training_seconds=sum(progress.training_seconds for progress in found),
-    choice=Choice(*(lists(lambda p, i=i: p.choice[i]) for i in range(len(Choice._fields)))),
-    lanes=list(range(len(order))),
-    resting=None,
-  )
-  return whole if whole.best is None else whole._replace(best=trees(lambda p: p.best))
-
-
-def go_on(directory: pathlib.Path) -> None:
-  """Ends an extension that was killed between its moves; nothing where there is none."""
-  own = directory / _OWN
-  if (own / 'joined').is_dir() or (own / 'moved').is_dir():
-    with workdir.holding(directory):
-      _move(directory)
-
-
-def _move(directory: pathlib.Path) -> None:
-  """Puts what the run will be in its place; each step may be done again."""
-  own = directory / _OWN
-  joined = own / 'joined'
-  if joined.is_dir():
-    workdir.mark_unfinished(directory)
-    if (joined / 'checkpoints').is_dir():
-      shutil.rmtree(directory / 'checkpoints', ignore_errors=True)
-      os.rename(joined / 'checkpoints', directory / 'checkpoints')
-      files.sync(directory)
-    _forget_results(directory)
-    if (joined / workdir.RECORD).exists():
-      with files.atomic_path(directory / workdir.RECORD) as temporary:
-        temporary.write_bytes((joined / workdir.RECORD).read_bytes())
-      manifest.write_text(directory / 'results.csv', (joined / 'results.csv').read_text())
-    workdir.record_lanes(directory, json.loads((joined / 'config.json').read_text()))
-    os.rename(joined, own / 'moved')
-  shutil.rmtree(own)
-
-
-def _forget_results(directory: pathlib.Path) -> None:
-  """Removes what stands of the lanes as they were numbered: the end of the run makes it again."""
-  for name in manifest.read(directory):
-    if name not in _STAYS:
-      (directory / name).unlink(missing_ok=True)
-      manifest.forget(directory, name)
-  (directory / 'evaluation.partial').unlink(missing_ok=True)
