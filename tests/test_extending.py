@@ -30,7 +30,7 @@ FEW, MANY = (1e-3, 3e-1), (2e-1, 1e-3, 1e-2, 3e-1)
 
 
 @pytest.fixture(scope='module')
-def unfinished():
+def unfinished(traced_once):
   """Runs end with their last step: the NLL and the pictures are not looked at here."""
 
   def finish(attempt, progress, evaluations):

@@ -30,9 +30,10 @@ ENVIRONMENT = {'JAX_NUM_CPU_DEVICES': '1'}
 class Attempt:
   """`python -m launch.train` in a process of its own."""
 
-  def __init__(self, workdir: pathlib.Path):
+  def __init__(self, workdir: pathlib.Path, *words: str):
+    line = [f'--config={CONFIG_FILE}', f'--workdir={workdir}', *words]
     self.process = subprocess.Popen(
-      [sys.executable, '-m', 'launch.train', f'--config={CONFIG_FILE}', f'--workdir={workdir}'],
+      [sys.executable, '-m', 'launch.train', *line],
       cwd=ROOT,
       env=os.environ | ENVIRONMENT,
       stdout=subprocess.PIPE,
