@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import pathlib
 import shutil
 
 import pytest
@@ -97,13 +98,13 @@ WRITERS = (
 )  # fmt: skip
 
 
-def killed_again_and_again(monkeypatch, act, spread):
-  """Does something until it comes through, killed before each write once; returns how often."""
-  calls, strike = itertools.count(), [0]
+def is_killed(monkeypatch, act, at):
+  """Does something, killed before write number `at`; returns whether there was one."""
+  calls = itertools.count()
 
   def struck(function):
     def call(*arguments, **keywords):
-      if next(calls) == strike[0]:
+      if next(calls) == at:
         raise Killed
       return function(*arguments, **keywords)
 
@@ -112,24 +113,29 @@ def killed_again_and_again(monkeypatch, act, spread):
   with monkeypatch.context() as patch:
     for module, name in WRITERS:
       patch.setattr(module, name, struck(getattr(module, name)))
-    for kill in range(200):
-      calls, strike[0] = itertools.count(), kill % spread
-      with contextlib.suppress(Killed):
-        act()
-        return kill
-  raise AssertionError('it never came through')
+    try:
+      act()
+      return False
+    except Killed:
+      return True
 
 
-def test_kills_between_the_moves_of_an_extension_end_with_the_same_bits(once, few, monkeypatch):
-  config, move = config_of(MANY), extending.joining.move
+def test_a_kill_at_any_move_of_an_extension_leaves_the_same_files(once, few, monkeypatch, tmp_path):
+  config = config_of(MANY)
   with monkeypatch.context() as patch, pytest.raises(Killed):
     patch.setattr(extending.joining, 'move', lambda directory: (_ for _ in ()).throw(Killed))
     training.run(config, few, extend=True)
-  assert move is extending.joining.move
-  assert killed_again_and_again(monkeypatch, lambda: extending.go_on(few), spread=99) > 8
-  training.run(config, few)
-  assert_same(once / 'many', few, config)
-  assert manifest.faults(few) == {}
+  for kills in itertools.count():
+    copy = pathlib.Path(shutil.copytree(few, tmp_path / f'killed-{kills}'))
+    if not is_killed(monkeypatch, lambda copy=copy: extending.go_on(copy), at=kills):
+      break
+    extending.go_on(copy)
+    if kills:
+      assert contents(copy) == contents(tmp_path / 'killed-0')
+  assert kills > 8
+  training.run(config, copy)
+  assert_same(once / 'many', copy, config)
+  assert manifest.faults(copy) == {}
 
 
 @pytest.mark.slow
@@ -137,7 +143,8 @@ def test_a_chain_of_kills_in_an_extension_ends_with_the_same_bits(once, few, mon
   """In the training of the new lanes, too."""
   config = config_of(MANY)
   run = lambda: training.run(config, few, extend=True)  # noqa: E731
-  assert killed_again_and_again(monkeypatch, run, spread=24) > 20
+  kills = next(k for k in range(200) if not is_killed(monkeypatch, run, at=k % 24))
+  assert kills > 20
   assert_same(once / 'many', few, config)
   assert manifest.faults(few) == {}
 
