@@ -102,3 +102,15 @@ def test_an_objective_that_is_not_made_of_the_rate_has_no_target(config, tmp_pat
   with pytest.raises(errors.InputError, match=words):
     training.run(config, tmp_path / 'run')
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(('key', 'value'), [('patience', 3), ('keep', 'best')])
+def test_what_compares_objectives_over_time_goes_with_no_target(config, tmp_path, key, value):
+  """The multiplier moves, and a larger objective may be one of a smaller weight."""
+  config['lanes'] |= dict(beta=(1.0,), target_rate=(3.0,))
+  config['train'] |= {key: value}
+  with pytest.raises(errors.InputError, match=rf'train\.{key}={value!r} compares objectives'):
+    training.run(config, tmp_path / 'run')
+  assert not list(tmp_path.iterdir())
+  config['lanes'] |= dict(target_rate=(0.0,))
+  study.points_of(config)

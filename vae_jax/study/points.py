@@ -96,6 +96,8 @@ def _misfits(points: Sequence[lanes.Point], built: validation.Built) -> Iterator
         "bound.name='elbo'"
       )
   yield from _beyond_its_betas(points, bound.beta_range, name)
+  if any(point['target_rate'] for point in points):
+    yield from _cannot_choose(built)
   if any(point['free_bits'] for point in points) and bound.free_bits_by_latent:
     posterior, prior = built.posterior.density, built.prior.density
     if not (posterior.by_latent and prior.by_latent):
@@ -103,6 +105,16 @@ def _misfits(points: Sequence[lanes.Point], built: validation.Built) -> Iterator
         "bound.free_bits_per='latent': the rate does not split by latent with posterior.name="
         f'{built.name("posterior")!r} and prior.name={built.name("prior")!r}; set '
         "bound.free_bits_per='layer'"
+      )
+
+
+def _cannot_choose(built: validation.Built) -> Iterator[str]:
+  """Yields what compares objectives of two evaluations, between which a multiplier has moved."""
+  for key, off in (('train.patience', 0), ('train.keep', 'last')):
+    if built.value(key) != off:
+      yield (
+        f'{key}={built.value(key)!r} compares objectives, and the multiplier of lanes.target_rate '
+        f'weighs each evaluation otherwise; set {key}={off!r}, or lanes.target_rate=(0.0,)'
       )
 
 
