@@ -23,7 +23,7 @@ TERMS = ('elbo', 'rate', 'distortion', 'objective')
 NLL = ('nll', 'nll_stderr', 'nll_samples', 'nll_images')
 TRUST = ('effective_samples', 'largest_weight', 'low_effective_fraction', 'active_units')
 COLUMNS = [
-  *('lane', 'name', 'status', 'step', *lane_fields.NAMES),
+  *('lane', 'name', 'status', 'step', 'best_step', *lane_fields.NAMES),
   *('beta_normalised', 'multiplier'),
   *(f'{split}/{term}' for split in ('train', 'validation', 'test') for term in TERMS),
   *(f'validation/{name}' for name in (*NLL, *TRUST)),
