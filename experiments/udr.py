@@ -7,7 +7,7 @@ as one program. UDR (Duan et al. 2020, arxiv.org/abs/1905.12614) sees codes alon
 too. What is reported is Spearman's rank correlation of the two: over all lanes, over the means of
 the betas (which beta to take), and within a beta (which seed to take), each with its p value.
 
-What came out after 1,000 steps shows no link: MIG is 0.03 to 0.06 at every beta, UDR grows from 0.15
+What came out after 1,000 steps shows no link: MIG is 0.03 to 0.06 at each beta, UDR grows from 0.15
 to 0.38 with beta, and over 20 lanes the rank correlation is -0.15 (p = 0.51). Whether longer
 training, with more to rank, shows one is open.
 """
