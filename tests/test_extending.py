@@ -80,6 +80,7 @@ def test_new_lanes_make_the_run_that_had_them_from_the_start(once, few):
   assert contents(few) == before
 
 
+@pytest.mark.slow
 def test_new_lanes_and_more_steps_at_once(once, few, unfinished, tmp_path):
   """The lanes that have stopped stay so."""
   config = config_of(MANY, steps=80)
