@@ -4,7 +4,8 @@
 
 The data set is inside scikit-learn: no download. The networks are those of configs/digits.py, of 16
 latents, gated by beta; results.csv has them at beta 1, and curve.csv at 13 betas. Cost: 1 min on
-two CPU cores. `experiments/multi_rate.py` has plain lanes beside them at equal rate.
+two CPU cores. At equal rate the distortion is 0.63 +- 0.05 nats above that of seven plain lanes, a
+beta each, of as many steps: `experiments/multi_rate.py`.
 """
 
 from ml_collections import config_dict
@@ -25,7 +26,7 @@ def get_config() -> config_dict.ConfigDict:
   )
   config.encoder.update(hidden=(128,))
   config.decoder.update(hidden=(128,))
-  config.bound.update(name='multi_rate')
+  config.bound = dict(name='multi_rate')
   config.train.update(steps=3000, evaluate_every=500, checkpoint_every=500)
   config.evaluation.update(
     validation_images=359,  # of 360: as many as for testing, so that one program does both

@@ -76,9 +76,7 @@ def points(lines: Sequence[Mapping[str, Any]], seed: int) -> np.ndarray:
   return np.array([pair for pair in found if None not in pair], float).T
 
 
-def _point_rows(
-  name: str, lines: Sequence[Mapping[str, Any]], data: str
-) -> list[table.Row]:
+def _point_rows(name: str, lines: Sequence[Mapping[str, Any]], data: str) -> list[table.Row]:
   result = []
   for line, term in itertools.product([x for x in lines if x['seed'] == SEEDS[0]], _TERMS):
     beta = round(line['beta'], 3)

@@ -76,9 +76,7 @@ FILES = (
   File(
     'evaluation.partial', 'parts of an evaluation that was stopped; gone when the results are there'
   ),
-  File(
-    'extension/', 'the training of lanes that `--extend` takes in; gone when they are in'
-  ),
+  File('extension/', 'the training of lanes that `--extend` takes in; gone when they are in'),
   File('evaluations/', 'figures of other data than those of the run'),
   File('wandb/', "W&B's own files, and `fragments.json`: the ids of its runs, and what they have"),
 )
