@@ -1,11 +1,11 @@
-"""Rate against distortion on MNIST: 7 betas x 5 latent sizes x 2 seeds = 70 lanes.
+"""Rate against distortion on MNIST: 7 betas x 5 latent sizes x 3 seeds = 105 lanes.
 
   vae-jax train --config=mnist_beta_latent --workdir=runs/mnist
 
-The data set is TFDS `mnist`, binarised anew at each step. Cost: 7 min 33 s on two CPU cores (5
-passes). For each latent size the rate falls and the distortion rises with beta; the best lanes have
-beta 1 and 20 latents: test ELBO -105.0 nats twice, NLL 100.3 and 100.1 +- 0.8 (100 samples, 1,000
-images).
+The data set is TFDS `mnist`, binarised anew at each step. Cost: 39 min on two busy CPU cores. For
+each latent size the rate falls and the distortion rises with beta. Best: beta 1 with 50 latents,
+NLL 102.5 +- 0.8 nats on the validation set, 99.9 on the test set (1,000 images, 100 samples); 20
+latents cannot be told from it (+0.17 +- 0.41, paired, 3 seeds).
 """
 
 from ml_collections import config_dict
@@ -20,7 +20,7 @@ def get_config() -> config_dict.ConfigDict:
   config.lanes.update(
     beta=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0),
     latent_size=(2, 5, 10, 20, 50),
-    seed=(0, 1),
+    seed=(0, 1, 2),
   )
   config.data.update(
     name='mnist',

@@ -5,7 +5,8 @@
 An encoder and a decoder of one hidden layer of 784, the mirror of each other; the average of L = 5
 cross-entropies, and the KL in closed form. The cross-entropy of grey levels is no likelihood: the
 "ELBO" bounds nothing and there is no NLL; likelihood.name='continuous_bernoulli' is the density
-next to it. At the end the test "ELBO" is -103.5 nats (D 78.0, R 25.6).
+next to it. Of all 60,000 images, without a validation set, the test "ELBO" ends at -103.5 nats (D
+78.0, R 25.6).
 """
 
 from ml_collections import config_dict
