@@ -37,10 +37,13 @@ def test_static_mnist_meets_the_flax_example(tmp_path):
 
 
 def test_rate_falls_and_distortion_rises_with_beta_for_each_latent_size(tmp_path):
-  """All 70 lanes as one program, a few steps; the means over the seeds are ordered."""
+  """Two seeds, 70 lanes as one program, a few steps; the means over the seeds are ordered."""
   config = mnist_beta_latent.get_config().to_dict()
+  config['lanes'] |= dict(seed=(0, 1))
   config['train'] |= dict(steps=201, evaluate_every=201, checkpoint_every=201)
-  config['evaluation'] |= dict(train_images=500, test_images=500, nll_samples=5, nll_images=50)
+  config['evaluation'] |= dict(
+    train_images=500, validation_images=500, test_images=500, nll_samples=5, nll_images=50
+  )
   skip_without_data(config)
   training.run(config, tmp_path / 'run')
   rows = records.read_results(tmp_path / 'run' / 'results.csv')
