@@ -2,9 +2,9 @@
 
   vae-jax train --config=digits --workdir=runs/digits
 
-The data set is inside scikit-learn: no download. Cost: 57 s on two CPU cores. The best
-lanes have beta 1 and 8 or 16 latents: NLL 22.8 +- 0.2 nats on the validation set, by which they are
-chosen, and 22.8 +- 0.2 on the test set (500 importance samples, 359 images each).
+The data set is inside scikit-learn: no download. Cost: 57 s on two CPU cores. The best lanes have
+beta 1 and 8 or 16 latents: NLL 22.8 +- 0.2 nats on the validation set, by which they are chosen,
+and 22.8 +- 0.2 on the test set (500 importance samples, 359 images each).
 """
 
 from ml_collections import config_dict

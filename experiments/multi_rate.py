@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from absl import flags
-from scipy import interpolate
 
 from configs import digits_multi_rate, mnist_beta_latent
 from experiments import table
@@ -92,7 +91,7 @@ def _gap_rows(
 ) -> Iterator[table.Row]:
   """Yields how much more distortion the network for every beta has at equal rate, over seeds."""
   for rate in RATES:
-    gaps = [float(_at(found[seed], rate) - _at(plain[seed], rate)) for seed in SEEDS]
+    gaps = [curves.at(found[seed], rate) - curves.at(plain[seed], rate) for seed in SEEDS]
     yield _mean_row(name, f'D at R = {rate:g}', gaps)
   ends = [curves.overlap(plain[seed], found[seed]) for seed in SEEDS]
   low, high = max(low for low, _ in ends), min(high for _, high in ends)
@@ -104,12 +103,6 @@ def _mean_row(name: str, what: str, gaps: Sequence[float]) -> table.Row:
   stderr = np.std(gaps, ddof=1) / math.sqrt(len(gaps))
   quantity = f'{what}, +- {stderr:.2f} of {len(gaps)} seeds'
   return table.Row(f'{name} - plain', quantity, float(np.mean(gaps)), SEEDS[0])
-
-
-def _at(points: np.ndarray, rate: float) -> float:
-  """Returns the distortion of a curve [2, P] at a rate, NaN beyond its ends."""
-  at, first = np.unique(points[0], return_index=True)
-  return interpolate.PchipInterpolator(at, points[1][first], extrapolate=False)(rate)
 
 
 if __name__ == '__main__':

@@ -65,6 +65,13 @@ def test_delta_of_straight_lines_is_exact_and_changes_its_sign():
   assert curves.delta(one[:, ::-1], other) == pytest.approx(2.0)  # in any order
 
 
+def test_a_curve_at_a_rate_is_on_its_line_and_unknown_beyond_its_ends():
+  line = np.array([[1.0, 2.0, 4.0], [10.0, 8.0, 4.0]])
+  assert curves.at(line, 2.5) == pytest.approx(7.0)
+  assert curves.at(line, 4.0) == pytest.approx(4.0)
+  assert np.isnan(curves.at(line, 4.5)) and np.isnan(curves.at(line, 0.5))
+
+
 def test_points_of_one_rate_are_their_mean():
   one = np.array([[0.0, 0.0, 4.0], [11.0, 13.0, 8.0]])
   other = np.array([[0.0, 4.0], [12.0, 8.0]])

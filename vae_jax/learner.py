@@ -3,8 +3,7 @@
 All randomness of a lane comes from its seed, by the named keys of `Keys`: the initialisation, the
 noise of training (folded with the step, also for the betas of its examples), of evaluation and of
 the NLL (folded with the batch), of the aggregate posterior, and the prior samples of the pictures.
-Noise is drawn with the latent axis
-first, so that a lane sees the same draws whatever the padding.
+Noise is drawn with the latent axis first, so that a lane sees the same draws whatever the padding.
 """
 
 import math

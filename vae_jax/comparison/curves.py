@@ -85,6 +85,11 @@ def delta(one: np.ndarray, other: np.ndarray) -> float:
   return float(areas[1] - areas[0]) / (high - low)
 
 
+def at(points: np.ndarray, rate: float) -> float:
+  """Returns the distortion of a curve [2, P] at a rate, NaN beyond its ends."""
+  return float(_curve(*points)(rate, extrapolate=False))
+
+
 def _curve(rates: np.ndarray, distortions: np.ndarray) -> interpolate.PchipInterpolator:
   """Returns R -> D; points of the same rate are one, at their mean."""
   at, index = np.unique(rates, return_inverse=True)

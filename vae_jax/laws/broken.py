@@ -40,7 +40,7 @@ def running(what: str, doing: str) -> Iterator[None]:
     yield
   except errors.InputError:
     raise
-  except Exception as error:
+  except Exception as error:  # the part is the user's code: anything may come out of it
     raise LawError(
       f'{what} raises {type(error).__name__} when {doing}: {error}{_line_of(error)}'
     ) from error
