@@ -7,12 +7,10 @@ beta 1 and 8 or 16 latents: NLL 22.8 +- 0.2 nats on the validation set, by which
 and 22.8 +- 0.2 on the test set (500 importance samples, 359 images each).
 """
 
-from ml_collections import config_dict
-
 from vae_jax import config as settings
 
 
-def get_config() -> config_dict.ConfigDict:
+def get_config():
   """Returns what differs from `vae_jax.config.base`."""
   config = settings.base()
   config.study = 'digits'

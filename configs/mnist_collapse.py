@@ -7,12 +7,10 @@ none from beta 32.7 on; the picture is figures/active_units.png. A latent leaves
 slowly the nearer beta is to its onset: at beta 24 the rate is 0.003 nats at step 390, 0.06 at 1950.
 """
 
-from ml_collections import config_dict
-
 from vae_jax import config as settings
 
 
-def get_config() -> config_dict.ConfigDict:
+def get_config():
   """Returns what differs from `vae_jax.config.base`."""
   config = settings.base()
   config.study = 'mnist_collapse'
@@ -24,11 +22,7 @@ def get_config() -> config_dict.ConfigDict:
   config.data.update(name='binarized_mnist', validation_split='validation')
   config.encoder.update(hidden=(500,))
   config.decoder.update(hidden=(500,), output_bias='train_mean')
-  config.train.update(
-    steps=11700,  # 390 a pass over the 50,000 images
-    log_every=195,
-    evaluate_every=1170,
-    checkpoint_every=3900,
-  )
+  # 30 passes over the 50,000 images
+  config.train.update(steps=11700, log_every=195, evaluate_every=1170, checkpoint_every=3900)
   config.evaluation.update(train_images=2000, validation_images=10000, test_images=10000)
   return config
