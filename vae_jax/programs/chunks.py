@@ -155,8 +155,13 @@ def init(learner: Learner, lanes: Lane, place: Placement) -> States:
 
 
 def state_shapes(learner: Learner, lanes: Lane) -> State:
-  """Returns the shapes [G] of the states of all lanes."""
-  return jax.eval_shape(jax.vmap(learner.init), lanes)
+  """Returns the shapes [G] of the states of all lanes; the shapes of one are traced once."""
+  one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), lanes)
+  leading = jax.tree.leaves(lanes)[0].shape[:1]
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leading + leaf.shape, leaf.dtype),
+    jax.eval_shape(learner.init, one),
+  )
 
 
 def params_of(states: States) -> Any:
