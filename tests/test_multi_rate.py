@@ -311,8 +311,8 @@ def test_a_long_training_has_the_rates_and_distortions_of_the_best_linear_models
 
 def test_every_example_of_a_step_has_a_beta_of_its_own():
   """Log-uniform, by Kolmogorov and Smirnov; a function of seed and step; beside the noise."""
-  estimator, lane, size = learner_of(None, 1).estimator, lane_of(), 4000
-  draw = jax.jit(lambda lane, count: learner.drawn_betas(estimator, lane, size, count))
+  lane, size = lane_of(), 4000
+  draw = jax.jit(lambda lane, count: learner.drawn_betas(RANGE, lane, size, count))
   betas = np.asarray(draw(lane, 7), float)
   assert RANGE[0] <= betas.min() and betas.max() <= RANGE[1]
   law = scipy.stats.loguniform(*RANGE)

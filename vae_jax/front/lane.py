@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 
 from vae_jax import checks, errors, lane_fields, lanes
 from vae_jax.front import functions, images, nats
-from vae_jax.runs.model_file import Facts
+from vae_jax.front.shared import Shared
 
 _DRAWS = 1000  # of q(z | x), where its mean and its spread have no closed form
 _MOST = 10_000_000  # of anything that is counted
@@ -21,32 +21,6 @@ class Posterior(NamedTuple):
 
   mean: np.ndarray  # [N, Z]
   scale: np.ndarray  # [N, Z] standard deviation of each latent
-
-
-class Shared(NamedTuple):
-  """What all lanes of a run have in common.
-
-  Attributes:
-    facts: of the data.
-    data: the section of the config.
-    functions: of the model, compiled once.
-    draw: (key, N, L, Z) -> the noise of an evaluation; see `learner`.
-    batch_size: images x samples that are decoded at a time, `evaluation.batch_size`.
-    lower_size: of the lower of two layers of latents; 0 for one.
-    is_density: whether the likelihood is one.
-    likelihood: its name.
-    beta_range: the lowest and the highest beta of lanes that were trained for all; () for one.
-  """
-
-  facts: Facts
-  data: Mapping[str, Any]
-  functions: functions.Functions
-  draw: Callable[..., Any]
-  batch_size: int
-  lower_size: int
-  is_density: bool
-  likelihood: str
-  beta_range: Sequence[float]
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)

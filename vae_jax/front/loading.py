@@ -10,8 +10,9 @@ import numpy as np
 
 from vae_jax import data, errors, lanes, learner, networks, paths, study, switches
 from vae_jax.front import functions
-from vae_jax.front.lane import Lane, Shared
+from vae_jax.front.lane import Lane
 from vae_jax.front.run import Run, share_directories
+from vae_jax.front.shared import Shared
 from vae_jax.runs import checkpoint, model_file, outcome, workdir
 
 

@@ -70,7 +70,8 @@ def make_examine(training: Training) -> Callable[[Any, Lane, np.ndarray, int], F
     noise = one.draw(lane, size, step)
 
     def objective(params):
-      weights, betas = jnp.ones(size), learner.drawn_betas(one.estimator, lane, size, step)
+      weights = jnp.ones(size)
+      betas = learner.drawn_betas(one.estimator.objective.beta_range, lane, size, step)
       averages, centres = learner.batch_averages(
         one.estimator, params, lane, x, noise, weights, betas
       )

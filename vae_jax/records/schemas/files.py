@@ -1,0 +1,54 @@
+"""Every file and folder of a run."""
+
+from typing import NamedTuple
+
+
+class File(NamedTuple):
+  """A file of a run, or several."""
+
+  name: str
+  meaning: str
+
+
+FILES = (
+  File('config.json', 'every setting'),
+  File('provenance.json', 'what the run was made by: see below'),
+  File('model.json', 'what a trained model must know of its data'),
+  File('manifest.json', 'the sha256 of every file here'),
+  File('metrics.jsonl', 'one row for each lane and log point, exactly once; NaN is `null`'),
+  File('metrics.damaged', 'rows of `metrics.jsonl` that failed their check'),
+  File('results.csv', 'one row a lane, replaced whole at every evaluation'),
+  File('latents.csv', 'one row for each lane and latent of its own'),
+  File('nll_curve.csv', 'L_1, L_10, L_100 … L_K of each lane'),
+  File('forecast.csv', 'until which β the training data could hold each latent, the largest first'),
+  File(
+    'curve.csv',
+    "one row for each lane and beta of `evaluation.betas`, where `bound.name='multi_rate'`",
+  ),
+  File('disentanglement.csv', 'scores of the codes, where the data has known factors'),
+  File('udr.csv', 'whether the seeds of a point found the same latents; without seeds, none'),
+  File(
+    'per_image.npz',
+    'NLL and ELBO of every lane on every image, the same images for all: see below; none where the '
+    'likelihood is no density',
+  ),
+  File(
+    'verdict.json',
+    'the best point, which cannot be told from it, what would decide: see below; where there is an '
+    'NLL',
+  ),
+  File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
+  File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
+  File(
+    'figures/*.png',
+    'rate–distortion, ELBO over β × latent size, active units over β with the forecast, learning '
+    'curves, rate by latent, L_k over k, reconstructions, samples, traversals of the two latents '
+    'used most, and losses on log axes where they were logged at powers of two',
+  ),
+  File(
+    'evaluation.partial', 'parts of an evaluation that was stopped; gone when the results are there'
+  ),
+  File('extension/', 'the training of lanes that `--extend` takes in; gone when they are in'),
+  File('evaluations/', 'figures of other data than those of the run'),
+  File('wandb/', "W&B's own files, and `fragments.json`: the ids of its runs, and what they have"),
+)

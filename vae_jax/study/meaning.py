@@ -1,0 +1,119 @@
+"""What a config means: the pieces that train, evaluate and report."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vae_jax import data, lanes, networks, placement, programs
+from vae_jax.study.settings import EvaluationSettings, ProgramSettings, TrainSettings
+
+# The splits whose images each of these settings of the evaluation counts.
+COUNTED = {
+  'train_images': ('train',),
+  'validation_images': ('validation',),
+  'test_images': ('test',),
+  'nll_images': ('test', 'validation'),
+  'aggregate_images': ('test',),
+  'factor_images': ('test',),
+}
+_NUM_BETAS = 13  # of a curve over all that a bound trains
+
+
+class Study(NamedTuple):
+  """What a config means."""
+
+  name: str
+  points: list[lanes.Point]
+  names: list[str]  # of the lanes
+  lanes: lanes.Lane  # [G]
+  dataset: data.Dataset
+  model: networks.Model
+  training: programs.Training
+  lower_size: int  # of the lower of two layers of latents; 0 for one layer
+  kl: str  # 'analytic' or 'sampled': how the rate is estimated
+  is_density: bool  # whether the likelihood is one: else there is no NLL
+  train: TrainSettings
+  evaluation: EvaluationSettings
+  program: ProgramSettings
+
+  @property
+  def event(self) -> tuple[int, ...]:
+    """The shape of one example."""
+    return self.dataset.train.shape[1:]
+
+  @property
+  def place(self) -> placement.Placement:
+    """Where the lanes are computed."""
+    return self.training.placement
+
+  @property
+  def num_samples(self) -> int:
+    """L."""
+    return self.training.learner.num_samples
+
+  @property
+  def betas(self) -> list[float]:
+    """Where the lanes are evaluated beside their own beta; none of lanes trained for one beta."""
+    beta_range = self.model.beta_range
+    if not beta_range:
+      return []
+    return list(self.evaluation.betas) or np.geomspace(*beta_range, _NUM_BETAS).tolist()
+
+  @property
+  def chosen_on(self) -> str:
+    """The split by which all choosing goes: 'validation', or 'test' where there is none."""
+    return self.dataset.chosen_on
+
+  def sample(self, split: str, count: int) -> np.ndarray:
+    """Returns the indices of the images of a split that are evaluated; 0 takes all.
+
+    Args:
+      split: 'train', 'validation' or 'test'.
+      count: how many are asked for.
+    """
+    return data.subset(len(self.dataset.split(split)), count, self.training.schedule.seed)
+
+  def sampling(self) -> dict[str, Any]:
+    """Returns which images the evaluation takes: seed, counts, sha256 of the indices.
+
+    The sha256 is that of the indices as little-endian int64.
+    """
+    record: dict[str, Any] = {'seed': self.training.schedule.seed}
+    for key, split in counted(self.dataset):
+      chosen = self.sample(split, getattr(self.evaluation, key))
+      digest = hashlib.sha256(chosen.astype('<i8')).hexdigest()
+      size = len(self.dataset.split(split))
+      name = key if split == COUNTED[key][0] else f'{split}/{key}'
+      record[name] = {'split': split, 'count': len(chosen), 'of': size, 'sha256': digest}
+    return record
+
+  def at_width(self, width: int) -> 'Study':
+    """Returns the same study in programs of `width` lanes, or as many as the devices make of it."""
+    place = placement.of_width(width, self.training.schedule.batch_size)
+    return self._replace(training=self.training._replace(placement=place))
+
+  def only(self, chosen: Sequence[int]) -> 'Study':
+    """Returns the study of some of its lanes, as they are beside the others: padded as there."""
+    return self._replace(
+      points=[self.points[i] for i in chosen],
+      names=[self.names[i] for i in chosen],
+      lanes=jax.tree.map(lambda leaf: leaf[np.array(chosen, int)], self.lanes),
+    )
+
+  def feed(self) -> data.Feed:
+    """Returns what the training program reads."""
+    images = self.dataset.train
+    # The cores of a CPU hold a copy each in the same memory.
+    copies = len(self.place.mesh.local_devices) if self.place.is_cpu else 1
+    is_resident = copies * images.nbytes <= self.program.resident_gib * 2**30
+    make = data.resident if is_resident else data.streamed
+    return make(images, self.training.schedule, self.place.everywhere)
+
+
+def counted(dataset: data.Dataset) -> list[tuple[str, str]]:
+  """Returns the settings that count images, each with a split of which there are some."""
+  pairs = [(key, split) for key, splits in COUNTED.items() for split in splits]
+  return [(key, split) for key, split in pairs if len(dataset.split(split))]
