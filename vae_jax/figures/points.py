@@ -79,9 +79,10 @@ def is_lost(row: Mapping) -> bool:
 
 
 def lane_fields(rows: Sequence[Mapping]) -> list[str]:
-  """Returns the hyperparameters of a lane: the columns between `step` and `beta_normalised`."""
+  """Returns the hyperparameters of a lane: the columns before `beta_normalised` that say no state."""
   names = list(rows[0])
-  return names[names.index('step') + 1 : names.index('beta_normalised')]
+  state = records.schemas.names(records.schemas.RESULTS_BEFORE)
+  return [name for name in names[: names.index('beta_normalised')] if name not in state]
 
 
 def pick(row: Mapping, fields: Sequence[str]) -> tuple:
