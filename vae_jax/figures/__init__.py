@@ -12,8 +12,8 @@
   traversals         images along the two most used latents of the best lanes
 
 A lane is a row of results.csv as a dict: {'beta': 1.0, 'latent_size': 8, 'test/elbo': -98.7, ...},
-with None where there is no value; its hyperparameters are the columns between `step` and
-`beta_normalised`. What lanes are chosen by is of the validation set or, where a study has none, of
+with None where there is no value; its hyperparameters are the columns before
+`beta_normalised` but those of its state. What lanes are chosen by is of the validation set or, where a study has none, of
 the test set; each picture names it. Lanes that differ in their seed alone are drawn as their mean.
 Each function returns a matplotlib Figure, or None when no lane has what it shows; `save` writes one
 and `draw_all` draws all of a workdir. Everything is in nats per example.
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import errors, files, forecast, records
+from vae_jax import files, forecast, records
 from vae_jax.figures.activity import active_units
 from vae_jax.figures.compared import compared
 from vae_jax.figures.curves import learning_curves
@@ -39,7 +39,6 @@ from vae_jax.figures.pictures import image_grid, reconstructions, samples
 from vae_jax.figures.style import save
 from vae_jax.figures.tradeoff import rate_distortion
 from vae_jax.figures.traversal import traversals
-from vae_jax.records import manifest
 
 __all__ = [
   'active_units',
@@ -106,16 +105,16 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
     ('nll_curve', records.NLL_CURVE_COLUMNS, nll_curve),
   ):
     if (path := workdir / f'{name}.csv').exists():
-      drawn[name] = draw(_read_table(path, columns, rows), rows, study)
+      drawn[name] = draw(records.read_lane_table(path, columns, rows), rows, study)
   if (workdir / 'images.npz').exists():
-    drawn |= _draw_images(_read_images(workdir / 'images.npz', len(rows)), rows, study)
+    drawn |= _draw_images(records.read_images(workdir / 'images.npz', len(rows)), rows, study)
   return drawn
 
 
 def _curve(workdir: pathlib.Path, rows: Sequence[Mapping]) -> list[dict[str, Any]]:
   """Returns curve.csv, empty where the lanes were trained for one beta each."""
   path = workdir / 'curve.csv'
-  return _read_table(path, records.CURVE_COLUMNS, rows) if path.exists() else []
+  return records.read_lane_table(path, records.CURVE_COLUMNS, rows) if path.exists() else []
 
 
 def _title(config: Mapping[str, Any], workdir: pathlib.Path) -> str:
@@ -154,40 +153,3 @@ def _config(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns config.json, empty where there is none."""
   path = workdir / 'config.json'
   return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-
-
-def _read_table(
-  path: pathlib.Path, columns: Sequence[str], rows: Sequence[Mapping]
-) -> list[dict[str, Any]]:
-  """Returns a table of the lanes in `rows`."""
-  table = records.read_table(path, columns)
-  names = {row['lane']: row['name'] for row in rows}
-  for line in table:
-    if names.get(line['lane']) != line['name']:
-      raise errors.DamagedError(
-        f'{path}: lane {line["lane"]} is {line["name"]}, which results.csv does not have'
-      )
-  return table
-
-
-def _read_images(path: pathlib.Path, num_lanes: int) -> dict[str, np.ndarray]:
-  """Returns originals [n, H, W, C], reconstructions [G, n, H, W, C], samples [G, m, H, W, C].
-
-  And traversals [G, rows, columns, H, W, C], where the file has them.
-  """
-  manifest.verify(path)
-  try:
-    with np.load(path, allow_pickle=False) as archive:
-      names = ['originals', 'reconstructions', 'samples']
-      names += [name for name in ('traversals',) if name in archive]
-      arrays = {name: archive[name] for name in names}
-  except OSError:
-    raise
-  except Exception as error:  # NumPy, zipfile, zlib and tokenize all have their own for bad bytes
-    raise errors.DamagedError(f'{path} cannot be read: {error}') from error
-  for name in names[1:]:
-    if len(arrays[name]) != num_lanes:
-      raise errors.DamagedError(
-        f'{path}: {name} of {len(arrays[name])} lanes, but results.csv has {num_lanes}'
-      )
-  return arrays

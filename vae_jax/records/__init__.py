@@ -10,6 +10,7 @@ point stands twice. A table is written whole, and what has been written is read 
 """
 
 from vae_jax.records import schemas
+from vae_jax.records.images import read_images
 from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
 from vae_jax.records.per_image import (
   PerImage,
@@ -21,7 +22,7 @@ from vae_jax.records.points import Ranges, ranges_of, steps_in, with_step
 from vae_jax.records.results import chosen_on, read_results, write_results
 from vae_jax.records.scalars import python_numbers
 from vae_jax.records.schemas import result_columns
-from vae_jax.records.tables import read_table, write_table
+from vae_jax.records.tables import read_lane_table, read_table, write_table
 
 LATENT_COLUMNS = schemas.names(schemas.LATENTS)
 NLL_CURVE_COLUMNS = schemas.names(schemas.NLL_CURVE)
@@ -46,6 +47,8 @@ __all__ = [
   'images_sha256',
   'python_numbers',
   'ranges_of',
+  'read_images',
+  'read_lane_table',
   'read_metrics',
   'read_per_image',
   'read_results',

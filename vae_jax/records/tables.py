@@ -66,6 +66,24 @@ def read_table(path: os.PathLike | str, columns: Sequence[str]) -> list[dict[str
   ]
 
 
+def read_lane_table(
+  path: os.PathLike | str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+  """Returns a table of lanes, each of which stands in `rows` of results.csv.
+
+  Raises:
+    DamagedError: see `read_table`; or it is of other lanes.
+  """
+  table = read_table(path, columns)
+  names = {row['lane']: row['name'] for row in rows}
+  for line in table:
+    if names.get(line['lane']) != line['name']:
+      raise errors.DamagedError(
+        f'{path}: lane {line["lane"]} is {line["name"]}, which results.csv does not have'
+      )
+  return table
+
+
 def _cell(value: Any) -> Any:
   """Returns what the writer of the csv module turns into a cell; None is an empty one."""
   return int(value) if isinstance(value, bool) else value

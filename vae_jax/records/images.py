@@ -1,0 +1,48 @@
+"""images.npz: what every lane makes of images, as pixels.
+
+  originals        uint8 [n, H, W, C], images of the test set
+  reconstructions  uint8 [G, n, H, W, C], of them
+  samples          uint8 [G, m, H, W, C], decoded from the prior
+  traversals       uint8 [G, rows, columns, H, W, C], of the two latents used most; not in old files
+
+It is written by `runs.outcome.images`.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+
+from vae_jax import errors
+from vae_jax.records import manifest
+
+NAME = 'images.npz'
+_ALWAYS = ('originals', 'reconstructions', 'samples')
+
+
+def read_images(path: os.PathLike | str, num_lanes: int) -> dict[str, np.ndarray]:
+  """Returns the arrays of a file by name.
+
+  Args:
+    path: of the file.
+    num_lanes: G, the lanes that results.csv has.
+
+  Raises:
+    DamagedError: it is not what was written, or belongs to other lanes.
+  """
+  path = pathlib.Path(path)
+  manifest.verify(path)
+  try:
+    with np.load(path, allow_pickle=False) as archive:
+      names = [*_ALWAYS, *(name for name in archive.files if name not in _ALWAYS)]
+      arrays = {name: archive[name] for name in names}
+  except OSError:
+    raise
+  except Exception as error:  # NumPy, zipfile, zlib and tokenize all have their own for bad bytes
+    raise errors.DamagedError(f'{path} cannot be read: {error}') from error
+  for name in names[1:]:
+    if len(arrays[name]) != num_lanes:
+      raise errors.DamagedError(
+        f'{path}: {name} of {len(arrays[name])} lanes, but results.csv has {num_lanes}'
+      )
+  return arrays
