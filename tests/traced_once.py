@@ -24,7 +24,6 @@ from vae_jax.runs import workdir
 from vae_jax.study.points import in_nats
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, unpacked
 
-
 _STUDIES, _PROGRAMS = {}, {}
 
 
@@ -80,6 +79,8 @@ def programs():
       train=unpacked(study.TrainSettings, train),
       evaluation=unpacked(EvaluationSettings, config['evaluation']),
       program=unpacked(ProgramSettings, config['program']),
+      wandb=one.wandb._replace(group=config['study']),
+      foresight=study.foresight_of(config, one.dataset),
     )
 
   def lanewise_once(function, place, per_lane=2, **options):

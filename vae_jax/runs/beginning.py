@@ -3,22 +3,20 @@
 import functools
 import logging
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent import futures
-from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
 from vae_jax import data, forecast, placement, programs, study, tracking
-from vae_jax.runs import loop, outcome, states
+from vae_jax.runs import loop, outcome, states, workdir
 from vae_jax.runs.loop import Attempt
 from vae_jax.runs.outcome import Progress
 
 
 def begin(
   built: study.Study,
-  config: Mapping[str, Any],
   directory: pathlib.Path,
   manager: ocp.CheckpointManager,
   progress: Progress | None,
@@ -36,14 +34,14 @@ def begin(
   if progress is None or loop.is_training(progress, built.train.steps):
     feed = built.feed()
     with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
-      coming = pool.submit(_start, built, config)
-      foretelling = pool.submit(study.forecast_of, config, built.dataset)
+      coming = pool.submit(_start, built)
+      foretelling = pool.submit(built.foresight.forecast)
       chunk = _compile(built, feed)
     start = coming.result()
     _foretell(built, directory, foretelling.result())
     if progress is None:
       outcome.announce(built)
-      for advice in (start.advice, study.cut_short(config, built.names, built.lanes)):
+      for advice in (start.advice, built.foresight.cut_short(built.names, built.lanes)):
         if advice:
           logging.warning('%s', advice)
   progress = states.begin(built, manager, progress)
@@ -51,7 +49,7 @@ def begin(
     study=built,
     workdir=directory,
     checkpoints=manager,
-    tracker=_open_tracker(built, config, directory, progress.step),
+    tracker=_open_tracker(built, directory, progress.step),
     feed=feed,
     chunk=chunk,
     lanes=loop.on_devices(built, progress.lanes) if progress.lanes else None,
@@ -66,11 +64,11 @@ def begin(
   return attempt, progress
 
 
-def _start(built: study.Study, config: Mapping[str, Any]) -> study.Start:
+def _start(built: study.Study) -> study.Start:
   """Returns where the decoders start, on the images at which they are evaluated."""
   split = built.chosen_on
   chosen = built.sample(split, built.evaluation.images(split))
-  return study.start_of(config, built.dataset, built.dataset.split(split)[chosen])
+  return built.foresight.start(built.dataset.split(split)[chosen])
 
 
 def _foretell(built: study.Study, directory: pathlib.Path, found: forecast.Forecast | None) -> None:
@@ -98,14 +96,8 @@ def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
   return chunk
 
 
-def _open_tracker(
-  built: study.Study, config: Mapping, directory: pathlib.Path, step: int
-) -> tracking.Tracker:
+def _open_tracker(built: study.Study, directory: pathlib.Path, step: int) -> tracking.Tracker:
+  recorded = workdir.read_config(directory)  # for W&B to show
   return tracking.open_tracker(
-    directory,
-    built.names,
-    built.points,
-    config,
-    tracking.Settings(group=built.name, **config['wandb']),
-    restored_step=step,
+    directory, built.names, built.points, recorded, built.wandb, restored_step=step
   )

@@ -60,7 +60,7 @@ def evaluate(
     target = directory if own else _beside(directory, config, built)
     if own:  # of other data the batch at which a lane diverged is not known
       progress = outcome.explained(built, programs.make_examine(built.training), progress)
-      outcome.write_forecast(directory, study.forecast_of(config, built.dataset))
+      outcome.write_forecast(directory, built.foresight.forecast())
     result = _evaluated(built, target, progress, signal_number)
     if own:
       model_file.write(directory, built)

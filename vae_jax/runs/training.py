@@ -60,9 +60,7 @@ def run(
       while True:
         try:
           progress = resuming.restored(built, directory, manager, from_scratch)
-          begun = beginning.begin(
-            built, config, directory, manager, progress, started, signal_number
-          )
+          begun = beginning.begin(built, directory, manager, progress, started, signal_number)
           result = loop.train_and_finish(*begun)
           break
         except (placement.TooWideError, jax.errors.JaxRuntimeError) as error:

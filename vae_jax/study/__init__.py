@@ -2,14 +2,16 @@
 
 from vae_jax.study.building import from_config
 from vae_jax.study.collapse import forecast_of, foretold
+from vae_jax.study.foresight import Foresight, foresight_of
 from vae_jax.study.lengths import cut_short
 from vae_jax.study.meaning import Study
-from vae_jax.study.points import points_of
+from vae_jax.study.points import grid_of, in_nats, points_of
 from vae_jax.study.settings import TrainSettings
 from vae_jax.study.start import Start, start_of
 from vae_jax.study.trained import Trained, dataset_of, trained_of
 
 __all__ = [
+  'Foresight',
   'Start',
   'Study',
   'TrainSettings',
@@ -17,8 +19,11 @@ __all__ = [
   'cut_short',
   'dataset_of',
   'forecast_of',
+  'foresight_of',
   'foretold',
   'from_config',
+  'grid_of',
+  'in_nats',
   'points_of',
   'start_of',
   'trained_of',

@@ -8,10 +8,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vae_jax import data, flops, lanes, networks, placement, programs, switches, validation
+from vae_jax import (
+  data,
+  flops,
+  lanes,
+  networks,
+  placement,
+  programs,
+  switches,
+  tracking,
+  validation,
+)
 from vae_jax.config import complete
 from vae_jax.study import fitting, lawful
 from vae_jax.study.announcing import announce
+from vae_jax.study.foresight import foresight_of
 from vae_jax.study.meaning import Study, counted
 from vae_jax.study.model import check_bias, check_network, check_support, model_of
 from vae_jax.study.objective import check_batch, learner_of
@@ -67,6 +78,8 @@ def from_config(config: Mapping[str, Any]) -> Study:
     train=unpacked(TrainSettings, config['train']),
     evaluation=unpacked(EvaluationSettings, config['evaluation']),
     program=unpacked(ProgramSettings, config['program']),
+    wandb=tracking.Settings(group=config['study'], **config['wandb']),
+    foresight=foresight_of(config, dataset),
   )
 
 

@@ -1,6 +1,6 @@
 """What takes longer than the training: a ramp that ends early trains another beta, silently."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 from vae_jax import lanes, optimizers, parts, weighting
 
 
-def cut_short(config: Mapping[str, Any], names: list[str], stacked: lanes.Lane) -> str:
+def cut_short(config: Mapping[str, Any], names: Sequence[str], stacked: lanes.Lane) -> str:
   """Returns what the training is too short for and where it leads, as a line; '' where nothing is.
 
   Args:
@@ -22,7 +22,7 @@ def cut_short(config: Mapping[str, Any], names: list[str], stacked: lanes.Lane) 
   return f'train.steps={steps} cuts short: {"; ".join(found)}' if found else ''
 
 
-def _ramps(steps: int, names: list[str], stacked: lanes.Lane) -> Iterator[str]:
+def _ramps(steps: int, names: Sequence[str], stacked: lanes.Lane) -> Iterator[str]:
   """Yields, for beta and the capacity, the lane that comes least far."""
   for key, of_step, end, unit in (
     ('warmup_steps', weighting.beta_at, stacked.beta, 'beta'),

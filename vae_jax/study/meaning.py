@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import data, lanes, networks, placement, programs
+from vae_jax import data, lanes, networks, placement, programs, tracking
+from vae_jax.study.foresight import Foresight
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, TrainSettings
 
 # The splits whose images each of these settings of the evaluation counts.
@@ -38,6 +39,8 @@ class Study(NamedTuple):
   train: TrainSettings
   evaluation: EvaluationSettings
   program: ProgramSettings
+  wandb: tracking.Settings
+  foresight: Foresight
 
   @property
   def event(self) -> tuple[int, ...]:

@@ -89,7 +89,7 @@ def extend(
     _begin(own, joined)
     parts = [(places, progress)]
     if progress is not None and more:
-      parts.append((more, _train(built.only(more), config, own, progress, signal_number)))
+      parts.append((more, _train(built.only(more), own, progress, signal_number)))
     joining.join(built, directory, joined, parts)
     joining.move(directory)
 
@@ -134,7 +134,6 @@ def _begin(own: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 def _train(
   part: study.Study,
-  config: Mapping[str, Any],
   own: pathlib.Path,
   run: Progress,
   signal_number: Callable[[], int],
@@ -143,14 +142,16 @@ def _train(
   passed = records.steps_in(run.logged)
   longest = max(np.diff([0, *passed]), default=1)
   schedule = part.training.schedule._replace(chunk_steps=int(longest))
-  part = part._replace(training=part.training._replace(schedule=schedule))
-  quiet = {**config, 'wandb': {**config['wandb'], 'mode': 'disabled'}}
+  part = part._replace(
+    training=part.training._replace(schedule=schedule),
+    wandb=part.wandb._replace(mode='disabled'),
+  )
   with contextlib.closing(checkpoint.open_manager(own / 'checkpoints')) as manager:
     progress = resuming.restored(part, own, manager, from_scratch=True)
     if progress is not None and progress.step > run.step:
       progress = states.restored(part, manager, most=run.step)
     attempt, progress = beginning.begin(
-      part, quiet, own, manager, progress, time.monotonic(), signal_number
+      part, own, manager, progress, time.monotonic(), signal_number
     )
     attempt = attempt._replace(
       last=run.step, next_log_point=lambda step: next(each for each in passed if each > step)
