@@ -54,6 +54,7 @@ def pytest_collection_finish(session):
   del session
   gc.collect()
   gc.freeze()
+  gc.set_threshold(50_000, 20, 20)  # a twentieth of all time goes into it else
 
 
 @pytest.fixture(scope='session')

@@ -1,5 +1,6 @@
 """A lane's metrics over a data set, and how its latents are used."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -72,6 +73,7 @@ def evaluate(
     step: the number of steps taken.
   """
 
+  @functools.partial(jax.jit, inline=True)  # traced once, though its shapes are asked for first
   def of_batch(index: Array, batch: Batches) -> tuple[dict[str, Array], Array]:
     x = data.to_values(batch.images, scale)
     return of_lane.evaluate(params, lane, x, index, batch.weights)
