@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -71,3 +73,18 @@ def test_print_config_says_what_is_wrong_and_prints_nothing(capsys):
     'train.steps=0 is not valid: the nearest valid value is 1',
     'lanes.beta=-1.0 is not valid: the nearest valid value is 0',
   ]
+
+
+def test_help_waits_for_no_jax():
+  """Its import takes longer than all that --help prints."""
+  code = (
+    'import sys\n'
+    'from vae_jax.commands import command, compare, evaluate, train\n'
+    'for module in (train, evaluate, compare):\n'
+    "  assert command.exit_code_of(module.make(), ['--help']) == 0\n"
+    "print('jax' in sys.modules)\n"
+  )
+  found = subprocess.run(
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True
+  )
+  assert found.stdout.splitlines()[-1] == 'False'

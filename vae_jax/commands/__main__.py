@@ -39,7 +39,7 @@ def main() -> None:
     hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(NAMES)}'
     print(f'vae-jax {ascii(name)[1:-1]}: no such command; {hint}', file=sys.stderr)
     sys.exit(2)
-  from vae_jax.commands import command  # heavy
+  from vae_jax.commands import command
 
   module = importlib.import_module(f'vae_jax.commands.{name}')
   command.start(module.make(), line)

@@ -11,9 +11,8 @@ python -m launch.compare, too.
 
 from absl import flags
 
-from vae_jax import comparison, errors
+from vae_jax import errors
 from vae_jax.commands.command import Command
-from vae_jax.runs import comparing
 
 
 def make() -> Command:
@@ -32,6 +31,9 @@ def main(given: flags.FlagValues) -> int:
   Raises:
     InputError: there are not two of them, or they cannot be compared.
   """
+  from vae_jax import comparison
+  from vae_jax.runs import comparing
+
   if len(given.workdir) != 2:
     raise errors.InputError(
       f'--workdir is given {len(given.workdir)} times; give it twice: --workdir=A --workdir=B'

@@ -10,9 +10,7 @@ the figures go to WORKDIR/evaluations, and those of the run stay:
 
 from absl import flags
 
-from vae_jax.commands import terminal
 from vae_jax.commands.command import Command
-from vae_jax.runs import evaluating
 
 
 def make() -> Command:
@@ -51,6 +49,9 @@ def make() -> Command:
 
 def main(given: flags.FlagValues) -> int:
   """Evaluates the run and prints what came out."""
+  from vae_jax.commands import terminal
+  from vae_jax.runs import evaluating
+
   result = evaluating.evaluate(
     given.workdir, given.num_samples, given.num_images, given.data_path, given.data_split
   )

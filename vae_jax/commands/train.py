@@ -19,16 +19,15 @@ from absl import flags
 from ml_collections import config_flags
 
 from vae_jax import config as settings
-from vae_jax import errors, multihost
-from vae_jax.commands import terminal, words
+from vae_jax import errors
+from vae_jax.commands import argv
 from vae_jax.commands.command import Command
-from vae_jax.runs import training
 
 
 def make() -> Command:
   """Returns the command with its flags."""
   own = flags.FlagValues()
-  with words.seen_without_flag_files():
+  with argv.seen_without_flag_files():
     config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
   flags.DEFINE_string('workdir', None, 'Where the files of the run go.', own)
   flags.DEFINE_string(
@@ -65,6 +64,10 @@ def make() -> Command:
 
 def main(given: flags.FlagValues) -> int:
   """Trains the study, in one process or as one of several, and prints what came out."""
+  from vae_jax import multihost
+  from vae_jax.commands import terminal
+  from vae_jax.runs import training
+
   config = settings.complete(given.config)
   if not _has_processes(given):
     result = training.run(

@@ -1,14 +1,14 @@
-"""What --help prints: the command, its flags, and every key of a config."""
+"""What --help prints: the command, its flags, and every key of a config on demand."""
 
 import textwrap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from vae_jax import config as settings
-from vae_jax import study, validation
-from vae_jax.commands import reference
+_HELP = ('-h', '-?', '--help', '-help', '--helpshort', '--helpfull', '--helpxml')
 
-HELP = ('-h', '-?', '--help', '-help', '--helpshort', '--helpfull', '--helpxml')
+
+def asked(line: Sequence[str]) -> set[str]:
+  """Returns the words of a command line that ask for help."""
+  return set(line).intersection(_HELP)
 
 
 def show(command, full: bool) -> None:
@@ -25,30 +25,16 @@ def show(command, full: bool) -> None:
     text = f'--{flag:<13} {command.flags[flag].help}'
     print(textwrap.fill(text, 98, initial_indent='  ', subsequent_indent=' ' * 18))
   if 'config' in command.flags:
-    print(f'\n{_EVERY + reference.as_text() if full else _MORE}')
+    print(f'\n{_every() if full else _MORE}')
 
 
-_EVERY = 'Every key of a config is a flag, --config.SECTION.KEY=VALUE:\n\n'
+def _every() -> str:
+  from vae_jax.commands import reference  # reads the signatures of all parts: JAX
+
+  return 'Every key of a config is a flag, --config.SECTION.KEY=VALUE:\n\n' + reference.as_text()
+
+
 _MORE = (
   'Every key of a config is a flag, --config.SECTION.KEY=VALUE, as --config.train.steps=1000 is.\n'
   '--helpfull says what each means, --config=digits --print_config which value each has.'
 )
-
-
-def show_config(config: Mapping[str, Any]) -> None:
-  """Prints every key of a config with its value, as Python writes it.
-
-  Each line is a flag, --config.SECTION.KEY=VALUE, that leaves the config as it is.
-
-  Raises:
-    InputError: all that is wrong with the config by itself; the data are not looked at.
-  """
-  whole = settings.complete(config)
-  validation.check(whole)
-  study.points_of(whole)
-  for section, below in whole.items():
-    keys = {section: below}
-    if isinstance(below, Mapping):
-      keys = {f'{section}.{key}': value for key, value in below.items()}
-    for key, value in keys.items():
-      print(f'{key} = {value!r}')

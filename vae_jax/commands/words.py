@@ -1,38 +1,17 @@
 """The words of a command line, strictly: absl takes strays, repetitions and flag files unseen."""
 
-import contextlib
 import difflib
 import itertools
 import os
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl import flags
-from absl import logging as absl_logging
 
 from vae_jax import errors, parts, validation
 
 # Flags of absl that would bring in others unseen, or end the command with nothing done.
 _REFUSED = ('flagfile', 'undefok', 'only_check_args')
-
-
-@contextlib.contextmanager
-def seen_by_absl(argv: Sequence[str]) -> Iterator[None]:
-  """Shows these words alone to who reads sys.argv, and keeps absl from lines of its own."""
-  logger, words_given = absl_logging.get_absl_logger(), sys.argv[:]
-  logger.disabled = True
-  sys.argv[:] = argv
-  try:
-    yield
-  finally:
-    logger.disabled = False
-    sys.argv[:] = words_given
-
-
-def seen_without_flag_files() -> contextlib.AbstractContextManager[None]:
-  """Hides flag files, which ml_collections reads as soon as a config flag is defined."""
-  return seen_by_absl([word for word in sys.argv if not re.match('--?flagfile', word)])
 
 
 def sorted_out(words: Sequence[str], own: flags.FlagValues) -> tuple[list[str], list[str]]:
