@@ -109,7 +109,10 @@ def full_compiler(emitter_of_users):
 @pytest.fixture
 def no_pictures(monkeypatch):
   """Runs draw nothing: of a small run, its pictures take half of the time."""
+  from vae_jax.runs import outcome
+
   monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
+  monkeypatch.setattr(outcome, 'write_page', lambda directory: None)
 
 
 @pytest.fixture(scope='module')

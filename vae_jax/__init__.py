@@ -27,7 +27,7 @@ Imports go down these layers only:
   0  errors, checks, lane_fields, parts, config, paths, config_files, files, records, flops
   1  fast, densities, lanes, placement, data, forecast, verdict, comparison
   2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers, laws, testing
-  3  learner, evaluation, programs, tracking, figures
+  3  learner, evaluation, programs, tracking, figures, report
   4  identity, validation, study, stopping, runs, multihost, front
   5  commands
 

@@ -13,13 +13,14 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax train --config=mine.py --workdir=runs/mine       or that of a file
   vae-jax evaluate --workdir=runs/digits                   evaluate a run anew
   vae-jax compare --workdir=runs/a --workdir=runs/b        did a change help?
+  vae-jax report --workdir=runs/digits                     report.html: the answer on one page
 
   vae-jax train --help              the flags of a command
   vae-jax train --helpfull          and every key of a config
   vae-jax train --config=digits --print_config             every key of a study with its value
 """
 
-NAMES = ('train', 'evaluate', 'compare')
+NAMES = ('train', 'evaluate', 'compare', 'report')
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_jax import records
+from vae_jax import records, report
 from vae_jax.runs import outcome
 
 _BEST = 8
@@ -45,6 +45,8 @@ def show(result: outcome.Outcome) -> None:
   print(f'\nall lanes: {result.results}')
   for path in result.pictures:
     print(f'picture:   {path}')
+  if (page := result.results.parent / report.NAME).exists():
+    print(f'report:    {page}')
   print(f'seconds:   {rows[0]["seconds"]:.1f}')
   if result.verdict:
     print('\n' + '\n'.join(result.verdict))

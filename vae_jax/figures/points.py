@@ -79,7 +79,7 @@ def is_lost(row: Mapping) -> bool:
 
 
 def lane_fields(rows: Sequence[Mapping]) -> list[str]:
-  """Returns the hyperparameters of a lane: the columns before `beta_normalised` that say no state."""
+  """Returns the hyperparameters of a lane: what stands before `beta_normalised`, but its state."""
   names = list(rows[0])
   state = records.schemas.names(records.schemas.RESULTS_BEFORE)
   return [name for name in names[: names.index('beta_normalised')] if name not in state]

@@ -68,6 +68,7 @@ def gather(config: Mapping[str, Any], directory: os.PathLike | str, count: int) 
         _merge_table(directory, shares, name, columns, names)
       outcome.write_verdict(directory, records.read_results(directory / 'results.csv'))
       figures.draw_all(directory)
+      outcome.write_page(directory)
       workdir.mark_finished(directory)
     return outcome.read(directory, config['bound']['kl'])
 

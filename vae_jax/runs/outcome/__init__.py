@@ -13,6 +13,7 @@ from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evalu
 from vae_jax.runs.outcome.images import lane_grids, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.numbers import nats
+from vae_jax.runs.outcome.page import write_page
 from vae_jax.runs.outcome.progress import (
   Progress,
   begun,
@@ -72,6 +73,7 @@ __all__ = [
   'write_disentanglement',
   'write_forecast',
   'write_latents',
+  'write_page',
   'write_per_image',
   'write_results',
   'write_verdict',
@@ -123,4 +125,5 @@ def review(
   rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
   write_verdict(directory, rows)
   figures.draw_all(directory)
+  write_page(directory)
   return read(directory, built.kl), images

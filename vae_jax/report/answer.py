@@ -1,0 +1,101 @@
+"""The top of the page: what a reader came for, and the place of a chart."""
+
+from collections.abc import Sequence
+
+from vae_jax.report import charts, heat_maps, tradeoff, words
+from vae_jax.report.markup import Markup, tag
+from vae_jax.report.reading import Study
+
+Specs = dict[str, charts.Spec]  # of the page, by the name of their place
+
+_AXIS = 50  # pixels below a chart
+_COLUMN = 40  # pixels that a column of a map takes at least
+_UNDER = {
+  'nll': 'nats, lower is better · outlined: best · dashed: not told from it',
+  'elbo': 'nats, higher is better; the NLL is not known',
+}
+
+
+def top(studies: Sequence[Study], said: Sequence[str], specs: Specs) -> Markup:
+  """Returns the answer in sentences, the map of the NLL, and rate against distortion.
+
+  Args:
+    studies: of the page.
+    said: sentences about all of them.
+    specs: of the page; those of these charts are added.
+  """
+  maps = [_map(study, specs) for study in studies]
+  plane = chart(
+    specs, 'tradeoff', tradeoff.rate_distortion(studies), 'Rate against distortion',
+    words.under_tradeoff(studies),
+  )  # fmt: skip
+  between = [tag('p', sentence, class_='between') for sentence in said]
+  blocks = [_verdict(study) for study in studies]
+  drawn = tag('div', *maps, plane, class_='charts')
+  return tag('header', tag('h1', _title(studies)), between, blocks, drawn)
+
+
+def chart(
+  specs: Specs, name: str, spec: charts.Spec | None, title: str, under: str = '', columns: int = 0
+) -> Markup | None:
+  """Returns the place of a chart, and adds its specification to those of the page.
+
+  Args:
+    specs: of the page.
+    name: of the place.
+    spec: None where there is nothing to draw.
+    title, under: above it, and beside or below that.
+    columns: of a map, which scrolls where they would be too narrow.
+  """
+  if spec is None:
+    return None
+  specs[name] = spec
+  place = tag(
+    'div', class_='chart', data_chart=name, role='img', aria_label=spec['description'],
+    style=f'height:{round(spec["height"]) + _AXIS}px;min-width:{_COLUMN * columns}px',
+  )  # fmt: skip
+  caption = tag('figcaption', tag('b', title), tag('span', under))
+  return tag('figure', caption, tag('div', place, class_='scroll'))
+
+
+def best_lanes(study: Study) -> list[int]:
+  """Returns the lanes of the best point; without a verdict that of the highest ELBO."""
+  for point in study.verdict.get('points', ()):
+    if point['name'] == study.verdict['best']:
+      return list(point['lanes'])
+  known = words.counted(study)
+  return [max(known, key=lambda row: row['elbo'])['lane']] if known else [0]
+
+
+def best_lane(study: Study) -> str:
+  """Returns the lane that is shown first: of the best point that of the lowest NLL."""
+  rows = [study.rows[i] for i in best_lanes(study)]
+  return study.lane_id(min(rows, key=lambda row: row.get('nll') or 0.0))
+
+
+def _map(study: Study, specs: Specs) -> Markup | None:
+  spec, column = heat_maps.heat_map(study, 'nll'), 'nll'
+  if spec is None:
+    spec, column = heat_maps.heat_map(study, 'elbo'), 'elbo'
+  title = f'{study.key} {study.split} {charts.NAMES[column]}'.strip()
+  columns = len(charts.settings(study))
+  return chart(specs, f'map-{study.key}', spec, title, _UNDER[column], columns)
+
+
+def _title(studies: Sequence[Study]) -> str:
+  names = ', '.join(study.title for study in studies)
+  return f'{names}: which {charts.setting_title(studies[0])}, which latent size?'
+
+
+def _verdict(study: Study) -> Markup:
+  first, *rest = words.answer(study)
+  result, opens, explained = first.partition(' (')  # what ± is
+  more = [tag('li', sentence) for sentence in [*rest, words.standing(study)]]
+  return tag(
+    'section',
+    tag('h2', f'{study.key}: {study.directory}') if study.key else None,
+    tag('p', words.subtitle(study), class_='subtitle'),
+    tag('p', result, tag('span', f'{opens}{explained}'), class_='answer'),
+    tag('ul', more, class_='findings'),
+    class_='verdict',
+  )

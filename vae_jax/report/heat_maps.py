@@ -1,0 +1,156 @@
+"""One value over the settings and the latent sizes, with its number in each cell."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vae_jax.figures import points
+from vae_jax.report import charts, colours
+from vae_jax.report.reading import Study
+
+_MOST_NUMBERED = 18  # columns, beyond which numbers would touch
+_CELL = 22, 75  # pixels: least and most height of a row
+_HEIGHT = 300  # pixels, that all rows may take together where they can
+
+
+def heat_map(study: Study, column: str) -> charts.Spec | None:
+  """Returns the map of a column; None where no lane has a value.
+
+  A cell is the mean over its seeds. By NLL that of the best point is outlined,
+  and those that cannot be told from it are dashed.
+
+
+  Args:
+    study: whose lanes.
+    column: of results.csv without its split, such as 'nll'; of more active units is no better.
+  """
+  cells = points.cells(study.rows, (column,))
+  known = [cell for cell in cells if cell.lanes]
+  if not known:
+    return None
+  sizes, settings = charts.sizes(study), charts.settings(study)
+  data = _data(study, cells, known, column)
+  place = {
+    'x': charts.field('x', 'nominal', sort=settings, scale={'domain': settings}, axis=_axis(study)),
+    'y': charts.field(
+      'y',
+      'nominal',
+      sort=[str(size) for size in reversed(sizes)],
+      scale={'domain': [str(size) for size in reversed(sizes)]},
+      axis={'title': 'latent size', 'domain': False, 'ticks': False, 'grid': False},
+    ),
+  }
+  name = charts.NAMES[column]
+  tooltip = [
+    charts.field(key, 'nominal', title=title)
+    for key, title in (
+      ('x', charts.setting_title(study)),
+      ('y', 'latent size'),
+      ('whole', name),
+      ('seeds', 'mean over'),
+      ('of_seeds', 'each seed'),
+      ('note', 'standing'),
+    )
+  ]
+  fill = charts.field('fill', 'nominal', scale=None, legend=None)
+  ink = charts.field('ink', 'nominal', scale=None, legend=None)
+  layers = [
+    {
+      'mark': {'type': 'rect', 'stroke': 'var(--page)', 'strokeWidth': 1},
+      'encoding': {'color': fill, 'tooltip': tooltip},
+    }
+  ]
+  if len(settings) <= _MOST_NUMBERED:
+    text = {'text': charts.field('text', 'nominal'), 'color': ink, 'tooltip': tooltip}
+    size = 13 if len(settings) <= 8 else 11
+    layers.append({'mark': {'type': 'text', 'fontSize': size}, 'encoding': text})
+  if column == 'nll':
+    layers += _outlines(data)
+  height = float(np.clip(_HEIGHT / len(sizes), *_CELL)) * len(sizes)
+  words = f'{name} on the {study.split} set over {charts.setting_title(study)} and latent size'
+  return charts.spec(words, height=height, data=charts.values(data), encoding=place, layer=layers)
+
+
+def _axis(study: Study) -> dict[str, Any]:
+  """Returns the axis of the settings, whose labels stand upright where they are long."""
+  longest = max(map(len, charts.settings(study)))
+  many = len(charts.settings(study)) * longest > 60
+  return {
+    'title': charts.setting_title(study),
+    'labelAngle': -60 if many else 0,
+    'labelOverlap': True,
+    'domain': False,
+    'ticks': False,
+    'grid': False,
+  }
+
+
+def _data(
+  study: Study, cells: Sequence[points.Cell], known: Sequence[points.Cell], column: str
+) -> list[dict[str, Any]]:
+  """Returns a row for each cell: where it is, its colours and what is said of it."""
+  means = [cell.mean(column) for cell in known]
+  low, high = points.frame(
+    [mean for cell, mean in zip(known, means, strict=True) if cell.beta > 0],
+    [mean for cell, mean in zip(known, means, strict=True) if cell.beta == 0],
+  )
+  best, worst = (low, high) if column == 'nll' else (high, low)
+  painted = dict(zip(map(id, known), colours.shades(means, best, worst), strict=True))
+  digits = 1 if max(map(abs, means)) >= 199.995 else 2
+  rows = []
+  for cell in cells:
+    row = {
+      'x': points.label(cell.setting + cell.variant),
+      'y': str(cell.latent_size),
+      'seeds': charts.lane_count(cell),
+      'note': '',
+      'of_seeds': ', '.join(charts.shown(points.value(row, column)) for row in cell.lanes),
+    }
+    if id(cell) in painted:
+      mean = cell.mean(column)
+      fill, ink = painted[id(cell)]
+      number = f'{mean:.3g}' if column == 'active_units' else charts.shown(mean, digits)
+      text = number + '*' * bool(cell.lost)
+      row |= dict(fill=fill, ink=ink, text=text, whole=charts.shown(mean, 3))
+    else:
+      words = cell.lost[0] if cell.lost else '…'
+      row |= dict(fill='var(--none)', ink='var(--ink)', text=words, whole=words)
+    if column == 'nll':
+      row |= _standing(study, cell)
+    rows.append(row)
+  return rows
+
+
+def _standing(study: Study, cell: points.Cell) -> dict[str, str]:
+  """Returns how a cell stands beside the best point, and the dash of its outline."""
+  lanes = {row['lane'] for row in cell.lanes}
+  for point in study.verdict.get('points', ()):
+    if lanes & set(point['lanes']):
+      error = f' ± {charts.shown(point["stderr"], 3)}' if point['stderr'] is not None else ''
+      if point['name'] == study.verdict['best']:
+        return {'note': 'the best', 'outline': 'best'}
+      note = f'{charts.shown(point["difference"], 3)}{error} nats worse'
+      if point['inside']:
+        return {'note': f'not told from the best: {note}', 'outline': 'tie'}
+      return {'note': note}
+  return {}
+
+
+def _outlines(data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+  """Returns the layers that outline the best cell, and dashed those that may be as good."""
+  layers = []
+  for kind, look in (('tie', {'strokeDash': [5, 3]}), ('best', {})):
+    outlined = [row for row in data if row.get('outline') == kind]
+    inset = {'width': {'band': 0.96}, 'height': {'band': 0.94}}
+    mark = {
+      'type': 'rect',
+      'fill': None,
+      'stroke': charts.ACCENT,
+      'strokeWidth': 3,
+      **inset,
+      **look,
+    }
+    if outlined:
+      layers.append({'data': charts.values(outlined), 'mark': mark})
+  return layers

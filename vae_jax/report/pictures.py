@@ -1,0 +1,93 @@
+"""Pictures inside the page: small PNGs as data, in their own pixels; the browser enlarges them."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from vae_jax.figures import pictures as grids
+from vae_jax.figures import points
+from vae_jax.report.reading import Study
+
+_BUDGET = 3_500_000  # bytes of all pictures of a page, as text
+_FEWEST = 2  # images of a strip
+
+# What is shown of a lane, in this order: name in images.npz, heading, and what it says.
+KINDS = {
+  'reconstructions': 'test images, and their reconstructions below',
+  'samples': 'samples of the prior',
+  'units': 'one row for each active latent, from −2 to 2; the one used most first',
+  'traversals': 'the two latents used most, from −1 to 1, across and down',
+  'interpolations': 'between two test images, along z',
+}
+
+
+def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
+  """Returns the pictures of every lane [G] as data URIs by kind.
+
+  Where all together are too many bytes, each shows fewer images.
+
+  Args:
+    study: whose images.
+    budget: share of the page that is for this study.
+  """
+  share = 1.0
+  while study.images:
+    found = [_of_lane(study.images, i, share) for i in range(len(study.rows))]
+    size = sum(len(uri) for lane in found for uri in lane.values())
+    if size <= budget * _BUDGET or share < 0.2:
+      return found
+    share *= min(0.9, math.sqrt(budget * _BUDGET / size))
+  return [{} for _ in study.rows]
+
+
+def _of_lane(images: Mapping[str, np.ndarray], i: int, share: float) -> dict[str, str]:
+  """Returns the pictures of one lane, with a share of the images of each row."""
+  found = {}
+  for kind in KINDS:
+    if kind not in images or not images[kind].size:
+      continue
+    made = images[kind][i]
+    if made.ndim == 5:  # [rows, columns, H, W, C]
+      made = made[:, _spread(made.shape[1], share)]
+      if kind == 'traversals':
+        made = made[_spread(len(made), share)]
+      found[kind] = uri(made.reshape(-1, *made.shape[2:]), made.shape[1])
+      continue
+    made = made[_spread(len(made), share)]
+    if kind == 'samples':
+      found[kind] = uri(made, math.ceil(len(made) / 2))
+    else:
+      originals = images['originals'][_spread(len(images['originals']), share)]
+      found[kind] = uri(np.concatenate([originals, made]), len(made))
+  return found
+
+
+def _spread(count: int, share: float) -> np.ndarray:
+  """Returns which of `count` images are shown: a share, the first and the last among them."""
+  fewest = min(count, _FEWEST)
+  return np.linspace(0, count - 1, max(fewest, round(share * count))).round().astype(int)
+
+
+def uri(images: np.ndarray, columns: int) -> str:
+  """Returns images uint8 [n, H, W, C] in rows, as a PNG in a data URI; what is between is clear."""
+  tiled = grids.image_grid(images, columns)
+  between = grids.image_grid(np.zeros_like(images[..., :1]), columns)
+  buffer = io.BytesIO()
+  pixels = np.concatenate([tiled, 255 - between], axis=-1)
+  Image.fromarray(pixels).save(buffer, format='png', optimize=True)
+  return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode()
+
+
+def atlas(study: Study) -> dict[tuple[str, str], int]:
+  """Returns a lane for each cell of the atlas, by latent size and setting: the first not lost."""
+  found: dict[tuple[str, str], int] = {}
+  for i, row in enumerate(study.rows):
+    fields = study.swept.fields + study.swept.dashed
+    key = str(row['latent_size']), points.label(points.pick(row, fields))
+    if not points.is_lost(row):
+      found.setdefault(key, i)
+  return found

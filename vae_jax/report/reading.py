@@ -1,0 +1,118 @@
+"""What a page says of one study: the files of its workdir, read."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vae_jax import errors, forecast, records
+from vae_jax.figures import points
+from vae_jax.records import manifest
+
+Rows = list[dict[str, Any]]
+
+
+class Study(NamedTuple):
+  """One study, as its files have it.
+
+  Attributes:
+    directory: the workdir.
+    title: its name.
+    key: what tells its lanes from those of other studies on the page; '' where it is the only one.
+    rows: of results.csv, with the figures of the split as `nll`, `elbo` ... beside them.
+    split: by which choosing goes, 'validation' or 'test'.
+    swept: how its settings are told apart.
+    config, provenance, verdict: its JSON files; {} where there is none.
+    metrics: the rows of metrics.jsonl.
+    tables: the rows of the other tables by name; [] where there is none.
+    forecast: of collapse, where the run has one.
+    images: see `records.images`; {} where there are none.
+  """
+
+  directory: pathlib.Path
+  title: str
+  key: str
+  rows: Rows
+  split: str
+  swept: points.Sweep
+  config: Mapping[str, Any]
+  provenance: Mapping[str, Any]
+  verdict: Mapping[str, Any]
+  metrics: Sequence[Mapping[str, Any]]
+  tables: Mapping[str, Rows]
+  forecast: forecast.Forecast | None
+  images: Mapping[str, np.ndarray]
+
+  def lane_id(self, row: Mapping[str, Any]) -> str:
+    """Returns what a lane is called on the page: 'b1-z8-s0', or 'A b1-z8-s0' of several studies."""
+    return f'{self.key} {row["name"]}'.strip()
+
+
+_TABLES = {
+  'latents': records.LATENT_COLUMNS,
+  'nll_curve': records.NLL_CURVE_COLUMNS,
+  'curve': records.CURVE_COLUMNS,
+  'disentanglement': records.DISENTANGLEMENT_COLUMNS,
+  'udr': records.UDR_COLUMNS,
+}
+
+
+def read(directory: pathlib.Path, key: str = '') -> Study:
+  """Reads a workdir, of a run that is finished or not.
+
+  Raises:
+    InputError: it has no results yet.
+    DamagedError: a file is not what was written.
+  """
+  path = directory / 'results.csv'
+  stored = records.read_results(path) if path.exists() else []
+  if not stored:
+    raise errors.InputError(
+      f'--workdir={directory} has no results.csv; it comes with the first evaluation of '
+      'vae-jax train'
+    )
+  rows, split = points.chosen(stored)
+  config = _read_json(directory / 'config.json')
+  metrics = directory / 'metrics.jsonl'
+  return Study(
+    directory=directory,
+    title=str(config.get('study') or directory.resolve().name),
+    key=key,
+    rows=rows,
+    split=split,
+    swept=points.sweep(rows),
+    config=config,
+    provenance=_read_json(directory / 'provenance.json'),
+    verdict=_read_json(directory / 'verdict.json'),
+    metrics=records.read_metrics(metrics) if metrics.exists() else [],
+    tables={name: _read_table(directory / f'{name}.csv', name, rows) for name in _TABLES},
+    forecast=_read_forecast(directory / 'forecast.csv'),
+    images=_read_images(directory / 'images.npz', len(rows)),
+  )
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+  if not path.exists():
+    return {}
+  manifest.verify(path)
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise errors.DamagedError(f'{path} cannot be read ({error})') from error
+
+
+def _read_table(path: pathlib.Path, name: str, rows: Rows) -> Rows:
+  return records.read_lane_table(path, _TABLES[name], rows) if path.exists() else []
+
+
+def _read_forecast(path: pathlib.Path) -> forecast.Forecast | None:
+  if not path.exists():
+    return None
+  table = records.read_table(path, records.FORECAST_COLUMNS)
+  return forecast.Forecast(np.array([row['beta'] for row in table], float))
+
+
+def _read_images(path: pathlib.Path, num_lanes: int) -> dict[str, np.ndarray]:
+  return records.read_images(path, num_lanes) if path.exists() else {}

@@ -1,0 +1,182 @@
+"""The sections of the page below the answer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from vae_jax.report import answer, charts, heat_maps, lanes, learning, pictures, units, words
+from vae_jax.report.markup import Markup, tag
+from vae_jax.report.reading import Study
+
+_ATLAS = (
+  'in the order of the map above: a collapsed lane draws one image over and over, a low β sharp '
+  'ones that are no data. Press one to see its lane.'
+)
+
+
+def _section(title: str, *children, **attributes) -> Markup:
+  return tag('section', tag('h2', title), *children, class_='wide', **attributes)
+
+
+def _of(study: Study, title: str) -> str:
+  return f'{study.key}: {title}' if study.key else title
+
+
+def atlas(study: Study, made: Sequence[Mapping[str, str]]) -> Markup | None:
+  """Returns samples of the prior, laid out as the map; None where there are none.
+
+  Args:
+    study: of the page.
+    made: pictures of its lanes, see `pictures.of_lanes`.
+  """
+  if not any('samples' in lane for lane in made):
+    return None
+  cells, settings = pictures.atlas(study), charts.settings(study)
+  best = set(answer.best_lanes(study))
+  names = [f'β = {s}' if charts.setting_title(study) == 'β' else s for s in settings]
+  corner = f'latent size, {charts.setting_title(study)}'
+  head = tag('tr', tag('th', corner), [tag('th', name, scope='col') for name in names])
+  body = []
+  for size in reversed(charts.sizes(study)):
+    line = [tag('th', size, scope='row')]
+    for setting in settings:
+      i = cells.get((str(size), setting))
+      line.append(tag('td', '' if i is None else _sample(study, i, made[i], i in best)))
+    body.append(tag('tr', line))
+  which = 'one seed of each point' if len(cells) < len(study.rows) else 'every lane'
+  table = tag(
+    'table', tag('thead', head), tag('tbody', body), class_='atlas',
+    style=f'--columns:{len(settings)}',
+  )  # fmt: skip
+  return _section(
+    _of(study, 'What it looks like'),
+    tag('p', f'Samples of the prior, {which}, {_ATLAS}', class_='subtitle'),
+    tag('div', table, class_='scroll'),
+  )
+
+
+def _sample(study: Study, i: int, made: Mapping[str, str], is_best: bool) -> Markup:
+  name = study.lane_id(study.rows[i])
+  image = tag('img', src=made['samples'], alt=f'samples of the prior of {name}')
+  look = 'best' if is_best else None
+  return tag('button', image, type_='button', title=name, data_show=name, class_=look)
+
+
+def one_lane(studies: Sequence[Study]) -> Markup:
+  """Returns the place of one lane, which the scripts fill."""
+  names = [study.lane_id(row) for study in studies for row in study.rows]
+  options = [tag('option', name, value=name) for name in names]
+  drawn = [
+    tag(
+      'figure',
+      tag('figcaption', tag('span', under)),
+      tag('div', id_=name, class_='chart', role='img', aria_label=under),
+    )
+    for name, under in (
+      ('latents', 'rate of each latent, in nats; grey: not active'),
+      ('codes', 'test images at the two latents used most'),
+    )
+  ]
+  return _section(
+    tag('label', 'One lane: ', tag('select', options, id_='lane')),
+    tag('p', id_='facts', aria_live='polite'),
+    tag('ul', id_='warnings', class_='warning'),
+    tag('div', tag('div', id_='pictures', class_='pictures'), tag('div', drawn), class_='lane'),
+    id_='one',
+  )
+
+
+def table(studies: Sequence[Study]) -> Markup:
+  """Returns the table of lanes, and what sorts and filters it."""
+  shown = lanes.columns(studies)
+  head = [
+    tag('th', tag('button', heading, type_='button'), data_kind=kind, scope='col', aria_sort='none')
+    for _, heading, kind in shown
+  ]
+  body = [lanes.table_row(study, row, shown) for study in studies for row in study.rows]
+  counts = lanes.statuses(studies)
+  options = [tag('option', f'every status ({sum(counts.values())})', value='')]
+  options += [tag('option', f'{status} ({n})', value=status) for status, n in counts.items()]
+  words_of = tag('input', id_='filter', type_='search', placeholder='z16 s0')
+  tools = tag(
+    'p',
+    tag('label', 'filter ', words_of),
+    tag('label', 'status ', tag('select', options, id_='status')),
+    tag('span', id_='matching', aria_live='polite'),
+    class_='tools',
+  )
+  whole = tag('table', tag('thead', tag('tr', head)), tag('tbody', body), id_='lanes')
+  place = dict(tabindex='0', role='region', aria_label='table of lanes')
+  return _section('All lanes', tools, tag('div', whole, class_='scroll tall', **place))
+
+
+def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup:
+  """Returns the ELBO and the active units over the settings, and these over beta."""
+  found = []
+  for study in studies:
+    columns = len(charts.settings(study))
+    under = 'dashed: forecast from the training data' if study.forecast else ''
+    maps = (
+      ('elbo', f'{study.split} ELBO', 'nats, higher is better'),
+      ('active_units', 'Active units', 'latents whose posterior mean varies over the data'),
+    )
+    found += [
+      answer.chart(specs, f'{column}-{study.key}', heat_maps.heat_map(study, column),
+                   _of(study, title), words_of, columns)
+      for column, title, words_of in maps
+    ]  # fmt: skip
+    spec = units.active_units(study)
+    found.append(
+      answer.chart(specs, f'units-{study.key}', spec, _of(study, 'Active units over β'), under)
+    )
+  return _section('How the latents are used', tag('div', found, class_='charts three'))
+
+
+def learning_curves(
+  studies: Sequence[Study], curves: Mapping[str, learning.Curves], specs: answer.Specs
+) -> Markup | None:
+  """Returns the place of the learning curves, which the scripts fill; None where there are none."""
+  known = [each for each in curves.values() if each.of_lanes]
+  if not known:
+    return None
+  kind = known[0].kind
+  many = sum(len(each.of_lanes) for each in known) > learning.MOST_LINES
+  spec = learning.specs(kind, learning.floor(known))['bands' if many else 'lines']
+  specs['learning'] = spec
+  groups = {'setting': charts.setting_title(studies[0])} | {x: x for x in ('latent size', 'seed')}
+  by = [tag('option', shown, value=value) for value, shown in groups.items()]
+  under = 'median and range of each group' if many else 'one line for each lane'
+  look = dict(role='img', aria_label=spec['description'], style=f'height:{spec["height"] + 50}px')
+  return _section(
+    'Learning',
+    tag('p', f'{kind} ELBO over the steps, {under}.', class_='subtitle'),
+    tag('p', tag('label', 'colour and group by ', tag('select', by, id_='group')), class_='tools'),
+    tag('fieldset', tag('legend', 'shown'), tag('div', id_='groups'), class_='groups'),
+    tag('div', class_='chart', id_='learning', **look),
+    tag('details', tag('summary', 'single lanes'), tag('div', id_='singles', class_='singles')),
+  )
+
+
+def trust(studies: Sequence[Study]) -> Markup:
+  """Returns what the numbers rest on."""
+  blocks = [(_heading(study), _listing(words.trust(study))) for study in studies]
+  return _section('How far to trust the numbers', blocks)
+
+
+def provenance(studies: Sequence[Study]) -> Markup:
+  """Returns how the studies were made, and the commands that make them again."""
+  blocks = [
+    (
+      _heading(study),
+      _listing(words.provenance(study)),
+      tag('p', 'Again: ', tag('code', words.again(study))),
+    )
+    for study in studies
+  ]
+  return _section('How it was made', blocks)
+
+
+def _heading(study: Study) -> Markup | None:
+  return tag('h3', _of(study, study.title)) if study.key else None
+
+
+def _listing(pairs: Iterable[tuple[str, str]]) -> Markup:
+  return tag('dl', [(tag('dt', name), tag('dd', text)) for name, text in pairs])
