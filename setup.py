@@ -31,6 +31,7 @@ setuptools.setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   packages=setuptools.find_packages(include=['vae_jax', 'vae_jax.*']),
+  package_data={'vae_jax.report': ['page.*', 'vendored/*']},
   cmdclass={'build_py': BuildWithStudies},
   entry_points={'console_scripts': ['vae-jax = vae_jax.commands.__main__:main']},
   python_requires='>=3.11',

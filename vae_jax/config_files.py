@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import json
 import os
 import pathlib
 import sys
@@ -17,8 +18,8 @@ def read(name: os.PathLike | str, key: str) -> Mapping[str, Any]:
   """Returns what `get_config()` of a file returns; from then on it may name parts beside it.
 
   Args:
-    name: FILE, or STUDY of one that comes with the package, such as 'digits'; FILE:ARGUMENT hands
-      a text to `get_config`.
+    name: FILE, the config.json of a run too, or STUDY of one that comes with the package, such as
+      'digits'; FILE:ARGUMENT hands a text to `get_config`.
     key: what a message calls it.
 
   Raises:
@@ -46,7 +47,12 @@ def read(name: os.PathLike | str, key: str) -> Mapping[str, Any]:
 
 
 def _run(file: pathlib.Path, argument: list[str]) -> Any:
-  """Runs a file and returns its config; what it imports may lie beside it."""
+  """Runs a file and returns its config; what it imports may lie beside it.
+
+  The config.json of a run is its config already.
+  """
+  if file.suffix == '.json':
+    return _tuples(json.loads(file.read_text(encoding='utf-8')))
   if str(file.parent) not in sys.path:
     sys.path.append(str(file.parent))
   loader = machinery.SourceFileLoader('_vae_jax_config', str(file))  # whatever its name ends with
@@ -56,6 +62,13 @@ def _run(file: pathlib.Path, argument: list[str]) -> Any:
   if not hasattr(module, 'get_config'):
     raise errors.InputError('it has no function get_config()')
   return module.get_config(*argument)
+
+
+def _tuples(value: Any) -> Any:
+  """Returns what JSON read with tuples for its lists, as a config has them."""
+  if isinstance(value, dict):
+    return {name: _tuples(below) for name, below in value.items()}
+  return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def found(name: os.PathLike | str, key: str) -> pathlib.Path:

@@ -15,8 +15,8 @@ A lane is a row of results.csv as a dict: {'beta': 1.0, 'latent_size': 8, 'test/
 with None where there is no value; its hyperparameters are the columns before `beta_normalised` that
 do not say how it stands. What lanes are chosen by is of the validation set or, where a study has
 none, of the test set; each picture names it. Lanes that differ in their seed alone are drawn as
-their mean. Each function returns a matplotlib Figure, or None when no lane has what it shows; `save`
-writes one and `draw_all` draws all of a workdir. Everything is in nats per example.
+their mean. Each function returns a matplotlib Figure, or None when no lane has what it shows;
+`save` writes one and `draw_all` draws all of a workdir. Everything is in nats per example.
 """
 
 import json

@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 
 from vae_jax import comparison, errors, paths
-from vae_jax.runs import comparing
+from vae_jax.runs import comparing, workdir
 
 
 def report(
@@ -32,6 +32,8 @@ def report(
   several = len(directories) > 1
   path = _place(out, directories, pages.NAME)
   _check_different(directories)
+  for directory in directories:
+    workdir.read_config(directory)  # or it holds no run
   keys = string.ascii_uppercase if several else ('',)
   studies = [pages.read(d, key) for d, key in zip(directories, keys, strict=False)]
   said = [line for other in directories[1:] for line in _compared(directories[0], other)]

@@ -38,6 +38,7 @@ FILES = (
     'NLL',
   ),
   File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
+  File('report.html', 'the answer and all of the figures on one page: see docs/report.md'),
   File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
   File(
     'figures/*.png',
