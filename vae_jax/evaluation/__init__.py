@@ -16,7 +16,15 @@ from vae_jax.evaluation.evidence import (
   make_weights_of,
   nll_of,
 )
-from vae_jax.evaluation.pictures import reconstruct, sample_prior, traverse
+from vae_jax.evaluation.pictures import (
+  between,
+  centres,
+  decode,
+  most_used,
+  sample_prior,
+  traverse,
+  walk,
+)
 
 __all__ = [
   'ACTIVE_VARIANCE',
@@ -26,18 +34,22 @@ __all__ = [
   'Nll',
   'aggregate',
   'best_scale',
+  'between',
+  'centres',
   'constant_distortion',
   'curve_samples',
   'cut',
+  'decode',
   'evaluate',
   'evidence',
   'fitting_size',
   'highest_precision',
   'is_active',
   'make_weights_of',
+  'most_used',
   'nll_of',
-  'reconstruct',
   'refitted',
   'sample_prior',
   'traverse',
+  'walk',
 ]

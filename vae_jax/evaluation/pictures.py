@@ -1,4 +1,4 @@
-"""Means of p(x | z) for people to look at: reconstructions, prior samples, traversals."""
+"""Means of p(x | z) for people to look at: reconstructions, prior samples, walks along z."""
 
 from typing import Any
 
@@ -10,14 +10,16 @@ from vae_jax import learner, networks
 from vae_jax.lanes import Lane
 
 
-def reconstruct(model: networks.Model, params: Any, lane: Lane, x: Array) -> Array:
-  """Returns the mean of p(x | z) at the centre of q(z | x), [n, *event]."""
+def centres(model: networks.Model, params: Any, lane: Lane, x: Array) -> Array:
+  """Returns the centre of q(z | x) of examples [n, *event], [n, Z]."""
   params = model.at_beta(params, lane.beta)
+  return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
 
-  def one(x):
-    return model.decode(params, model.encode(params, x, lane.mask).loc, lane.mask).mean()
 
-  return jax.vmap(one)(x)
+def decode(model: networks.Model, params: Any, lane: Lane, z: Array) -> Array:
+  """Returns the mean of p(x | z) of codes [n, Z], [n, *event]."""
+  params = model.at_beta(params, lane.beta)
+  return jax.vmap(lambda z: model.decode(params, z, lane.mask).mean())(z)
 
 
 def sample_prior(model: networks.Model, params: Any, lane: Lane, num_samples: int) -> Array:
@@ -42,11 +44,9 @@ def traverse(model: networks.Model, params: Any, lane: Lane, usage: Array, size:
   """
   params = model.at_beta(params, lane.beta)
   values = jnp.linspace(-1.0, 1.0, size)
-  num_read = model.lower_size or usage.size
-  known = jnp.where(jnp.isnan(usage), 0.0, usage)
-  order = jnp.argsort(jnp.where(lane.mask > 0, -known, jnp.inf)[:num_read])
+  order = most_used(model, lane, usage)
   across = order[0]
-  down = order[min(1, num_read - 1)]
+  down = order[min(1, order.size - 1)]
   prior = model.prior(params, lane.mask) if model.lower_size else None
 
   def one(row: Array, column: Array) -> Array:
@@ -56,3 +56,36 @@ def traverse(model: networks.Model, params: Any, lane: Lane, usage: Array, size:
     return model.decode(params, z, lane.mask).mean()
 
   return jax.vmap(lambda row: jax.vmap(lambda column: one(row, column))(values))(values)
+
+
+def most_used(model: networks.Model, lane: Lane, usage: Array) -> Array:
+  """Returns the latents that the decoder reads, that of the largest `usage` [Z] first.
+
+  Those that the lane does not have come last; usage that is not known, NaN, is the least.
+  """
+  known = jnp.where(jnp.isnan(usage), 0.0, usage)
+  num_read = model.lower_size or usage.size
+  return jnp.argsort(jnp.where(lane.mask > 0, -known, jnp.inf)[:num_read])
+
+
+def walk(
+  model: networks.Model, params: Any, lane: Lane, usage: Array, num_units: int, size: int
+) -> Array:
+  """Returns codes along single latents, [num_units, size, Z]: from -2 to 2, the others 0.
+
+  Row k moves the latent of the k-th largest `usage` [Z]; with two layers as `traverse` does.
+  """
+  values = jnp.linspace(-2.0, 2.0, size)
+  order = most_used(model, lane, usage)[:num_units]
+  z = lane.mask * jax.nn.one_hot(order, usage.size)[:, None, :] * values[:, None]
+  if not model.lower_size:
+    return z
+  prior = model.prior(model.at_beta(params, lane.beta), lane.mask)
+  return jax.vmap(jax.vmap(lambda z: prior.sample(z, jnp.zeros(()))))(z)
+
+
+def between(z: Array, size: int) -> Array:
+  """Returns codes on the straight lines from z[0] to z[1], z[2] to z[3] ..., [n / 2, size, Z]."""
+  pairs = z[: len(z) // 2 * 2].reshape(-1, 2, z.shape[-1])
+  share = jnp.linspace(0.0, 1.0, size)[:, None]
+  return (1 - share) * pairs[:, None, 0] + share * pairs[:, None, 1]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -86,6 +87,13 @@ class Pictures(NamedTuple):
   reconstructions: np.ndarray  # uint8 [G, n, *event]
   samples: np.ndarray  # uint8 [G, m, *event]
   traversals: np.ndarray  # uint8 [G, rows, columns, *event]
+  units: np.ndarray  # uint8 [G, U, columns, *event]
+  interpolations: np.ndarray  # uint8 [G, pairs, columns, *event]
+  codes: np.ndarray  # float32 [G, c, 2]: no pixels, but where examples lie
+
+
+_UNITS = 8  # latents that are walked along
+_INTERPOLATED = 4  # of the images, two by two
 
 
 def pictures(
@@ -93,31 +101,50 @@ def pictures(
   params: Any,
   lanes: Lane,
   images: np.ndarray,
+  coded: np.ndarray,
   scale: float,
   shown: tuple[float, float],
-  num_samples: int,
+  size: int,
   usage: Array,
-  grid_size: int,
   place: Placement,
 ) -> Pictures:
-  """Returns reconstructions of `images` [n, *event], prior samples and a traversal per lane.
+  """Returns reconstructions of `images` [n, *event], prior samples and walks along z of each lane.
 
-  The traversal moves the two latents of the largest usage [G, Z]; see `evaluation.traverse`.
+  The traversal moves the two latents of the largest usage [G, Z], see `evaluation.traverse`;
+  `units` one latent after the other, see `evaluation.walk`; `interpolations` go from image to image
+  on straight lines of z. `codes` are where the examples `coded` [c, *event] lie along the two
+  latents used most, the centres of their posteriors; a lane of one latent has it twice.
 
   Args:
     shown: the values that are drawn as black and white, `Dataset.range`; what is beyond them is
       clipped. Of the data set and not of these images: their colours would change with the choice.
+    size: prior samples, and images of each walk.
   """
+  count = len(images)
 
   @evaluation.highest_precision
   def one_lane(params, lane, usage, x):
+    z = evaluation.centres(model, params, lane, x)
+    walks = (
+      evaluation.walk(model, params, lane, usage, _UNITS, size),
+      evaluation.between(z[: min(count, _INTERPOLATED)], size),
+    )
+    flat = [walk.reshape(-1, walk.shape[-1]) for walk in walks]
+    made = evaluation.decode(model, params, lane, jnp.concatenate([z[:count], *flat]))
+    ends = (count, count + len(flat[0]))
+    reconstructions, units, lines = jnp.split(made, ends)
+    event = made.shape[1:]
+    order = evaluation.most_used(model, lane, usage)
     return (
-      evaluation.reconstruct(model, params, lane, x),
-      evaluation.sample_prior(model, params, lane, num_samples),
-      evaluation.traverse(model, params, lane, usage, grid_size),
+      reconstructions,
+      evaluation.sample_prior(model, params, lane, size),
+      evaluation.traverse(model, params, lane, usage, size),
+      units.reshape(*walks[0].shape[:2], *event),
+      lines.reshape(*walks[1].shape[:2], *event),
+      z[count:, order[jnp.array([0, min(1, order.size - 1)])]],
     )
 
-  x = np.asarray(data.to_values(images, scale))
+  x = np.asarray(data.to_values(np.concatenate([images, coded]), scale))
   black, white = shown
 
   def to_pixels(values):
@@ -126,5 +153,5 @@ def pictures(
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   program = lanewise(one_lane, place, per_lane=3)
-  made = jax.device_get(placement.joined(program(params, lanes, usage, x)))
-  return Pictures(to_pixels(x), *map(to_pixels, made))
+  *made, codes = jax.device_get(placement.joined(program(params, lanes, usage, x)))
+  return Pictures(to_pixels(x[:count]), *map(to_pixels, made), np.asarray(codes, np.float32))

@@ -3,7 +3,12 @@
   originals        uint8 [n, H, W, C], images of the test set
   reconstructions  uint8 [G, n, H, W, C], of them
   samples          uint8 [G, m, H, W, C], decoded from the prior
-  traversals       uint8 [G, rows, columns, H, W, C], of the two latents used most; not in old files
+  traversals       uint8 [G, rows, columns, H, W, C], of the two latents used most
+  units            uint8 [G, U, columns, H, W, C], along one latent a row, that used most first
+  interpolations   uint8 [G, pairs, columns, H, W, C], between test images
+  codes            float32 [G, c, 2], where test images lie along the two latents used most
+
+The last three are not in the files of older runs, nor are the traversals in those of the oldest.
 
 It is written by `runs.outcome.images`.
 """

@@ -39,7 +39,11 @@ FILES = (
   ),
   File('checkpoints/', 'the newest two, by orbax; a sha256 of every leaf is verified on restore'),
   File('report.html', 'the answer and all of the figures on one page: see docs/report.md'),
-  File('images.npz', 'test images, and of each lane reconstructions, samples and a traversal'),
+  File(
+    'images.npz',
+    'test images, and of each lane reconstructions, samples, walks along its latents and between '
+    'images, and where test images lie along the two latents used most',
+  ),
   File(
     'figures/*.png',
     'rate–distortion, ELBO over β × latent size, active units over β with the forecast, learning '

@@ -10,12 +10,13 @@ from vae_jax.records import manifest
 from vae_jax.study import Study
 
 _NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
+_NUM_CODED = 400  # test images whose codes are kept
 
 
 def save_images(
   study: Study, directory: pathlib.Path, state: programs.States, usage: Array
 ) -> programs.Pictures | None:
-  """Writes images.npz: test images, their reconstructions, samples and a traversal of every lane.
+  """Writes images.npz, see `records.images`: what every lane makes of test images and of codes.
 
   Examples [D] are no images: there None is returned and nothing written.
   """
@@ -26,11 +27,11 @@ def save_images(
     programs.params_of(state),
     study.lanes,
     study.dataset.test[study.sample('test', _NUM_PICTURES)],
+    study.dataset.test[study.sample('test', _NUM_CODED)],
     study.dataset.fixed_scale,
     study.dataset.range,
     _NUM_PICTURES,
     usage,
-    _NUM_PICTURES,
     study.place,
   )
   with manifest.recorded_path(directory / 'images.npz') as temporary:
