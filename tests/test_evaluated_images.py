@@ -238,7 +238,9 @@ def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_e
   images, monkeypatch
 ):
   """Whatever the last batch left: where all weights are 0, x ~ N(1/2, s^2), s that of training."""
-  watched = Watched(config_of(images, scale='optimal', initial_scale=0.7))
+  config = config_of(images, scale='optimal', initial_scale=0.7)
+  config['evaluation'] |= dict(test_images=6)  # as many as of training: one program
+  watched = Watched(config)
   monkeypatch.setattr(programs, 'aggregate', no_parts)
   state, dataset = jax.tree.map(jnp.zeros_like, watched.state), watched.study.dataset
   x = {
@@ -251,7 +253,7 @@ def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_e
   assert watched.counts() == {'train_fixed': 6, 'test': 9}
   np.testing.assert_allclose(found.metrics['test/nll'], nll.mean(), rtol=1e-4)
   evaluations = outcome.make_evaluate(watched.study)(state, 0)
-  assert watched.counts() == {'train_fixed': 6, 'test': 7}
+  assert watched.counts() == {'train_fixed': 6, 'test': 6}
   best = 25 * (np.log(normal.std()) + 0.5 * np.log(2 * np.pi) + 0.5)
   distortion = evaluations['train'].metrics['distortion']
   np.testing.assert_allclose(distortion, best, rtol=1e-4)

@@ -14,7 +14,7 @@ from conftest import small_config
 from latent_kinds import randomized
 
 from vae_jax import config as settings
-from vae_jax import lanes, learner, study
+from vae_jax import errors, lanes, learner, study
 from vae_jax.front import Lane, images, loading
 from vae_jax.runs import model_file
 
@@ -47,13 +47,12 @@ PAIRS = [
   for q, p in itertools.product(POSTERIORS, PRIORS)
   if ('two_layer' in q) == ('two_layer' in p)
 ]
+# Moments in closed form and by draws, two layers, bytes, a prior that is mixed of posteriors;
+# `test_models` and `test_likelihoods` have every kind.
 FEW = [
-  ('diagonal', 'standard_normal', 'gaussian'),
-  ('full_covariance', 'vamp', 'bernoulli'),
-  ('flow', 'mixture', 'discretized_logistic'),
-  ('diagonal', 'flow', 'continuous_bernoulli'),
-  ('two_layer', 'two_layer', 'categorical'),
-  ('full_covariance', 'standard_normal', 'cross_entropy'),
+  ('diagonal', 'mixture', 'gaussian'),
+  ('flow', 'vamp', 'bernoulli'),
+  ('two_layer', 'two_layer', 'discretized_logistic'),
 ]
 KINDS = [
   pytest.param(q, p, name, marks=() if (q, p, name) in FEW else pytest.mark.slow)
@@ -161,13 +160,17 @@ def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood):
   found = lane.posterior(x)
   assert found.mean.shape == found.scale.shape == (5, own) and (found.scale > 0).all()
   if not lane.shared.is_density:
-    with pytest.raises(Exception, match='is no density'):
-      lane.log_likelihood(x)
     return
   expected = np.logaddexp.reduce(sum(of_nll), axis=1) - np.log(SAMPLES)
   np.testing.assert_allclose(
     lane.log_likelihood(x, SAMPLES, seed=1), expected, rtol=1e-4, atol=1e-3
   )
+
+
+def test_what_is_no_density_has_no_likelihood():
+  lane, _ = lane_of('diagonal', 'standard_normal', 'cross_entropy')
+  with pytest.raises(errors.InputError, match='is no density'):
+    lane.log_likelihood(data_of('cross_entropy'))
 
 
 def test_moments_in_closed_form_are_those_of_draws():

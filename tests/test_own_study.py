@@ -16,6 +16,7 @@ import vae_jax
 from vae_jax import parts
 from vae_jax.commands import command, evaluate, train
 from vae_jax.runs import workdir
+from vae_jax.study import lawful
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
@@ -59,7 +60,9 @@ def run(make, *line):
   return command.exit_code_of(make(), line)
 
 
-def test_it_trains_by_the_command_goes_on_and_is_evaluated(own, capsys, caplog):
+def test_it_trains_by_the_command_goes_on_and_is_evaluated(own, capsys, caplog, monkeypatch):
+  monkeypatch.setattr(lawful, 'check_part', lambda *arguments: None)  # as in `test_own_parts`
+  monkeypatch.setattr(lawful, 'check_whole', lambda *arguments: None)
   caplog.set_level(logging.INFO)
   assert run(train.make, '--config=study.py', '--workdir=run', '--config.encoder.depth=2') == 0
   stored, recorded = workdir.read_config('run'), workdir.read_provenance('run')['parts']
@@ -120,7 +123,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize('mistakes', MISTAKES.values(), ids=MISTAKES)
-def test_what_is_wrong_is_one_line_each_and_nothing_is_made(own, capsys, mistakes):
+def test_what_is_wrong_is_one_line_each_and_nothing_is_made(own, capsys, mistakes, monkeypatch):
+  check_part, wrong = lawful.check_part, {flag.partition('.')[0] for flag in mistakes}
+  monkeypatch.setattr(  # the other parts obey: `test_laws`
+    lawful, 'check_part', lambda section, *known: section in wrong and check_part(section, *known)
+  )
   flags = [f'--config.{flag}'.format(own=own) for flag in mistakes]
   before = set(pathlib.Path().iterdir())
   assert run(train.make, *flags, '--config=study.py', '--workdir=run') == 2
