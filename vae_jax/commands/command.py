@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -43,8 +42,6 @@ def start(command: Command, line: Sequence[str] | None = None) -> None:
   """
   line = sys.argv[1:] if line is None else line
   streams.make_patient()
-  # Of distributions of TFP, whose arrays begin as float64: nothing that a user could change.
-  warnings.filterwarnings('ignore', 'Explicitly requested dtype', UserWarning)
   try:
     if not usage.asked(line):
       from vae_jax.commands import parsing  # noqa: F401 (JAX: what it says of itself is for `early`)

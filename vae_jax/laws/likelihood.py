@@ -1,6 +1,7 @@
 """The laws of a likelihood."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
     return {
       'log_prob': log_prob(outputs),
       'mean': found.mean(),
-      'sample': jnp.asarray(found.sample(seed=b.key()), jnp.float32),
+      'sample': jnp.asarray(_drawn(found), jnp.float32),
       'gradient': jax.grad(lambda outputs: jnp.sum(log_prob(outputs)))(outputs),
     }
 
@@ -74,6 +75,17 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
     if not isinstance(other, densities.Likelihood) or other.num_heads != likelihood.num_heads:
       law = 'at_scale(s) is the same likelihood with another start'
       raise b.broken(what, law, type(other).__name__, f'{likelihood.num_heads} heads')
+
+
+def _drawn(found: Any) -> Array:
+  """Returns one example of a distribution.
+
+  Samplers of TFP, as that of its Poisson, ask for 64 bits wherever they can be had, and JAX warns
+  that they cannot: nothing that a user could change.
+  """
+  with warnings.catch_warnings():
+    warnings.filterwarnings('ignore', 'Explicitly requested dtype float64', UserWarning)
+    return found.sample(seed=b.key())
 
 
 def _check_mean(
