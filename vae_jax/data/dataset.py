@@ -1,7 +1,7 @@
 """The data set of a study: read, split, cropped, padded, then scaled, binarised or standardised."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ class Dataset(NamedTuple):
     scale: the model sees train / scale; 255 for uint8 that is scaled to [0, 1], otherwise 1.
     dynamic: train batches are binarised anew at each step.
     factors: of the splits, where the data set knows them ('shapes', dsprites); None elsewhere.
+    labels: the classes of the examples [n], by split, where the data set knows them; see `Stored`.
     range: the values that pictures show as black and as white: of real values those of the training
       split, never of what is shown.
     levels: of 8 bits to one unit of x: 255 where bytes are scaled to [0, 1], 1 where they are seen
@@ -59,6 +60,7 @@ class Dataset(NamedTuple):
   standard: standard.Standard | None
   stored_support: str
   white: float
+  labels: Mapping[str, np.ndarray] | None = None
 
   @property
   def fixed_scale(self) -> float:
@@ -133,6 +135,7 @@ def prepare(
     scale=scale,
     dynamic=False,
     factors=stored.factors,
+    labels=stored.labels,
     range=_shown_range(stored, scale),
     levels=scale if is_bytes and stored.white == kinds.WHITE else None,
     standard=found,

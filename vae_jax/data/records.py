@@ -58,6 +58,8 @@ def split_names(directory: pathlib.Path, name: str) -> tuple[str, ...]:
 def _factor_features(directory: pathlib.Path, name: str) -> list[str]:
   """Returns the features of a data set that are known factors: those of `label_*`, if several.
 
+  Else its class, `label`, where it has one.
+
   Raises:
     DamagedError: its description cannot be read.
   """
@@ -69,7 +71,7 @@ def _factor_features(directory: pathlib.Path, name: str) -> list[str]:
     features = description.get('featuresDict', {}).get('features', {})
     labels = [key for key, kind in features.items() if 'classLabel' in kind]
   found = sorted(key for key in labels if key.startswith(_FACTOR))
-  return found if len(found) > 1 else []
+  return found if len(found) > 1 else [key for key in labels if key == sources.LABEL]
 
 
 @contextlib.contextmanager
@@ -99,7 +101,7 @@ def _record_files(directory: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 
 def decode(directory: pathlib.Path, name: str, split: str) -> sources.Examples:
-  """Returns the examples of a split: images [n, *event], and factors where it has several labels.
+  """Returns the examples of a split: images [n, *event], and factors or classes where it has them.
 
   Args:
     directory: of the prepared data set; its last part is the version.

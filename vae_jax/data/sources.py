@@ -8,13 +8,16 @@ import numpy as np
 
 from vae_jax.data import shapes
 
+LABEL = 'label'
+
 
 class Examples(NamedTuple):
   """What a source reads of one split.
 
   Attributes:
     images: [n, ...] as decoded.
-    factors: [n], one int32 field for each known factor, the index of its value; None without.
+    factors: [n], one int32 field for each known factor, the index of its value; where `LABEL` is
+      the only field, the class of each image, which is no factor; None without.
   """
 
   images: np.ndarray
@@ -54,9 +57,12 @@ def open_digits() -> Source:
   def read(split: str) -> Examples:
     from sklearn import datasets
 
-    images = datasets.load_digits().images.astype(np.float32) / 16  # [1797, 8, 8]
-    test = np.s_[4::5]
-    return Examples(images[test] if split == 'test' else np.delete(images, test, axis=0))
+    found = datasets.load_digits()
+    images = found.images.astype(np.float32) / 16  # [1797, 8, 8]
+    labels = found.target.astype(np.int32).view([(LABEL, np.int32)])
+    is_test = np.arange(len(images)) % 5 == 4
+    chosen = is_test if split == 'test' else ~is_test
+    return Examples(images[chosen], labels[chosen])
 
   # The images have not changed since scikit-learn has them; Dataset.sha256 would tell.
   return Source('digits', 'sklearn-optdigits', "data.name='digits'", ('train', 'test'), read)

@@ -42,6 +42,7 @@ class Stored(NamedTuple):
       cropped and padded; the event is [H, W, C] or [D]. No rows of a validation split that is not
       asked for.
     factors: of the three, where the data set knows them.
+    labels: the classes of the examples [n] of the three, int32, where it knows these.
   """
 
   name: str
@@ -59,6 +60,7 @@ class Stored(NamedTuple):
   validation: np.ndarray
   test: np.ndarray
   factors: Factors | None
+  labels: Mapping[str, np.ndarray] | None = None
 
   @property
   def splits(self) -> dict[str, np.ndarray]:
@@ -140,14 +142,14 @@ def read(
     is_declared=kind != 'auto' or len(range) > 0,
     is_sliced=any(part.is_sliced for part in parts.values()),
     **{'validation': taken['train'][:0], **taken},
-    factors=_factors(factors, parts),
+    **_known(factors, parts),
   )
 
 
 def _cached_digits(source: sources.Source) -> sources.Source:
   """Returns a source that decodes once: importing scikit-learn is most of reading its digits."""
   origin = importlib.metadata.version('scikit-learn')
-  fingerprint = hashlib.sha256(origin.encode()).hexdigest()[:16]
+  fingerprint = hashlib.sha256(f'{origin} {sources.LABEL}'.encode()).hexdigest()[:16]
 
   def read(split: str) -> sources.Examples:
     return cache.fetch(source.name, '1.0.0', split, fingerprint, lambda: source.read(split))
@@ -179,22 +181,26 @@ def _read(
   return images, types, factors
 
 
-def _factors(
+def _known(
   factors: Mapping[str, np.ndarray], parts: Mapping[str, splits.Expression]
-) -> Factors | None:
-  """Returns the factors of the splits, where the data set knows those of all."""
+) -> dict[str, Factors | Mapping[str, np.ndarray] | None]:
+  """Returns the factors or the labels of the splits, where the data set knows those of all."""
   if not all(factors.keys() >= part.names for part in parts.values()):
-    return None
+    return {'factors': None}
   taken = {name: splits.take(part, factors) for name, part in parts.items()}  # [n] each
   names = taken['train'].dtype.names
+  if names == (sources.LABEL,):
+    return {'factors': None, 'labels': {split: rows[names[0]] for split, rows in taken.items()}}
   columns = {
     split: np.stack([rows[name] for name in names], axis=1) for split, rows in taken.items()
   }
-  return Factors(names, **{'validation': columns['train'][:0], **columns})
+  return {'factors': Factors(names, **{'validation': columns['train'][:0], **columns})}
 
 
 def _sha256(images: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray]) -> str:
   lines = [f'{split} {transforms.array_sha256(array)}' for split, array in images.items()]
   for split, array in factors.items():
+    if array.dtype.names == (sources.LABEL,):
+      continue  # nothing is computed of a class
     lines.append(f'{split} {array.dtype.names} {transforms.array_sha256(array)}')
   return hashlib.sha256('\n'.join(lines).encode()).hexdigest()

@@ -112,16 +112,18 @@ def _merge_metrics(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) 
 
 
 def _merge_images(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:
-  """Writes images.npz of all lanes; the originals are the same in all shares."""
+  """Writes images.npz of all lanes; what has no lane axis is the same in all shares."""
   if not all((share / 'images.npz').exists() for share in shares):
     return
   parts = []
   for share in shares:
     with np.load(share / 'images.npz', allow_pickle=False) as archive:
       parts.append(dict(archive))
-  joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+  shared = {name: parts[0][name] for name in records.SHARED_IMAGES if name in parts[0]}
+  names = parts[0].keys() - shared.keys()
+  joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
   with manifest.recorded_path(directory / 'images.npz') as temporary:
-    np.savez_compressed(temporary, **joined | {'originals': parts[0]['originals']})
+    np.savez_compressed(temporary, **joined, **shared)
 
 
 def _merge_per_image(directory: pathlib.Path, shares: Mapping[pathlib.Path, int]) -> None:

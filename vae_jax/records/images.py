@@ -7,8 +7,11 @@
   units            uint8 [G, U, columns, H, W, C], along one latent a row, that used most first
   interpolations   uint8 [G, pairs, columns, H, W, C], between test images
   codes            float32 [G, c, 2], where test images lie along the two latents used most
+  labels           int32 [c], of these images, where known: their class or, of known factors, the
+                   value of the first one
+  labels_of        text, what that is
 
-The last three are not in the files of older runs, nor are the traversals in those of the oldest.
+The last five are not in the files of older runs, nor are the traversals in those of the oldest.
 
 It is written by `runs.outcome.images`.
 """
@@ -22,6 +25,7 @@ from vae_jax import errors
 from vae_jax.records import manifest
 
 NAME = 'images.npz'
+SHARED_IMAGES = ('originals', 'labels', 'labels_of')  # what has no lane axis
 _ALWAYS = ('originals', 'reconstructions', 'samples')
 
 
@@ -45,7 +49,7 @@ def read_images(path: os.PathLike | str, num_lanes: int) -> dict[str, np.ndarray
     raise
   except Exception as error:  # NumPy, zipfile, zlib and tokenize all have their own for bad bytes
     raise errors.DamagedError(f'{path} cannot be read: {error}') from error
-  for name in names[1:]:
+  for name in (name for name in names if name not in SHARED_IMAGES):
     if len(arrays[name]) != num_lanes:
       raise errors.DamagedError(
         f'{path}: {name} of {len(arrays[name])} lanes, but results.csv has {num_lanes}'

@@ -35,6 +35,7 @@ def of_page(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
   latents = [line for line in study.tables['latents'] if line['lane'] == row['lane']]
   return {
     'id': study.lane_id(row),
+    'study': study.key,
     'groups': {'setting': f'{study.key} {charts.setting(study, row)}'.strip(),
                'latent size': str(row['latent_size']), 'seed': str(row['seed'])},
     'facts': _facts(study, row),

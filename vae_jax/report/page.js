@@ -106,6 +106,22 @@
     const place = byId('latents');
     place.hidden = !lane.latents.length;
     if (lane.latents.length) draw(place, {...about.specs.latents, datasets: {latents: lane.latents}});
+    place.parentElement.hidden = place.hidden;
+    const {of, values} = about.labels[lane.study];
+    const names = [...new Set(values)].sort((a, b) => a - b);
+    const known = (i) => (values ? {label: values[i], colour: ramp(names.indexOf(values[i]), names.length)}
+      : {label: '', colour: ramp(0, 1)});
+    const codes = byId('codes');
+    codes.parentElement.hidden = !lane.codes.length;
+    codes.previousElementSibling.replaceChildren(
+      element('span', {textContent: `test images at the two latents used most${of ? `, by ${of}: ` : ''}`}),
+      ...names.map((name, i) => {
+        const dot = element('i');
+        dot.style.background = ramp(i, names.length);
+        return element('span', {className: 'key'}, dot, String(name));
+      }));
+    const data = lane.codes.map(([x, y], i) => ({x, y, ...known(i)}));
+    if (data.length) draw(codes, {...about.specs.codes, datasets: {codes: data}});
   }
   byId('lane').addEventListener('change', (event) => show(event.target.value));
   document.addEventListener('click', (event) => {

@@ -23,7 +23,8 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
   """
   made = {study.key: pictures.of_lanes(study, 1 / len(studies)) for study in studies}
   curves = {study.key: learning.curves(study) for study in studies}
-  specs: answer.Specs = {'latents': units.of_lane()}
+  codes = {study.key: units.codes(study) for study in studies}
+  specs: answer.Specs = {'latents': units.of_lane(), 'codes': units.scatter()}
   parts = [
     answer.top(studies, said, specs),
     *(sections.atlas(study, made[study.key]) for study in studies),
@@ -37,11 +38,16 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
   about = {
     'lanes': [
       lanes.of_page(study, row)
-      | {'pictures': made[study.key][i], 'curve': curves[study.key].of_lanes.get(row['lane'])}
+      | {
+        'pictures': made[study.key][i],
+        'curve': curves[study.key].of_lanes.get(row['lane']),
+        'codes': codes[study.key][i] if codes[study.key] else [],
+      }
       for study in studies
       for i, row in enumerate(study.rows)
     ],
     'kinds': pictures.KINDS,
+    'labels': {study.key: units.labels(study) for study in studies},
     'best': answer.best_lane(studies[0]),
     'specs': specs,
   }

@@ -3,7 +3,6 @@
 import base64
 import io
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -36,7 +35,7 @@ def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
   """
   share = 1.0
   while study.images:
-    found = [_of_lane(study.images, i, share) for i in range(len(study.rows))]
+    found = [_of_lane(study, i, share) for i in range(len(study.rows))]
     size = sum(len(uri) for lane in found for uri in lane.values())
     if size <= budget * _BUDGET or share < 0.2:
       return found
@@ -44,13 +43,22 @@ def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
   return [{} for _ in study.rows]
 
 
-def _of_lane(images: Mapping[str, np.ndarray], i: int, share: float) -> dict[str, str]:
+def _active(study: Study, i: int) -> int:
+  """Returns how many latents of a lane are active; the walks begin with these."""
+  return sum(bool(r['active']) for r in study.tables['latents'] if r['lane'] == i)
+
+
+def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
   """Returns the pictures of one lane, with a share of the images of each row."""
-  found = {}
+  images, found = study.images, {}
   for kind in KINDS:
     if kind not in images or not images[kind].size:
       continue
     made = images[kind][i]
+    if kind == 'units':
+      made = made[: _active(study, i)]
+    if not len(made):
+      continue
     if made.ndim == 5:  # [rows, columns, H, W, C]
       made = made[:, _spread(made.shape[1], share)]
       if kind == 'traversals':

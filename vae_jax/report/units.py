@@ -1,4 +1,8 @@
-"""Active units over beta, beside what the training data could hold."""
+"""How latents are used: active units over beta, and of one lane its rates and its codes."""
+
+from typing import Any
+
+import numpy as np
 
 from vae_jax.figures import points
 from vae_jax.report import charts, colours
@@ -6,6 +10,7 @@ from vae_jax.report.reading import Study
 
 _UNITS = 'active_units'
 _HEIGHT = 260  # pixels
+_MOST_CODES = 60_000  # of all lanes of a study
 
 
 def active_units(study: Study) -> charts.Spec | None:
@@ -66,6 +71,36 @@ def _held(study: Study, size: int, betas: list[float]) -> list[dict]:
     {'beta': float(beta), 'latents': str(size), 'units': study.forecast.active(beta, size)}
     for beta in sorted({low, *map(float, ends), high})
   ]
+
+
+def codes(study: Study) -> list[list[list[float]]]:
+  """Returns where test images lie along the two latents used most, [G, c, 2]; or []."""
+  found = study.images.get('codes')
+  if found is None:
+    return []
+  count = max(1, min(found.shape[1], _MOST_CODES // len(found)))
+  return np.round(found[:, :count].astype(float), 2).tolist()
+
+
+def labels(study: Study) -> dict[str, Any]:
+  """Returns the labels of the images of `codes` and what they are; {} where they are not known."""
+  if 'labels' not in study.images:
+    return {}
+  return {'of': str(study.images['labels_of']), 'values': study.images['labels'].tolist()}
+
+
+def scatter() -> charts.Spec:
+  """Returns the chart of the codes of one lane; the page has its data, `codes`."""
+  axes = ('x', 'latent used most'), ('y', 'the second')
+  encoding = {name: charts.field(name, title=title) for name, title in axes}
+  return charts.spec(
+    'Test images at the two latents used most, coloured by label', height=320,
+    data={'name': 'codes'}, mark={'type': 'point', 'filled': True, 'size': 22, 'opacity': 0.85},
+    encoding=encoding | {
+      'color': charts.field('colour', 'nominal', scale=None),
+      'tooltip': [charts.field('label', 'nominal')],
+    },
+  )  # fmt: skip
 
 
 def of_lane() -> charts.Spec:

@@ -22,12 +22,13 @@ def save_images(
   """
   if len(study.event) != 3:
     return None
+  coded = study.sample('test', _NUM_CODED)
   pictures = programs.pictures(
     study.model,
     programs.params_of(state),
     study.lanes,
     study.dataset.test[study.sample('test', _NUM_PICTURES)],
-    study.dataset.test[study.sample('test', _NUM_CODED)],
+    study.dataset.test[coded],
     study.dataset.fixed_scale,
     study.dataset.range,
     _NUM_PICTURES,
@@ -35,8 +36,18 @@ def save_images(
     study.place,
   )
   with manifest.recorded_path(directory / 'images.npz') as temporary:
-    np.savez_compressed(temporary, **pictures._asdict())
+    np.savez_compressed(temporary, **pictures._asdict(), **_labels(study, coded))
   return pictures
+
+
+def _labels(study: Study, chosen: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns the labels of some of the test images, and what they are; {} where none are known."""
+  labels, factors = study.dataset.labels, study.dataset.factors
+  if labels is not None:
+    return {'labels': labels['test'][chosen], 'labels_of': np.array('class')}
+  if factors is not None:
+    return {'labels': factors.test[chosen, 0], 'labels_of': np.array(factors.names[0])}
+  return {}
 
 
 def lane_grids(pictures: programs.Pictures) -> dict[str, list[np.ndarray]]:
