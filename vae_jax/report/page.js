@@ -80,7 +80,9 @@
   byId('filter').addEventListener('input', filterRows);
   byId('status').addEventListener('change', filterRows);
 
-  // One lane.
+  // One lane. These ten colours are told apart on a light and on a dark page.
+  const CLASSES = ['#4c78a8', '#f58518', '#54a24b', '#e45756', '#3fb5ad', '#b279a2', '#d6a900', '#ff8fa3',
+    '#9d755d', '#8c9aa8'];
   function show(id) {
     const lane = lanes.get(id);
     byId('lane').value = id;
@@ -109,7 +111,8 @@
     place.parentElement.hidden = place.hidden;
     const {of, values} = about.labels[lane.study];
     const names = [...new Set(values)].sort((a, b) => a - b);
-    const known = (i) => (values ? {label: values[i], colour: ramp(names.indexOf(values[i]), names.length)}
+    const colour = (i) => (names.length > CLASSES.length ? ramp(i, names.length) : CLASSES[i]);
+    const known = (i) => (values ? {label: values[i], colour: colour(names.indexOf(values[i]))}
       : {label: '', colour: ramp(0, 1)});
     const codes = byId('codes');
     codes.parentElement.hidden = !lane.codes.length;
@@ -117,7 +120,7 @@
       element('span', {textContent: `test images at the two latents used most${of ? `, by ${of}: ` : ''}`}),
       ...names.map((name, i) => {
         const dot = element('i');
-        dot.style.background = ramp(i, names.length);
+        dot.style.background = colour(i);
         return element('span', {className: 'key'}, dot, String(name));
       }));
     const data = lane.codes.map(([x, y], i) => ({x, y, ...known(i)}));

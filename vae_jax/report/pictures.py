@@ -18,9 +18,9 @@ _FEWEST = 2  # images of a strip
 KINDS = {
   'reconstructions': 'test images, and their reconstructions below',
   'samples': 'samples of the prior',
-  'units': 'one row for each active latent, from −2 to 2; the one used most first',
-  'traversals': 'the two latents used most, from −1 to 1, across and down',
   'interpolations': 'between two test images, along z',
+  'units': 'one row for each active latent, from −2 to 2; the one used most first',
+  'traversals': 'the two latents used most, from −1 to 1, across and down',  # of older runs
 }
 
 
@@ -52,7 +52,7 @@ def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
   """Returns the pictures of one lane, with a share of the images of each row."""
   images, found = study.images, {}
   for kind in KINDS:
-    if kind not in images or not images[kind].size:
+    if kind not in images or (kind == 'traversals' and 'units' in images):
       continue
     made = images[kind][i]
     if kind == 'units':
