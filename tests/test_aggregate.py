@@ -83,7 +83,7 @@ def test_information_has_less_noise_than_one_draw_and_an_error_that_holds(scale,
   assert error < 0.01
   found_kl = np.asarray(parts['marginal_kl'], np.float64)
   assert found_kl.mean() == pytest.approx(kl, abs=5 * found_kl.std(ddof=1) / np.sqrt(len(found)))
-  z = centres + scale * np.random.default_rng(2).normal(size=(400, 120))
+  z = centres + scale * np.random.default_rng(2).normal(size=(100, 120))
   log_q = scipy.stats.norm(centres[:, None], scale).logpdf(z[:, None])  # [draws, n, n]
   raw = np.diagonal(log_q, axis1=1, axis2=2) - scipy.special.logsumexp(log_q, axis=1) + np.log(120)
   assert found.std(ddof=1) * gain < raw.mean(axis=1).std(ddof=1)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from vae_jax import study, testing
+from vae_jax import study
 
 pytestmark = pytest.mark.math
 
@@ -25,11 +25,9 @@ def mine(tmp_path, monkeypatch):
 
 def test_the_study_is_built_and_its_parts_obey_the_laws(mine):
   module, test = mine
-  config = module.get_config()
-  built = study.from_config(config)
+  built = study.from_config(module.get_config())  # which holds every part to its laws
   assert built.dataset.support == 'count'
   assert built.names[0] == 'b0.5-z2-s0'
   names = {}
   exec(test, names)  # what the page offers to a user's own tests
   names['test_residual']()
-  testing.check_decoder(module.Decoder(event=(12,), num_heads=1), event=(12,), num_heads=1)

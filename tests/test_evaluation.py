@@ -56,8 +56,18 @@ def model_of(truth, shift=0.0, stretch=1.0):
 def evidence_of(model, lane, images, num_samples, chunk, batch_size=10):
   """Evidence of every image: [images, ...]."""
   batches = evaluation.cut(images, batch_size)
-  found = evaluation.evidence(model, None, lane, batches, 1.0, num_samples, chunk)
+  program = lambda *given: evaluation.evidence(model, None, *given, 1.0, num_samples, chunk)  # noqa: E731
+  found = jax.jit(program)(lane, batches)
   return jax.tree.map(lambda values: np.asarray(values)[batches.weights > 0], found)
+
+
+def aggregate(model, lane, batches):
+  return jax.jit(lambda *given: evaluation.aggregate(model, None, *given, 1.0))(lane, batches)
+
+
+def evaluate(of_lane, lane, batches, scale, step):
+  program = lambda *given: evaluation.evaluate(of_lane, None, *given, scale, step)  # noqa: E731
+  return jax.jit(program)(lane, batches)
 
 
 def estimate(*arguments):
@@ -74,11 +84,10 @@ def test_nll_is_the_exact_evidence_at_the_exact_posterior(truth, images, lane, n
 def test_nll_converges_to_the_evidence_from_a_wrong_posterior(truth, images, lane):
   model = model_of(truth, shift=0.3, stretch=1.4)
   batches = evaluation.cut(images, 10)
-  values = jax.vmap(
-    lambda seed: evaluation.evidence(
-      model, None, lane._replace(seed=seed), batches, 1.0, num_samples=2000, chunk=300
-    ).curve[..., -1]
-  )(jnp.arange(20, dtype=jnp.uint32))
+  of_seed = lambda seed: evaluation.evidence(  # noqa: E731
+    model, None, lane._replace(seed=seed), batches, 1.0, num_samples=2000, chunk=300
+  ).curve[..., -1]
+  values = jax.jit(jax.vmap(of_seed))(np.arange(20, dtype=np.uint32))
   values = np.asarray(values)[:, batches.weights > 0]
   stderr = values.std(axis=0, ddof=1) / np.sqrt(len(values))
   error = np.abs(values.mean(axis=0) - truth.log_evidence(images))
@@ -248,7 +257,7 @@ def test_the_parts_of_the_rate_equal_quadrature(lane):
 def test_inert_latents_have_no_part_in_the_rate(lane):
   model, images = code_model()
   batches = evaluation.cut(images, 3)
-  parts = evaluation.aggregate(model, None, lane._replace(mask=jnp.array([1.0, 0.0])), batches, 1.0)
+  parts = aggregate(model, lane._replace(mask=jnp.array([1.0, 0.0])), batches)
   assert parts['total_correlation'] == pytest.approx(0, abs=1e-5)
   assert parts['marginal_kl'] == pytest.approx(float(parts['dimension_wise_kl']), abs=1e-5)
 
@@ -258,7 +267,7 @@ def test_codes_far_apart_tell_which_image_it_was(lane):
   model, images = code_model()
   for factor, expected in ((1e3, np.log(3)), (0.0, 0.0)):
     batches = evaluation.cut(factor * images, 3)
-    parts = evaluation.aggregate(model, None, lane, batches, 1.0)
+    parts = aggregate(model, lane, batches)
     assert parts['mutual_information'] == pytest.approx(float(expected), abs=1e-5)
 
 
@@ -267,7 +276,7 @@ def test_without_latents_of_their_own_there_is_no_total_correlation(lane):
   mixture = networks.mixture(3)
   params = mixture.init(jax.random.key(0), jnp.ones(2))
   model = model._replace(prior=lambda _, mask: mixture.make(params, mask, None))
-  parts = evaluation.aggregate(model, None, lane, evaluation.cut(images, 3), 1.0)
+  parts = aggregate(model, lane, evaluation.cut(images, 3))
   assert np.isnan(parts['total_correlation'])
   assert np.isnan(parts['dimension_wise_kl'])
   assert np.isfinite(parts['mutual_information'])
@@ -308,9 +317,8 @@ def test_evaluate_averages_over_images_whatever_the_batches(lane, batch_size):
 
   x = images / 255.0
   mean, deviation = x[:, 1].mean(), x[:, 1].std()
-  result = evaluation.evaluate(
-    fake_learner(evaluate_batch), None, lane, evaluation.cut(images, batch_size), 255.0, 5
-  )
+  batches = evaluation.cut(images, batch_size)
+  result = evaluate(fake_learner(evaluate_batch), lane, batches, 255.0, 5)
   first = x[:, 0].mean()
   expected = {
     'distortion': 7 * first,
@@ -338,9 +346,7 @@ def test_activity_is_not_known_of_one_image_or_of_nan(lane, count, bad):
     return averages, centres.at[0, 1].set(jnp.nan) if bad else centres
 
   images = np.arange(count, dtype=np.float32)[:, None]
-  result = evaluation.evaluate(
-    fake_learner(evaluate_batch), None, lane, evaluation.cut(images, count), 1.0, 0
-  )
+  result = evaluate(fake_learner(evaluate_batch), lane, evaluation.cut(images, count), 1.0, 0)
   known = count > 1 and not bad
   assert np.isnan(result.metrics['active_units']) != known
   assert not known or result.metrics['active_units'] == 1
@@ -378,14 +384,8 @@ def test_evaluation_runs_at_the_highest_precision(lane):
     averages = {'distortion': batch.sum(), 'rates': jnp.zeros(LATENT_SIZE)}
     return averages, jnp.zeros((len(batch), LATENT_SIZE))
 
-  evaluation.evaluate(
-    fake_learner(evaluate_batch),
-    None,
-    lane,
-    evaluation.cut(np.ones((2, 1), np.float32), 2),
-    1.0,
-    0,
-  )
+  batches = evaluation.cut(np.ones((2, 1), np.float32), 2)
+  evaluate(fake_learner(evaluate_batch), lane, batches, 1.0, 0)
   assert set(seen) == {'highest'}
 
 
@@ -394,12 +394,17 @@ def model_that_shows_its_code():
   return networks.Model(None, None, None, lambda params, z, mask: z, shown, None)
 
 
+def traverse(model, lane, usage):
+  program = jax.jit(lambda *given: evaluation.traverse(model, None, *given, 3))
+  return np.asarray(program(lane, usage))
+
+
 def test_a_traversal_moves_the_two_latents_that_are_used_most(lane):
   """The decoder shows its z: down the second, across the first in use, the others at 0."""
   lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
   model = model_that_shows_its_code()
   usage = jnp.array([0.1, 0.5, 0.3, 9.0])
-  grid = np.asarray(evaluation.traverse(model, None, lane, usage, 3))
+  grid = traverse(model, lane, usage)
   axis = np.array([-1.0, 0.0, 1.0])
   np.testing.assert_allclose(grid[..., 1], np.tile(axis, (3, 1)))
   np.testing.assert_allclose(grid[..., 2], np.tile(axis[:, None], (1, 3)))
@@ -408,19 +413,19 @@ def test_a_traversal_moves_the_two_latents_that_are_used_most(lane):
 
 def test_a_traversal_of_one_latent_repeats_its_row(lane):
   model = model_that_shows_its_code()
-  one = evaluation.traverse(model, None, lane._replace(mask=jnp.ones(1)), jnp.ones(1), 3)
-  np.testing.assert_allclose(np.asarray(one)[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
+  one = traverse(model, lane._replace(mask=jnp.ones(1)), jnp.ones(1))
+  np.testing.assert_allclose(one[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
   padded = lane._replace(mask=jnp.array([1.0, 0.0]))
-  two = evaluation.traverse(model, None, padded, jnp.array([1.0, 0.0]), 3)
-  np.testing.assert_allclose(np.asarray(two)[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
-  np.testing.assert_allclose(np.asarray(two)[..., 1], 0)
+  two = traverse(model, padded, jnp.array([1.0, 0.0]))
+  np.testing.assert_allclose(two[..., 0], np.tile([-1.0, 0.0, 1.0], (3, 1)))
+  np.testing.assert_allclose(two[..., 1], 0)
 
 
 def test_usage_that_is_not_known_does_not_move_what_is_inert(lane):
   """Of one test image no variance is known: the first latents move, not the padding."""
   lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
   usage = jnp.array([jnp.nan, jnp.nan, jnp.nan, 0.0])
-  grid = np.asarray(evaluation.traverse(model_that_shows_its_code(), None, lane, usage, 3))
+  grid = traverse(model_that_shows_its_code(), lane, usage)
   assert np.ptp(grid[..., 0]) == np.ptp(grid[..., 1]) == 2
   np.testing.assert_array_equal(grid[..., 2:], 0)
 
@@ -433,7 +438,7 @@ def test_a_traversal_of_two_layers_moves_what_the_decoder_reads(lane):
   )
   prior = lambda params, mask: densities.TwoLayerPrior((), mask, 3, below)  # noqa: E731
   model = model_that_shows_its_code()._replace(prior=prior, lower_size=3)
-  grid = np.asarray(evaluation.traverse(model, None, lane, jnp.array([1, 3, 2, 9, 8.0]), 3))
+  grid = traverse(model, lane, jnp.array([1, 3, 2, 9, 8.0]))
   axis = np.array([-1.0, 0.0, 1.0])
   np.testing.assert_allclose(grid[..., 1], np.tile(6 + axis, (3, 1)))
   np.testing.assert_allclose(grid[..., 2], np.tile((7 + 2 * axis)[:, None], (1, 3)))

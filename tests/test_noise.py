@@ -4,6 +4,7 @@ The toy model shows its noise: q(z | x) = p(z) = N(0, I), so that z is the noise
 of a sample is log p(x | z) = x . z. The oracle draws the same noise from `jax.random` alone.
 """
 
+import functools
 import types
 
 import jax
@@ -101,14 +102,19 @@ def test_a_step_trains_on_the_noise_of_its_number(lane, step):
 
 def test_evaluation_is_on_the_noise_of_its_batch(lane, images):
   """Not that of training, nor that of another batch; what fills the last batch up has no weight."""
-  found = evaluation.evaluate(
-    learner_of(OTHER_SIZE), None, lane, evaluation.cut(images, BATCH), 1.0, 0
-  )
+  one = learner_of(OTHER_SIZE)
+  program = jax.jit(lambda *given: evaluation.evaluate(one, None, *given, 1.0, 0))
+  found = program(lane, evaluation.cut(images, BATCH))
   log_p = [
     np.einsum('nd,nld->nl', x, drawn(key_of('evaluation', index), BATCH, OTHER_SIZE)[: len(x)])
     for index, x in enumerate(in_batches(images, BATCH))
   ]
   assert found.metrics['distortion'] == pytest.approx(-np.concatenate(log_p).mean(), rel=1e-5)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def evidence(lane, batches, num_samples, chunk):
+  return evaluation.evidence(transparent(), None, lane, batches, 1.0, num_samples, chunk)
 
 
 def weights_by_hand(images, size, num_samples, chunk, seed=SEED):
@@ -134,7 +140,7 @@ def test_importance_samples_are_on_the_noise_of_their_batch_and_chunk(
 ):
   """Every image's bound, from the weights that NumPy makes of it."""
   batches = evaluation.cut(images, BATCH)
-  found = evaluation.evidence(transparent(), None, lane, batches, 1.0, num_samples, chunk)
+  found = evidence(lane, batches, num_samples, chunk)
   shown = np.asarray(batches.weights) > 0
   expected = bounds_by_hand(weights_by_hand(images, BATCH, num_samples, chunk))
   of_images = (found.curve[shown][:, -1], found.curve[shown][:, 0], found.effective[shown])
@@ -168,7 +174,7 @@ def test_importance_samples_are_as_many_as_they_should_be(lane):
   num_samples, chunk, size, num_batches, spread = 600, 20, 40, 10, 0.5
   images = np.full((size * num_batches, SIZE), spread / np.sqrt(SIZE), np.float32)
   batches = evaluation.cut(images, size)
-  found = evaluation.evidence(transparent(), None, lane, batches, 1.0, num_samples, chunk)
+  found = evidence(lane, batches, num_samples, chunk)
   error = np.asarray(found.curve, np.float64)[..., -1] - spread**2 / 2  # log E w = s^2 / 2
   law = np.sqrt(np.expm1(spread**2) / num_samples)
   assert np.mean(error**2) == pytest.approx(law**2, rel=5 * np.sqrt(2 / error.size))
@@ -238,6 +244,8 @@ def test_padding_changes_no_part_of_the_rate():
       mask * x[0], 0.5**mask, mask
     )
     batches = evaluation.cut(images, 50)
-    found.append(evaluation.aggregate(transparent(encode=encode), None, lane, batches, 1.0))
+    model = transparent(encode=encode)
+    program = lambda *given, model=model: evaluation.aggregate(model, None, *given, 1.0)  # noqa: E731
+    found.append(jax.jit(program)(lane, batches))
   for name, value in found[0].items():
     np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=1e-6, err_msg=name)
