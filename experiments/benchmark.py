@@ -8,7 +8,8 @@ matrix products and convolutions, and their share of the rate of one large produ
 precision, measured in the same run. The rounds of ours, of the peer and of the product alternate,
 so that what else the machine does meets them all; figures are medians, in brackets the lowest and
 highest ratio of a round. The peer trains one model at a time, eager and compiled; the faster
-counts.
+counts. Of a CPU the table says by which library a program multiplies, read from the compiled
+program: where that is not the one that XLA was told to take, the command ends with 1.
 """
 
 import json
@@ -105,7 +106,10 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   files.write_text(directory / 'benchmark.json', json.dumps(record, indent=2) + '\n')
   files.write_text(directory / 'table.md', text)
   print(text, flush=True)
-  return Report(rows, text)
+  wrong = [row.name for row in rows if row.wanted not in ('', row.library)]
+  if wrong:
+    print(f'not multiplied as XLA was told, see placement: {"; ".join(wrong)}', flush=True)
+  return Report(rows, text, exit_code=int(bool(wrong)))
 
 
 def _statement(facts: Mapping[str, Any]) -> str:
@@ -124,6 +128,7 @@ _HEADER = (
   'images/s',
   'GFLOP/s',
   'of matmul',
+  'products by',
   'compiled in, s',
   'state, MB',
   'temporary, MB',
@@ -146,6 +151,7 @@ def _cells(row: timing.Measured) -> tuple[str, ...]:
     f'{row.images_per_second:,.0f}',
     f'{row.flops_per_second / 1e9:.1f}',
     f'{row.share_of_matmul:.0%}',
+    row.library,
     f'{row.facts["compile_seconds"]:.1f}',
     megabytes('state_bytes'),
     megabytes('temporary_bytes'),

@@ -1,6 +1,8 @@
 """What the benchmark measures: the programs of ours, and the same nets in PyTorch."""
 
+import math
 import pathlib
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -113,7 +115,28 @@ def training(built: study.Study) -> timing.Subject:
     },
     # A study takes the steps between two log points at once, not one at a time.
     least=min(_LEAST_STEPS, setup.schedule.chunk_steps),
+    library=library_of(chunk, built.place),
+    wanted=_wanted(built.place, batch_size * built.num_samples),
   )
+
+
+def library_of(program: jax.stages.Compiled, place: placement.Placement) -> str:
+  """Returns by which library a compiled program multiplies matrices: see `timing.Subject`.
+
+  XLA takes YNNPACK for a fusion with a product where it likes, and Eigen for all other products; it
+  says so in the program alone, whose text is that of jaxlib 0.10 and 0.11.
+  """
+  if not place.is_cpu:
+    return ''
+  text = program.as_text()
+  bodies = dict(re.findall(r'^(%\S+) \([^\n]* \{\n(.*?)^\}', text, re.DOTALL | re.MULTILINE))
+  called = re.findall(r' fusion\(.* calls=(%[\w.]+).*__ynn_fusion', text)
+  return 'YNNPACK' if any(' dot(' in bodies[name] for name in called) else 'Eigen'
+
+
+def _wanted(place: placement.Placement, num_rows: int) -> str:
+  told = 'xla_cpu_experimental_ynn_fusion_type' in place.compiler_options(num_rows)
+  return 'Eigen' if told else ''
 
 
 def _one_lane(*stacked: Any) -> tuple:
@@ -150,7 +173,10 @@ def importance_sampling(built: study.Study, num_samples: int) -> timing.Subject:
   each = flops.count(encode, *one, x) + num_samples * flops.count(decode, *one, z)
   memory = compiled.memory_analysis()
   facts = {'compile_seconds': seconds, 'temporary_bytes': memory.temp_size_in_bytes}
-  return timing.Subject(run, len(images) * each, 1, len(images), facts)
+  at_once = min(num_samples, math.isqrt(built.evaluation.batch_size))  # see `programs.make_nll`
+  rows = batches.weights.shape[1] * at_once
+  libraries = dict(library=library_of(compiled, built.place), wanted=_wanted(built.place, rows))
+  return timing.Subject(run, len(images) * each, 1, len(images), facts, **libraries)
 
 
 def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[timing.Subject]:

@@ -20,6 +20,8 @@ class Subject(NamedTuple):
     images: that one step reads.
     facts: measured once: compile_seconds, and bytes of the program.
     least: the fewest steps of a round.
+    library: 'YNNPACK' or 'Eigen', by which a CPU multiplies; '' elsewhere.
+    wanted: the library that the compiler was told to take; '' where it was told nothing.
   """
 
   run: Callable[[int], None]
@@ -28,6 +30,8 @@ class Subject(NamedTuple):
   images: int
   facts: Mapping[str, float]
   least: int = 1
+  library: str = ''
+  wanted: str = ''
 
 
 def matrix_product(size: int) -> Subject:
@@ -64,6 +68,8 @@ class Measured(NamedTuple):
   flops_per_second: float
   share_of_matmul: float
   facts: Mapping[str, float]
+  library: str
+  wanted: str
   peer: float | None = None  # model-steps per second of the peer
   ratio: tuple[float, float, float] | None = None  # ours / the peer's: median, lowest, highest
 
@@ -92,6 +98,8 @@ def measure(
     flops_per_second=statistics.median(rate),
     share_of_matmul=statistics.median(rate / (product.flops / products)),
     facts=subject.facts,
+    library=subject.library,
+    wanted=subject.wanted,
   )
   if not others:
     return result

@@ -1,11 +1,13 @@
 """What the benchmark counts, and how it compares."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from experiments import cases, timing
-from vae_jax import flops, study
+from vae_jax import flops, placement, study
 
 pytestmark = pytest.mark.run
 
@@ -43,6 +45,21 @@ def test_operations_of_convolutions():
   assert flops.count(conv, shape(10, 9, 9, 3), shape(3, 3, 3, 5)) == 2 * 10 * 4 * 4 * 5 * 27
   outputs = 10 * 10 * 10 * 5  # from 4 x 4, by 2, with a kernel of 4
   assert flops.count(transposed, shape(10, 4, 4, 3), shape(4, 4, 3, 5)) == outputs * 2 * 48 // 4
+
+
+def test_the_library_that_multiplies_is_read_from_the_program(full_compiler):
+  """One product, as XLA compiles it by itself and as it is told to of many rows; none in a sum."""
+  place = placement.of_width(1, 32, jax.devices()[:1])
+
+  def compiled(function, num_rows):
+    shapes = shape(num_rows, 64), shape(64, 64)
+    options = place.compiler_options(num_rows)
+    return jax.jit(function, compiler_options=options).lower(*shapes).compile()
+
+  product = functools.partial(jnp.matmul, precision='highest')
+  assert cases.library_of(compiled(product, 128), place) == 'YNNPACK'
+  assert cases.library_of(compiled(product, 1024), place) == 'Eigen'
+  assert cases.library_of(compiled(lambda x, w: x.sum() + w.sum(), 128), place) == 'Eigen'
 
 
 def test_ratios_are_of_the_same_round_and_of_the_faster_peer(monkeypatch):

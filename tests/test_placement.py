@@ -4,7 +4,6 @@ import functools
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import types
@@ -69,41 +68,11 @@ def test_what_lies_on_the_devices_is_not_moved_again():
 
 
 def test_products_of_many_rows_are_not_left_to_ynnpack():
-  """By what the compiler is told; the slow tests read the compiled programs."""
+  """By what the compiler is told; the benchmark reads the compiled programs."""
   place = placement.of_width(1, 32, jax.devices()[:1])
   fusions = 'xla_cpu_experimental_ynn_fusion_type'
   assert place.compiler_options(32 * 16)[fusions] == 'LIBRARY_FUSION_TYPE_REDUCE'
   assert fusions not in place.compiler_options(32 * 4)
-
-
-def has_ynnpack_products(compiled):
-  """Whether any matrix product of a compiled program is YNNPACK's."""
-  text = compiled.as_text()
-  bodies = dict(re.findall(r'^(%\S+) \([^\n]* \{\n(.*?)^\}', text, re.DOTALL | re.MULTILINE))
-  called = re.findall(r' fusion\(.* calls=(%[\w.]+).*__ynn_fusion', text)
-  return any(' dot(' in bodies[name] for name in called)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('num_samples', [4, 16])
-def test_products_of_many_rows_are_eigens(config, full_compiler, num_samples):
-  """In the compiled program: of 32 x 16 rows, YNNPACK has none of the products."""
-  config['bound'] |= dict(num_samples=num_samples)
-  built = study.from_config(config)
-  chunk = programs.compile_chunk(built.training, built.lanes, built.feed().shape)
-  assert has_ynnpack_products(chunk) == (num_samples == 4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('batch_size', [200, 1000])
-def test_products_of_many_rows_are_eigens_in_the_nll(config, full_compiler, batch_size):
-  """The same of 50 images x 20 samples, but not of 14 x 14."""
-  built = study.from_config(config)
-  params = programs.params_of(programs.init(built.training.learner, built.lanes, built.place))
-  scale, images = built.dataset.fixed_scale, built.dataset.test[:50]
-  program, batches = programs.make_nll(built.model, images, scale, 20, batch_size, built.place)
-  compiled = program.program.lower(params, built.lanes, batches.part(0), 0).compile()
-  assert has_ynnpack_products(compiled) == (batch_size == 200)
 
 
 def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(config, tmp_path):
