@@ -1,13 +1,12 @@
 """A sample of a split: each example as likely as any other, nested, in order where it is all."""
 
 import hashlib
-import json
 
 import numpy as np
 import pytest
 
-from vae_jax import data, study
-from vae_jax.runs import outcome, training
+from vae_jax import data, evaluation, programs, study
+from vae_jax.runs import outcome
 
 pytestmark = pytest.mark.run
 
@@ -53,31 +52,38 @@ def sorted_study(config, tmp_path):
   return config
 
 
-@pytest.mark.usefixtures('no_pictures')
 def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path, monkeypatch):
   """What each is given, caught on its way: both colours, and those of `data.subset`."""
-  seen = {}
+  seen, built = {}, study.from_config(sorted_study)
 
-  def catch(name, place):
-    function = getattr(outcome.estimates.programs, name)
+  class CaughtError(Exception):
+    pass
 
-    def caught(*args, **kwargs):
-      seen[name] = args[place]
-      return function(*args, **kwargs)
+  def catch(name, result=None):
+    def caught(*args):
+      seen[name] = args[3]
+      if result is None:
+        raise CaughtError
+      return result
 
-    monkeypatch.setattr(outcome.estimates.programs, name, caught)
+    monkeypatch.setattr(programs, name, caught)
 
-  catch('aggregate', 3)
-  catch('nll', 3)
-  catch('pictures', 3)
-  cut = outcome.estimates.evaluation.cut
+  catch('aggregate', {'mutual_information': np.zeros(1)})
+  catch('nll')
+  catch('pictures')
+  cut = evaluation.cut
   monkeypatch.setattr(
-    outcome.estimates.evaluation,
+    evaluation,
     'cut',
     lambda images, size: seen.setdefault('cut', []).append(images) or cut(images, size),
   )
-  training.run(sorted_study, tmp_path / 'run')
-  dataset = study.from_config(sorted_study).dataset
+  state = programs.init(built.training.learner, built.lanes, built.place)
+  outcome.make_evaluate(built)
+  with pytest.raises(CaughtError):
+    outcome.estimate(built, state)
+  with pytest.raises(CaughtError):
+    outcome.save_images(built, tmp_path, state, np.zeros((1, 2)))
+  dataset = built.dataset
   settings = sorted_study['evaluation']
 
   def sample(split, count):
@@ -94,7 +100,7 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path
     assert 0 < images.mean() < 1
   np.testing.assert_array_equal(seen['cut'][0], sample('train', settings['train_images']))
   np.testing.assert_array_equal(seen['cut'][1], sample('test', settings['test_images']))
-  recorded = json.loads((tmp_path / 'run' / 'provenance.json').read_text())['evaluated_on']
+  recorded = built.sampling()
   rows = data.subset(200, settings['nll_images'], sorted_study['data']['seed'])
   assert recorded['seed'] == sorted_study['data']['seed']
   assert recorded['nll_images'] == dict(

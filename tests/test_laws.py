@@ -34,7 +34,7 @@ def test_own_networks_obey():
 
 def test_the_built_in_networks_obey():
   image = (4, 4, 1)
-  sizes = dict(channels=(2, 2), kernels=(3, 3), strides=(2, 2))
+  sizes = dict(channels=(2,), kernels=(3,), strides=(2,))
   testing.check_encoder(networks.ConvEncoder(**sizes), image)
   testing.check_decoder(networks.ConvDecoder(image, 1, **sizes), image, 1)
   testing.check_decoder(networks.MlpDecoder(image, 2), image, 2)
@@ -42,7 +42,7 @@ def test_the_built_in_networks_obey():
 
 @pytest.mark.parametrize(
   'make',
-  [own_parts.poisson, own_parts.student_t, densities.bernoulli, densities.discretized_logistic],
+  [own_parts.poisson, densities.discretized_logistic],
 )
 def test_likelihoods_obey(make):
   testing.check_likelihood(make(), EVENT)
@@ -59,10 +59,8 @@ def test_latents_obey():
   'make',
   [
     lambda: own_parts.tempered(2.0),
-    objectives.beta_elbo,
     lambda: objectives.miwae(3),
     lambda: objectives.beta_tcvae(90),
-    objectives.dip_vae_ii,
   ],
 )
 def test_objectives_obey(make):
