@@ -12,8 +12,8 @@ import sys
 # Of what a test runs a few times only, compiling well would take most of the time. The bits are
 # others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
 os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
-# XLA's older emitter of loops takes half of the time of its successor to compile. jaxlib 0.11 has it
-# no more, and a flag that XLA does not know ends the process.
+# XLA's older emitter of loops takes half of the time of its successor to compile. jaxlib 0.11 has
+# it no more, and a flag that XLA does not know ends the process.
 os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + (
   ' --xla_cpu_use_fusion_emitters=false'
   if importlib.metadata.version('jaxlib').startswith('0.10.')

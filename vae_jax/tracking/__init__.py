@@ -12,7 +12,7 @@ before.
   tracker.close(exit_code)
 """
 
+from vae_jax.tracking.settings import Settings
 from vae_jax.tracking.tracker import Tracker, open_tracker
-from vae_jax.tracking.wandb_runs import Settings
 
 __all__ = ['Settings', 'Tracker', 'open_tracker']

@@ -13,6 +13,7 @@ import numpy as np
 
 from vae_jax.records import journal
 from vae_jax.tracking import wandb_runs, worker
+from vae_jax.tracking.settings import Settings
 
 _MODES = ('online', 'offline', 'disabled')
 _CALL_SECONDS = 60.0  # to open all runs, or to log a row of each
@@ -120,7 +121,7 @@ def open_tracker(
   names: Sequence[str],
   lane_fields: Sequence[Mapping[str, Any]],
   config: Mapping[str, Any],
-  settings: wandb_runs.Settings,
+  settings: Settings,
   restored_step: int,
 ) -> Tracker:
   """Opens metrics.jsonl in `workdir`, and one W&B run per lane unless W&B is disabled.

@@ -13,12 +13,13 @@ import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vae_jax.records import scalars
 from vae_jax.tracking import descriptors, fragments, worker
+from vae_jax.tracking.settings import Settings
 
 _INIT_SECONDS = 8.0
 _FINISH_SECONDS = 11.0
@@ -35,24 +36,6 @@ _LIGHT = {
 }
 
 _log = logging.getLogger(__name__)
-
-
-class Settings(NamedTuple):
-  """Where the W&B runs go.
-
-  Attributes:
-    mode: 'online', 'offline' (upload later with `wandb sync`) or 'disabled'.
-    entity: the W&B user or team; '' is the account's default.
-    project: the W&B project.
-    group: what the runs of one study share.
-    tags: tags of every run.
-  """
-
-  mode: str
-  entity: str
-  project: str
-  group: str
-  tags: tuple[str, ...]
 
 
 class WandbRuns:
