@@ -16,13 +16,14 @@ import pathlib
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
 
 NAME = shutil.which('chromium')
-_SECONDS = 60.0  # that the slowest answer may take on a busy machine
+_SECONDS = 30.0  # that the slowest answer may take on a busy machine
 
 _FLAGS = (
   '--headless',
@@ -35,6 +36,16 @@ _FLAGS = (
   '--hide-scrollbars',
   '--remote-debugging-pipe',
 )
+
+
+# The browser reads from descriptor 3 and writes to 4.
+_START = """
+import fcntl, os, sys
+numbers = [fcntl.fcntl(int(word), fcntl.F_DUPFD, 10) for word in sys.argv[1:3]]
+os.dup2(numbers[0], 3)
+os.dup2(numbers[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Page:
@@ -144,9 +155,9 @@ def browser() -> Iterator[Page]:
   to_browser, our_write = os.pipe()
   our_read, from_browser = os.pipe()
   with tempfile.TemporaryDirectory() as profile:
-    command = ['sh', '-c', f'exec "$@" 3<&{to_browser} 4>&{from_browser}', 'sh', NAME, *_FLAGS]
+    ends = map(str, (to_browser, from_browser))
     process = subprocess.Popen(
-      [*command, f'--user-data-dir={profile}', 'about:blank'],
+      [sys.executable, '-IS', '-c', _START, *ends, NAME, *_FLAGS, f'--user-data-dir={profile}'],
       pass_fds=(to_browser, from_browser),
       stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from vae_jax.figures import points, style
 from vae_jax.report.reading import Study
 
@@ -17,6 +19,7 @@ NAMES = {
   'active_units': 'active units',
 }
 
+_HUGE = 1e6  # from here on numbers have an exponent
 _FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _CONFIG = {
   'background': None,
@@ -64,8 +67,19 @@ def field(name: str, kind: str = 'quantitative', **more: Any) -> Spec:
 
 def shown(number: float, digits: int = 2) -> str:
   """Returns nats as a reader wants them: fewer digits of what is large, and a true minus sign."""
+  if abs(number) >= _HUGE:
+    return f'{number:.2g}'.replace('-', '−')
   digits = digits if abs(number) < 999.95 else 0
   return f'{number:.{digits}f}'.replace('-', '−')
+
+
+def near(values: Sequence[float]) -> list[float]:
+  """Returns the values that a scale is made for: without those of lanes that went astray.
+
+  These are more than 50 times as far from the least value as the middle one, give or take 10 nats.
+  """
+  away = np.asarray(values) - min(values, default=0.0)
+  return [v for v, d in zip(values, away, strict=True) if d <= 50 * (np.median(away) + 10)]
 
 
 def setting(study: Study, row: Mapping[str, Any]) -> str:

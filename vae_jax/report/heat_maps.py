@@ -91,11 +91,13 @@ def _data(
 ) -> list[dict[str, Any]]:
   """Returns a row for each cell: where it is, its colours and what is said of it."""
   means = [cell.mean(column) for cell in known]
+  sign = 1 if column == 'nll' else -1
+  losses = [(cell.beta, sign * mean) for cell, mean in zip(known, means, strict=True)]
   low, high = points.frame(
-    [mean for cell, mean in zip(known, means, strict=True) if cell.beta > 0],
-    [mean for cell, mean in zip(known, means, strict=True) if cell.beta == 0],
+    charts.near([loss for beta, loss in losses if beta > 0]),
+    charts.near([loss for beta, loss in losses if beta == 0]),
   )
-  best, worst = (low, high) if column == 'nll' else (high, low)
+  best, worst = sign * low, sign * high
   painted = dict(zip(map(id, known), colours.shades(means, best, worst), strict=True))
   digits = 1 if max(map(abs, means)) >= 199.995 else 2
   rows = []

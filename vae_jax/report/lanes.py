@@ -32,7 +32,7 @@ def warnings(study: Study, row: Mapping[str, Any]) -> list[str]:
 
 def of_page(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
   """Returns what the scripts of the page read of a lane, but for its pictures."""
-  latents = [line for line in study.tables['latents'] if line['lane'] == row['lane']]
+  latents = study.tables['latents'][row['lane']]
   return {
     'id': study.lane_id(row),
     'study': study.key,
@@ -95,9 +95,8 @@ def _values(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
   """Returns what the table has of a lane: by column, without what is not known."""
   scores = {}
   for table in ('disentanglement', 'udr'):
-    for line in study.tables[table]:
-      if line['lane'] == row['lane']:
-        scores |= line
+    for line in study.tables[table][row['lane']]:
+      scores |= line
   found = {**scores, **row, 'warnings': '; '.join(warnings(study, row)), 'study': study.key}
   return {
     name: value for name, value in found.items() if value is not None and value == value != ''

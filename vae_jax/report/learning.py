@@ -48,11 +48,11 @@ def _thinned(curve: Mapping[int, float]) -> list:
 def floor(found: Sequence[Curves]) -> float:
   """Returns where the axis of the ELBO begins: the beginning of the curves is cut off."""
   lowest = [
-    min(value for step, value in zip(*curve, strict=True) if step >= _BEGINNING * curve[0][-1])
+    -min(value for step, value in zip(*curve, strict=True) if step >= _BEGINNING * curve[0][-1])
     for each in found
     for curve in each.of_lanes.values()
   ]
-  return float(np.percentile(lowest, _LOWEST))
+  return -float(np.percentile(charts.near(lowest), 100 - _LOWEST))
 
 
 def specs(kind: str, low: float) -> dict[str, charts.Spec]:

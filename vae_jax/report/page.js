@@ -117,14 +117,15 @@
     const codes = byId('codes');
     codes.parentElement.hidden = !lane.codes.length;
     codes.previousElementSibling.replaceChildren(
-      element('span', {textContent: `test images at the two latents used most${of ? `, by ${of}: ` : ''}`}),
+      element('span', {textContent: `test images along the latents used most${of ? `, by ${of}: ` : ''}`}),
       ...names.map((name, i) => {
         const dot = element('i');
         dot.style.background = colour(i);
         return element('span', {className: 'key'}, dot, String(name));
       }));
     const data = lane.codes.map(([x, y], i) => ({x, y, ...known(i)}));
-    if (data.length) draw(codes, {...about.specs.codes, datasets: {codes: data}});
+    const alone = data.every(({x, y}) => x === y);
+    if (data.length) draw(codes, {...about.specs[alone ? 'code' : 'codes'], datasets: {codes: data}});
   }
   byId('lane').addEventListener('change', (event) => show(event.target.value));
   document.addEventListener('click', (event) => {

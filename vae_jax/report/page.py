@@ -24,7 +24,7 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
   made = {study.key: pictures.of_lanes(study, 1 / len(studies)) for study in studies}
   curves = {study.key: learning.curves(study) for study in studies}
   codes = {study.key: units.codes(study) for study in studies}
-  specs: answer.Specs = {'latents': units.of_lane(), 'codes': units.scatter()}
+  specs: answer.Specs = {'latents': units.of_lane(), **units.scatter()}
   parts = [
     answer.top(studies, said, specs),
     *(sections.atlas(study, made[study.key]) for study in studies),

@@ -26,7 +26,7 @@ class Study(NamedTuple):
     swept: how its settings are told apart.
     config, provenance, verdict: its JSON files; {} where there is none.
     metrics: the rows of metrics.jsonl.
-    tables: the rows of the other tables by name; [] where there is none.
+    tables: the rows of the other tables, by name and lane; of one that is not there none.
     forecast: of collapse, where the run has one.
     images: see `records.images`; {} where there are none.
   """
@@ -41,7 +41,7 @@ class Study(NamedTuple):
   provenance: Mapping[str, Any]
   verdict: Mapping[str, Any]
   metrics: Sequence[Mapping[str, Any]]
-  tables: Mapping[str, Rows]
+  tables: Mapping[str, Mapping[int, Rows]]
   forecast: forecast.Forecast | None
   images: Mapping[str, np.ndarray]
 
@@ -103,8 +103,11 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
     raise errors.DamagedError(f'{path} cannot be read ({error})') from error
 
 
-def _read_table(path: pathlib.Path, name: str, rows: Rows) -> Rows:
-  return records.read_lane_table(path, _TABLES[name], rows) if path.exists() else []
+def _read_table(path: pathlib.Path, name: str, rows: Rows) -> dict[int, Rows]:
+  found = {row['lane']: [] for row in rows}
+  for line in records.read_lane_table(path, _TABLES[name], rows) if path.exists() else ():
+    found[line['lane']].append(line)
+  return found
 
 
 def _read_forecast(path: pathlib.Path) -> forecast.Forecast | None:

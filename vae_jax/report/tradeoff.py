@@ -32,7 +32,9 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
   inside = [mark for mark in marks if _is_inside(mark, frame)]
   sizes = sorted({mark['size'] for mark in marks})
   place = {
-    'x': charts.field('R', scale={'domain': frame[0], 'nice': False}, title='rate R (nats)'),
+    'x': charts.field(
+      'R', scale={'domain': frame[0], 'nice': False}, title='rate R (nats)', axis={'tickCount': 8}
+    ),
     'y': charts.field('D', scale={'domain': frame[1], 'nice': False}, title='distortion D (nats)'),
   }
   names = [str(size) for size in sizes]
@@ -64,9 +66,8 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
 def _frame(cells: Sequence[points.Cell], column: str) -> list[float]:
   """Returns the ends of an axis: all lanes, but those of beta = 0 only where they are near."""
   values = [(cell.beta, row[column]) for cell in cells for row in cell.lanes]
-  low, high = points.frame(
-    [v for beta, v in values if beta > 0], [v for beta, v in values if not beta]
-  )
+  priced, free = [v for beta, v in values if beta > 0], [v for beta, v in values if beta == 0]
+  low, high = points.frame(charts.near(priced), charts.near(free))
   margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
   return [low - margin, high + margin]
 
@@ -186,9 +187,9 @@ def _curves(studies, cells, frame, place, colour) -> charts.Spec | None:
   rows = []
   for study in studies:
     sizes = {row['lane']: cell.latent_size for cell in cells[study.key] for row in cell.lanes}
-    for row in study.tables['curve']:
+    for row in (row for lane in sizes for row in study.tables['curve'][lane]):
       rate, distortion = (points.value(row, f'{study.split}/{name}') for name in _TERMS)
-      if row['lane'] in sizes and None not in (rate, distortion):
+      if None not in (rate, distortion):
         line = f'{study.key}/{row["lane"]}'
         rows.append({'line': line, 'latents': str(sizes[row['lane']]), 'beta': row['beta'],
                      'R': rate, 'D': distortion})  # fmt: skip

@@ -89,18 +89,27 @@ def labels(study: Study) -> dict[str, Any]:
   return {'of': str(study.images['labels_of']), 'values': study.images['labels'].tolist()}
 
 
-def scatter() -> charts.Spec:
-  """Returns the chart of the codes of one lane; the page has its data, `codes`."""
-  axes = ('x', 'latent used most'), ('y', 'the second')
-  encoding = {name: charts.field(name, title=title) for name, title in axes}
+def scatter() -> dict[str, charts.Spec]:
+  """Returns the chart of the codes of a lane of several latents, `codes`, and of one, `code`.
+
+  The page has their data: x, y, label, colour.
+  """
+  x = charts.field('x', title='latent used most')
+  second = charts.field('y', title='the second')
+  alone = charts.field('label', 'nominal', title=None, sort=None)
+  return {'codes': _codes(x, second, 320), 'code': _codes(x, alone, 200)}
+
+
+def _codes(x: charts.Spec, y: charts.Spec, height: int) -> charts.Spec:
+  colour = charts.field('colour', 'nominal', scale=None)
+  tooltip = [charts.field('label', 'nominal')]
   return charts.spec(
-    'Test images at the two latents used most, coloured by label', height=320,
-    data={'name': 'codes'}, mark={'type': 'point', 'filled': True, 'size': 22, 'opacity': 0.85},
-    encoding=encoding | {
-      'color': charts.field('colour', 'nominal', scale=None),
-      'tooltip': [charts.field('label', 'nominal')],
-    },
-  )  # fmt: skip
+    'Test images along the latents used most, coloured by label',
+    height=height,
+    data={'name': 'codes'},
+    mark={'type': 'point', 'filled': True, 'size': 22, 'opacity': 0.85},
+    encoding={'x': x, 'y': y, 'color': colour, 'tooltip': tooltip},
+  )
 
 
 def of_lane() -> charts.Spec:

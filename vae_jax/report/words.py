@@ -46,7 +46,8 @@ def standing(study: Study) -> str:
     for status in ('running', 'diverged', 'failed')
     if (count := sum(row['status'] == status for row in rows))
   ]
-  return f'{done} of {len(rows)} lanes done' + (f': {", ".join(others)}.' if others else '.')
+  lanes = f'{len(rows)} lane{"s" if len(rows) > 1 else ""}'
+  return f'{done} of {lanes} done' + (f': {", ".join(others)}.' if others else '.')
 
 
 def answer(study: Study) -> list[str]:
@@ -143,7 +144,8 @@ def trust(study: Study) -> Iterator[tuple[str, str]]:
   kl = (study.config.get('bound') or {}).get('kl')
   if kl:
     yield 'rate', 'in closed form' if kl == 'analytic' else 'sampled: it carries the noise of z'
-  scores = [line['udr'] for line in study.tables['udr'] if line['udr'] is not None]
+  lines = [line for of_lane in study.tables['udr'].values() for line in of_lane]
+  scores = [line['udr'] for line in lines if line['udr'] is not None]
   if scores:
     yield (
       'same latents in every seed',

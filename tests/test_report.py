@@ -1,0 +1,240 @@
+"""report.html: its figures are those of the files, and nothing runs or leaves that should not."""
+
+import base64
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from figure_data import metrics_of
+from report_run import BETAS, SIZES, Parsed, make_run, rows_of
+
+from vae_jax import errors, report
+from vae_jax.report import charts, colours, heat_maps, learning, pictures, tradeoff, units
+from vae_jax.runs import outcome, reporting
+
+pytestmark = pytest.mark.run
+
+VENDORED = ROOT / 'vae_jax' / 'report' / 'vendored'
+
+
+@pytest.fixture(scope='module')
+def directory(tmp_path_factory):
+  """The run made by hand."""
+  return make_run(tmp_path_factory.mktemp('report') / 'run')
+
+
+@pytest.fixture(scope='module')
+def study(directory):
+  return report.read(directory)
+
+
+def pages(tmp_path):
+  """Returns pages of all kinds of runs, by name."""
+  lost = rows_of()
+  lost[0] |= {'status': 'diverged', 'test/nll': np.nan, 'test/elbo': np.nan, 'reason': 'NaN'}
+  running = rows_of()
+  for row in running:
+    row['status'] = 'running'
+    row.pop('test/nll')
+  kinds = {
+    'grid': rows_of(),
+    'one': rows_of((1.0,), (1,), (0,)),
+    'free': rows_of((0.0, 1.0)),
+    'rates': rows_of((1.0,), learning_rates=(1e-3, 1e-2)),
+    'both': rows_of(learning_rates=(1e-3, 1e-2)),
+    'lost': lost,
+    'running': running,
+    'many': rows_of(seeds=range(34)),
+  }
+  studies = {name: report.read(make_run(tmp_path / name, rows)) for name, rows in kinds.items()}
+  found = {name: report.whole([study]) for name, study in studies.items()}
+  two = [report.read(tmp_path / 'grid', 'A'), report.read(tmp_path / 'both', 'B')]
+  return found | {'two': report.whole(two, ['A is better.'])}
+
+
+def test_what_is_vendored_is_what_was_published():
+  for line in (VENDORED / 'SHA256SUMS').read_text().splitlines():
+    sha256, name = line.split()
+    assert hashlib.sha256((VENDORED / name).read_bytes()).hexdigest() == sha256
+    assert f'`{name}`' in (VENDORED / 'README.md').read_text()
+    assert 'Redistribution' in (VENDORED / name.replace('.min.js', '.LICENSE')).read_text()
+
+
+def test_every_chart_of_every_kind_of_run_compiles(tmp_path):
+  """Oracle: the compiler of Vega-Lite itself."""
+  compiler = pytest.importorskip('vl_convert', reason='it is in the extra `test`')
+  compiled = set()
+  for name, text in pages(tmp_path).items():
+    about = Parsed(text).about
+    for place, spec in about['specs'].items():
+      key = re.sub(r'"(values|domain)": \[.*?\]', '', json.dumps(spec))
+      if key not in compiled:  # what differs in its values alone compiles alike
+        compiled.add(key)
+        assert compiler.vegalite_to_vega(spec, vl_version='6.4')['marks'], f'{name}, {place}'
+    is_many = len(about['lanes']) > learning.MOST_LINES
+    assert ('layer' in about['specs']['learning']) == is_many == (name == 'many')
+
+
+def test_the_map_has_the_mean_of_each_point_and_outlines_what_the_verdict_says(study):
+  spec = heat_maps.heat_map(study, 'nll')
+  cells = {(row['x'], row['y']): row for row in spec['data']['values']}
+  assert len(cells) == len(BETAS) * len(SIZES)
+  for (beta, size), row in cells.items():
+    expected = 90 + abs(np.log2(float(beta))) + 8 / int(size) + 0.05
+    assert float(row['text']) == pytest.approx(expected, abs=0.005)
+  outlined = {kind: [] for kind in ('best', 'tie')}
+  for key, row in cells.items():
+    if 'outline' in row:
+      outlined[row['outline']].append(key)
+  assert outlined['best'] == [('1', '8')]
+  ties = study.verdict['set'][1:]
+  assert {f'beta {x}, latent size {y}' for x, y in outlined['tie']} == {
+    name.replace('.0,', ',') for name in ties
+  }
+
+
+def test_ink_can_be_read_on_every_shade():
+  """The contrast of WCAG 2.2, from its own formula: black or white has 4.5 on any colour."""
+
+  def luminance(colour):
+    part = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4) @ (
+      0.2126,
+      0.7152,
+      0.0722,
+    )
+
+  for fill, ink in colours.shades(np.linspace(0, 1, 101), 0, 1):
+    light, dark = sorted((luminance(fill), luminance(ink)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def layer_with(spec, *names):
+  (found,) = [s for s in spec['layer'] if {*names} <= s['data']['values'][0].keys()]
+  return found['data']['values']
+
+
+def test_points_are_means_and_their_ticks_have_the_slope_of_minus_beta(study):
+  spec = tradeoff.rate_distortion([study])
+  (marks,) = [s['data']['values'] for s in spec['layer'] if s['mark']['type'] == 'point']
+  assert len(marks) == len(BETAS) * len(SIZES)
+  for mark in marks:  # `figure_data.lane`: R = 100 + z - 10 beta + seed, D = 50 + 2 beta + seed
+    assert mark['R'] == pytest.approx(100 + mark['size'] - 10 * mark['beta'] + 0.5)
+    assert mark['D'] == pytest.approx(50 + 2 * mark['beta'] + 0.5)
+    assert (mark['Rmin'], mark['Rmax']) == (mark['R'] - 0.5, mark['R'] + 0.5)
+  ticks = layer_with(spec, 'R2', 'D2')
+  slopes = [(t['D2'] - t['D']) / (t['R2'] - t['R']) for t in ticks]
+  np.testing.assert_allclose(slopes, [-mark['beta'] for mark in marks])
+
+
+def test_the_forecast_falls_where_its_latents_collapse(study):
+  spec = units.active_units(study)
+  forecast = [row for row in spec['layer'][1]['data']['values'] if row['latents'] == '8']
+  assert [(row['beta'], row['units']) for row in forecast] == [
+    (0.5, 3),
+    (0.7, 2),
+    (2, 1),
+    (3, 0),
+    (4, 0),
+  ]
+
+
+def test_what_a_person_named_is_text(tmp_path):
+  evil = '</script><script>alert(1)</script>'
+  rows = rows_of((1.0,), (2,), (0, 1))
+  rows[0] |= {'status': 'diverged', 'reason': evil, 'test/nll': np.nan}
+  page = Parsed(report.whole([report.read(make_run(tmp_path / 'run', rows, study=evil))]))
+  assert len(page.scripts) == 5  # three libraries, our own, and the data
+  assert evil in ''.join(page.words)
+  assert evil in page.about['lanes'][0]['warnings'][0]
+
+
+def test_the_policy_lets_these_scripts_run_and_nothing_leave(study):
+  page = Parsed(report.whole([study]))
+  policy = next(value for _, name, value in page.attributes if name == 'content')
+  sums = {
+    f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    for attributes, text in page.scripts
+    if not attributes
+  }
+  directives = dict(part.strip().split(' ', 1) for part in policy.split(';'))
+  assert set(directives['script-src'].split()) == sums
+  assert directives['default-src'] == "'none'"
+  assert directives['img-src'] == 'data:'
+  assert not [value for _, name, value in page.attributes if name in ('href', 'srcset', 'action')]
+  assert all(value.startswith('data:') for _, name, value in page.attributes if name == 'src')
+
+
+def test_a_study_that_is_not_done_says_how_far_it_is(tmp_path):
+  rows = rows_of()
+  for row in rows[4:]:
+    row['status'] = 'running'
+  rows[0] |= {'status': 'diverged', 'test/elbo': np.nan}
+  for row in rows:
+    row.pop('test/nll')
+  path = make_run(tmp_path / 'run', rows)
+  (path / 'verdict.json').unlink()
+  words = ''.join(Parsed(report.whole([report.read(path)])).words)
+  assert '3 of 12 lanes done: 8 running, 1 diverged.' in words
+  assert 'Best ELBO so far on the test set: beta4_z2_s0' in words
+
+
+def test_pictures_of_many_lanes_stay_within_their_bytes(study, monkeypatch):
+  def size():
+    return sum(len(uri) for lane in pictures.of_lanes(study) for uri in lane.values())
+
+  whole = size()
+  monkeypatch.setattr(pictures, '_BUDGET', 0.7 * whole)
+  assert size() <= 0.7 * whole * 1.15  # the frames of the PNGs stay
+
+
+def test_curves_are_those_of_the_journal(study):
+  found = learning.curves(study)
+  assert found.kind == 'test'
+  rows = metrics_of(rows_of())
+  for lane, (steps, values) in found.of_lanes.items():
+    expected = {r['step']: r['test/elbo'] for r in rows if r['lane'] == lane}
+    assert dict(zip(steps, values, strict=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_two_studies_keep_their_lanes_and_the_comparison_stands_on_top(tmp_path, directory):
+  other = make_run(tmp_path / 'other')
+  out = tmp_path / 'both.html'
+  assert reporting.report([directory, other], out) == out
+  page = Parsed(out.read_text())
+  names = [lane['id'] for lane in page.about['lanes']]
+  assert len(set(names)) == 24 and {name[:2] for name in names} == {'A ', 'B '}
+  words = ''.join(page.words)
+  assert words.index(f'A is {directory}, B is {other}') < words.index('Best by NLL')
+
+
+@pytest.mark.parametrize(
+  ('workdirs', 'out', 'words'),
+  [
+    (['run', 'run'], None, 'run is given twice; give it once'),
+    (['none'], None, 'none holds no run (no config.json)'),
+    (['run'], 'page.txt', 'is no .html; give --out='),
+    (['run'], 'none/page.html', 'make it first'),
+  ],
+)
+def test_what_cannot_be_written_is_refused(directory, monkeypatch, workdirs, out, words):
+  monkeypatch.chdir(directory.parent)
+  with pytest.raises(errors.InputError, match=words.replace('(', r'\(').replace(')', r'\)')):
+    reporting.report(workdirs, out)
+
+
+def test_a_page_that_fails_is_a_warning(directory, monkeypatch, caplog):
+  def fail(*arguments):
+    raise OSError('disk full')
+
+  monkeypatch.setattr(report, 'write', fail)
+  outcome.write_page(directory)
+  assert f'no report.html: disk full; vae-jax report --workdir={directory} makes it' in caplog.text
+
+
+def test_numbers_have_a_true_minus_sign():
+  assert charts.shown(-1.005) == '−1.00'
+  assert charts.shown(-12345.6) == '−12346'
