@@ -1,6 +1,7 @@
 """What --help, --helpfull and --print_config print, and that they create nothing."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -10,11 +11,11 @@ from conftest import ROOT
 
 from configs import mnist_static
 from vae_jax import config as settings
-from vae_jax.commands import command, compare, evaluate, train
+from vae_jax.commands import __main__, command, train
 
 pytestmark = pytest.mark.process
 
-COMMANDS = {'train': train, 'evaluate': evaluate, 'compare': compare}
+COMMANDS = {name: importlib.import_module(f'vae_jax.commands.{name}') for name in __main__.NAMES}
 
 
 @pytest.mark.parametrize('name', COMMANDS)
@@ -78,10 +79,11 @@ def test_print_config_says_what_is_wrong_and_prints_nothing(capsys):
 def test_help_waits_for_no_jax():
   """Its import takes longer than all that --help prints."""
   code = (
-    'import sys\n'
-    'from vae_jax.commands import command, compare, evaluate, train\n'
-    'for module in (train, evaluate, compare):\n'
-    "  assert command.exit_code_of(module.make(), ['--help']) == 0\n"
+    'import importlib, sys\n'
+    'from vae_jax.commands import __main__, command\n'
+    'for name in __main__.NAMES:\n'
+    "  made = importlib.import_module(f'vae_jax.commands.{name}').make()\n"
+    "  assert command.exit_code_of(made, ['--help']) == 0\n"
     "print('jax' in sys.modules)\n"
   )
   found = subprocess.run(

@@ -11,7 +11,6 @@ python -m launch.report, too.
 from absl import flags
 
 from vae_jax.commands.command import Command
-from vae_jax.runs import reporting
 
 
 def make() -> Command:
@@ -31,5 +30,7 @@ def make() -> Command:
 
 def main(given: flags.FlagValues) -> int:
   """Writes the page and prints where it is."""
+  from vae_jax.runs import reporting
+
   print(f'report: {reporting.report(given.workdir, given.out)}', flush=True)
   return 0
