@@ -16,16 +16,22 @@ from conftest import small_config
 
 from vae_jax import placement, programs, study
 
-STEPS = 50
+STEPS = 30
 
 
-def trained(config, devices, width):
-  built = study.from_config(config)
-  place = placement.of_width(width, config['train']['batch_size'], devices)
+def study_of(num_lanes):
+  config = small_config()
+  config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=tuple(range(num_lanes)))
+  return study.from_config(config)
+
+
+def trained(built, devices, width, begun):
+  """What is left of so many lanes of a study that begin with the states `begun`."""
+  place = placement.of_width(width, built.training.schedule.batch_size, devices)
   built = built._replace(training=built.training._replace(placement=place))
   feed = built.feed()
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
-  states = programs.init(built.training.learner, built.lanes, place)
+  states = placement.on_devices(place, jax.tree.map(lambda leaf: leaf[: len(built.points)], begun))
   for first in range(0, STEPS, 10):
     arguments = (built.training, chunk, states, built.lanes, feed)
     states, metrics = programs.take_chunk(*arguments, first, first + 10)
@@ -37,19 +43,23 @@ def trained(config, devices, width):
     'collectives': len(collectives),
     'elbo': np.asarray(metrics['batch/elbo']).tolist(),
     'params': [
-      np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(placement.joined(states).params)
+      np.asarray(leaf).tolist() for leaf in jax.tree.leaves(placement.joined(states).params)
     ],
   }
 
 
 def main():
-  result = {}
-  for argument in sys.argv[1:]:  # lanes, or lanes:width
-    seeds, width = map(int, (argument.split(':') * 2)[:2])
-    config = small_config()
-    config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=tuple(range(seeds)))
-    all_devices = jax.devices()
-    result[argument] = [trained(config, d, width) for d in (all_devices, all_devices[:1])]
+  """Each argument: lanes, or lanes:width; the most lanes first, of which the others are the first.
+
+  On one device, the most lanes train at once for all.
+  """
+  asked = {argument: tuple(map(int, (argument.split(':') * 2)[:2])) for argument in sys.argv[1:]}
+  most = study_of(next(iter(asked.values()))[0])
+  begun = jax.device_get(jax.jit(jax.vmap(most.training.learner.init))(most.lanes))
+  one = trained(most, jax.devices()[:1], len(most.points), begun)
+  result = {'one': one}
+  for argument, (count, width) in asked.items():
+    result[argument] = trained(most.only(range(count)), jax.devices(), width, begun)
   shapes = {width: dict(placement.of_width(width, 32).mesh.shape) for width in (1, 6, 12, 14)}
   print(json.dumps(result | {'shapes': shapes}))
 

@@ -5,6 +5,7 @@ import json
 import warnings
 
 import numpy as np
+import pytest
 
 from vae_jax import records
 from vae_jax.figures import style
@@ -184,3 +185,6 @@ GRIDS = {
   '100': ((0.0, 0.5, 1.0, 2.0, 4.0), (1, 2, 5, 10, 20, 40, 60, 80, 100, 200), (0, 1)),
   '100-betas': (tuple(np.geomspace(0.01, 10, 100)), (20,), (0,)),
 }
+# At 1 and 40 nothing is drawn that is not at the others too.
+SLOW = ('1', '40')
+SIZES = [pytest.param(size, marks=pytest.mark.slow if size in SLOW else ()) for size in GRIDS]

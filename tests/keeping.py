@@ -14,7 +14,7 @@ def config_of(**train) -> dict:
   """Five lanes, two at a time; those of a high learning rate are at their best early."""
   config = small_config()
   config['lanes'] |= dict(
-    combine='zip', beta=(1.0,), latent_size=(3,), seed=(0, 0, 1, 1, 2),
+    combine='zip', beta=(1.0,), latent_size=(5,), seed=(0, 0, 1, 1, 2),
     learning_rate=(1e-1, 1e-3, 3e-1, 3e-3, 2e-1),
   )  # fmt: skip
   config['program'] |= dict(width=int(os.environ.get('KEEPING_WIDTH', '2')))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import data, figures, lanes, placement, programs, study
+from vae_jax import data, lanes, placement, programs, study
 from vae_jax.runs import evaluating, outcome, states, training
 from vae_jax.runs.outcome import divergence
 
@@ -167,13 +167,13 @@ def test_a_lane_of_turns_is_that_lane(built):
     np.testing.assert_array_equal(placement.lane_of(tree, i)['a'], tree['a'][i])
 
 
+@pytest.mark.usefixtures('traced_once', 'no_estimates')
 def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
   config, tmp_path, monkeypatch, caplog
 ):
   """Lane 1 of two in turn diverges; the checkpoints before have no reasons in their record."""
-  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
   caplog.set_level(logging.WARNING)
-  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(2,))
+  config['lanes'] |= dict(learning_rate=(1e-3, 1e8), beta=(1.0,), latent_size=(5,))
   config['train'] |= dict(steps=20, checkpoint_every=10)
   config['program'] |= dict(width=1)
   result = training.run(config, tmp_path / 'run')

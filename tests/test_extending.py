@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
 def config_of(rates, steps=40, **train):
   config = small_config()
-  config['lanes'] |= dict(beta=(1.0,), latent_size=(3,), seed=(0,), learning_rate=rates)
+  config['lanes'] |= dict(beta=(1.0,), latent_size=(5,), seed=(0,), learning_rate=rates)
   config['program'] |= dict(width=2)
   config['train'] |= dict(
     steps=steps, evaluate_every=10, checkpoint_every=20, patience=1, keep='best'
@@ -162,7 +162,7 @@ def contents(directory):
   ('change', 'words'),
   [
     (dict(learning_rate=(1e-3, 1e-2)), r'1 of the 2 lanes of .* are missing .* lanes\.beta=1\.0'),
-    (dict(learning_rate=FEW, latent_size=(3, 4)), r'latent_size=4 is more .* valid value is 3$'),
+    (dict(learning_rate=FEW, latent_size=(5, 6)), r'latent_size=6 is more .* valid value is 5$'),
   ],
 )
 def test_what_is_no_extension_is_one_line_and_changes_nothing(few, change, words):

@@ -45,21 +45,21 @@ CASES = [
 def test_outputs_and_gradients_are_those_of_xla(transposed, padding, sizes, channels):
   x = kinds.normal(0, 7, 6, channels[0])
   nets = pair(transposed, channels[1], *sizes, padding)
-  params, same = (net.init(jax.random.key(1), x) for net in nets)
-  assert all(jax.tree.leaves(jax.tree.map(np.array_equal, params, same)))
 
   @jax.jit
-  def both(params, x):
+  def both(x):
     def weighted(net, params, x):
       y = net.apply(params, x)
       return (jax.random.normal(jax.random.key(2), y.shape) * y).sum(), y
 
-    return [
-      jax.value_and_grad(functools.partial(weighted, net), (0, 1), has_aux=True)(params, x)
+    params = [net.init(jax.random.key(1), x) for net in nets]
+    return params, [
+      jax.value_and_grad(functools.partial(weighted, net), (0, 1), has_aux=True)(params[0], x)
       for net in nets
     ]
 
-  found, expected = both(params, x)
+  (params, same), (found, expected) = both(x)
+  assert all(jax.tree.leaves(jax.tree.map(np.array_equal, params, same)))
   assert found[0][1].size
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), found, expected)
 
@@ -69,12 +69,15 @@ def test_lanes_are_a_batch_axis(transposed):
   """Two kernels, each on three images: the way a network is mapped, and no convolution is left."""
   ours, theirs = pair(transposed, 2, 3, 2, 'same')
   x = kinds.normal(0, 3, 6, 6, 4)
-  params = jax.vmap(lambda key: ours.init(key, x[0]))(jax.random.split(jax.random.key(0), 2))
+  keys = jax.random.split(jax.random.key(0), 2)
+  params = jax.jit(jax.vmap(lambda key: ours.init(key, x[0])))(keys)
 
   def mapped(net):
     return jax.vmap(jax.vmap(net.apply, (None, 0)), (0, None))
 
-  found, expected = (mapped(net)(params, x) for net in (ours, theirs))
+  found, expected = jax.jit(lambda *given: [mapped(net)(*given) for net in (ours, theirs)])(
+    params, x
+  )
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
   loss = lambda params: mapped(ours)(params, x).sum()  # noqa: E731
   assert 'conv_general' not in str(jax.make_jaxpr(jax.grad(loss))(params))

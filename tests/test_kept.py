@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from run_files import results_without_times
 
-from vae_jax import errors, evaluation, figures, placement, programs, stopping, study
+from vae_jax import errors, evaluation, placement, programs, stopping, study
 from vae_jax.runs import evaluating, outcome, training
 
-pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
 
 @pytest.fixture
@@ -123,7 +123,6 @@ def test_a_study_and_launch_evaluate_are_stopped_in_the_evaluation_and_end(
   """The rows of a run that was stopped twice in its NLL are those of one that was not."""
   config['train'] |= dict(steps=10)
   config['evaluation'] |= dict(batch_size=100)
-  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
   training.run(config, tmp_path / 'whole')
   # One signal is looked for after the chunk, one before the evaluation, then one a piece.
   for calls in (4, 2):

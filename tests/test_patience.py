@@ -22,7 +22,7 @@ pytestmark = pytest.mark.run
 
 
 @pytest.fixture(scope='module')
-def compiled():
+def compiled(traced_once):
   return Programs(config_of())
 
 

@@ -35,6 +35,7 @@ COMMAND = [
   sys.executable, '-m', 'launch.train', '--config=tests/long_study.py',
   *(f'--config.train.{name}={value}' for name, value in TRAIN.items()),
   *(f'--config.lanes.{name}={value}' for name, value in LANES.items()),
+  '--config.program.width=1',
 ]  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def long_config() -> dict:
   config = long_study.get_config().to_dict()
   config['train'] |= TRAIN
   config['lanes'] |= LANES
+  config['program'] |= dict(width=1)  # one program for shares of any number of lanes
   return config
 
 
@@ -115,7 +117,7 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
 
 
 @pytest.fixture(scope='module')
-def reference(tmp_path_factory):
+def reference(tmp_path_factory, traced_once):
   """The same study by one process."""
   workdir = tmp_path_factory.mktemp('one') / 'run'
   training.run(long_config(), workdir)

@@ -183,15 +183,16 @@ def test_a_collapse_is_said_once_and_never_of_what_is_not_known(caplog):
   )
 
 
-@pytest.mark.usefixtures('no_estimates')
+@pytest.mark.usefixtures('traced_once', 'no_estimates')
 def test_a_small_learning_rate_is_no_collapse_and_a_large_beta_is_one(config, tmp_path, caplog):
   """By a run: 1e-9 learns nothing, beta = 1000 collapses, beta = 0 has no reason to."""
   caplog.set_level(logging.WARNING)
   config['lanes'] |= dict(
-    combine='zip', beta=(1.0, 1e3, 0.0), latent_size=(2,), seed=(0,),
+    combine='zip', beta=(1.0, 1e3, 0.0), latent_size=(5,), seed=(0,),
     learning_rate=(1e-9, 2e-2, 2e-2),
   )  # fmt: skip
-  config['train'] |= dict(steps=200, evaluate_every=100, log_every=100, checkpoint_every=200)
+  config['train'] |= dict(steps=200, evaluate_every=100, checkpoint_every=200)
+  config['program'] |= dict(width=2)
   slow, large, zero = training.run(config, tmp_path / 'run').rows
   assert (slow['collapsed_at'], zero['collapsed_at']) == (None, None)
   assert large['collapsed_at'] in (100, 200)

@@ -1,5 +1,7 @@
 """The config chooses: what `study.from_config` builds is what the library says by hand."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,13 @@ pytestmark = pytest.mark.run
 def first_lane(built):
   """The functions of a lane, the first lane, its parameters at step 0, and three images."""
   one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  return one, lane, one.init(lane).params, jnp.asarray(built.dataset.test[:3], jnp.float32)
+  one = one._replace(evaluate=jax.jit(one.evaluate))
+  return one, lane, jax.jit(one.init)(lane).params, jnp.asarray(built.dataset.test[:3], jnp.float32)
+
+
+def mean_at_zero(built, params, mask):
+  """What the decoder makes of z = 0."""
+  return jax.jit(lambda params: built.model.decode(params, 0 * mask, mask).mean())(params)
 
 
 def terms_by_hand(built, params, lane, x, gradient=None, draw=learner.draw_noise):
@@ -33,7 +41,7 @@ def terms_by_hand(built, params, lane, x, gradient=None, draw=learner.draw_noise
       gradient,
     )
 
-  return jax.vmap(one)(x, noise)
+  return jax.jit(jax.vmap(one))(x, noise)
 
 
 def elbo(terms, beta, rate):
@@ -41,20 +49,37 @@ def elbo(terms, beta, rate):
   return jnp.mean(terms.log_likelihood) - beta * jnp.sum(rate(terms))
 
 
+BOUNDS = {
+  'elbo, analytic': (
+    dict(name='elbo', kl='analytic'),
+    lambda t: elbo(t, 3.0, bounds.analytic_kl),
+  ),
+  'elbo, sampled': (dict(name='elbo', kl='sampled'), lambda t: elbo(t, 3.0, bounds.sampled_kl)),
+  'iwae': (dict(name='iwae', kl='sampled'), bounds.iwae_bound),
+  'miwae': (dict(name='miwae', kl='sampled', num_groups=3), lambda t: bounds.miwae_bound(t, 3)),
+  'ciwae': (
+    dict(name='ciwae', kl='sampled', elbo_weight=0.2),
+    lambda t: bounds.ciwae_bound(t, 0.2),
+  ),
+}
+# Each bound, and each gradient where it depends on the bound; the other pairs are slow.
+QUICK = {
+  ('elbo, analytic', 'reparameterized'),
+  ('elbo, sampled', 'sticking_the_landing'),
+  *((name, 'doubly_reparameterized') for name in ('iwae', 'miwae', 'ciwae')),
+}
+
+
 @pytest.mark.parametrize(
-  ('settings', 'expected'),
+  ('bound', 'gradient'),
   [
-    (dict(name='elbo', kl='analytic'), lambda t: elbo(t, 3.0, bounds.analytic_kl)),
-    (dict(name='elbo', kl='sampled'), lambda t: elbo(t, 3.0, bounds.sampled_kl)),
-    (dict(name='iwae', kl='sampled'), bounds.iwae_bound),
-    (dict(name='miwae', kl='sampled', num_groups=3), lambda t: bounds.miwae_bound(t, 3)),
-    (dict(name='ciwae', kl='sampled', elbo_weight=0.2), lambda t: bounds.ciwae_bound(t, 0.2)),
+    pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow)
+    for pair in itertools.product(BOUNDS, GRADIENTS)
   ],
-  ids=['elbo, analytic', 'elbo, sampled', 'iwae', 'miwae', 'ciwae'],
 )
-@pytest.mark.parametrize('gradient', GRADIENTS)
-def test_the_config_chooses_the_bound_and_the_gradient(config, settings, expected, gradient):
+def test_the_config_chooses_the_bound_and_the_gradient(config, bound, gradient):
   """Objective and encoder gradient of the learner are those of its terms, on the very noise."""
+  settings, expected = BOUNDS[bound]
   config['bound'] |= settings | dict(num_samples=6, gradient=gradient)
   config['lanes'] |= dict(beta=(3.0,) if settings['name'] == 'elbo' else (1.0,))
   try:
@@ -78,8 +103,8 @@ def test_the_config_chooses_the_bound_and_the_gradient(config, settings, expecte
     averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
     return learner.metrics_of(one.estimator, averages, lane, 0)['objective']
 
-  found, found_gradient = jax.value_and_grad(by_learner)(params)
-  value, value_gradient = jax.value_and_grad(by_hand)(params)
+  both = jax.jit(lambda params: [jax.value_and_grad(f)(params) for f in (by_learner, by_hand)])
+  (found, found_gradient), (value, value_gradient) = both(params)
   assert found == pytest.approx(float(value), rel=1e-5)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
@@ -107,8 +132,13 @@ def test_the_config_chooses_the_objective(config, name, objective):
   averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
   found = learner.metrics_of(one.estimator, averages, lane, 5)
   terms = terms_by_hand(built, params, lane, x)
-  posteriors = jax.vmap(lambda x: built.model.encode(params, x, lane.mask))(x)
-  named = objective.terms(terms, posteriors, jnp.ones(3), lane.mask)
+
+  @jax.jit
+  def terms_of_batch(terms):
+    posteriors = jax.vmap(lambda x: built.model.encode(params, x, lane.mask))(x)
+    return objective.terms(terms, posteriors, jnp.ones(3), lane.mask)
+
+  named = terms_of_batch(terms)
   means = {
     'distortion': jax.vmap(bounds.distortion)(terms).mean(),
     'rates': jax.vmap(bounds.analytic_kl)(terms).mean(0),
@@ -166,7 +196,7 @@ def test_the_decoder_starts_at_the_train_mean_in_the_units_that_the_model_sees(
   mean = seen.mean(axis=(0, 1, 2)) if conv else seen.mean(axis=0)
   mask, key = built.lanes.mask[0], jax.random.key(0)
   params = jax.jit(built.model.init)(key, mask)
-  found = built.model.decode(params, 0 * mask, mask).mean()
+  found = mean_at_zero(built, params, mask)
   expected = np.broadcast_to(np.clip(mean, 1e-3, 1 - 1e-3), (4, 4, 2))
   np.testing.assert_allclose(found, expected, rtol=2e-4)
 
@@ -192,7 +222,7 @@ def test_every_likelihood_starts_at_the_train_mean(config, tmp_path, support, se
   built = study.from_config(config)
   mask = built.lanes.mask[0]
   params = jax.jit(built.model.init)(jax.random.key(0), mask)
-  found = built.model.decode(params, 0 * mask, mask).mean()
+  found = mean_at_zero(built, params, mask)
   np.testing.assert_allclose(found, images.mean(axis=0) / scale, rtol=1e-4)
 
 

@@ -7,10 +7,10 @@ from conftest import small_config
 from run_files import assert_same_run
 
 import vae_jax
-from vae_jax import errors, programs, records, study, weighting
+from vae_jax import errors, placement, programs, records, study, weighting
 from vae_jax.runs import outcome, training
 
-pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
 NAMES = ['b1-z2-s0-r1', 'b2-z2-s0-r0', 'b1-z4-s0-r3']
 
@@ -30,7 +30,7 @@ def targets_config(steps=40):
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, traced_once):
   directory = tmp_path_factory.mktemp('targets') / 'run'
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(vae_jax.figures, 'draw_all', lambda directory: None)
@@ -77,7 +77,8 @@ def test_a_loaded_run_knows_its_targets(finished):
 def test_a_step_that_diverged_is_repeated_at_its_multiplier():
   """Not at the beta that the lane began with."""
   built = study.from_config(targets_config())
-  states = jax.device_get(jax.vmap(built.training.learner.init)(built.lanes))
+  begun = programs.init(built.training.learner, built.lanes, built.place)
+  states = jax.device_get(placement.joined(begun))
   states = states._replace(
     diverged_at=np.array([7, -1, 9], np.int32), multiplier=np.array([0.25, 2.0, 8.0], np.float32)
   )

@@ -18,13 +18,14 @@ import pytest
 from jax._src import compiler
 
 from vae_jax import config as settings
-from vae_jax import lane_fields, lanes, study, validation
+from vae_jax import lane_fields, lanes, placement, study, validation
 from vae_jax.programs import chunks, importance, reviews
 from vae_jax.runs import workdir
+from vae_jax.study import building
 from vae_jax.study.points import in_nats
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, unpacked
 
-_STUDIES, _PROGRAMS = {}, {}
+_STUDIES, _OPERATIONS, _PROGRAMS = {}, {}, {}
 
 
 class Program:
@@ -54,7 +55,8 @@ class Lowered:
 def programs():
   """Within it what a config says of programs is built once, and so is each program of it.
 
-  Lanes, cadences, and what is evaluated are data of the programs: they are of each config.
+  Lanes, cadences, and what is evaluated are data of the programs: they are of each config. So is
+  how many lanes a program has, which makes another program of the same functions.
   """
   from_config, make = study.from_config, chunks.lanewise
 
@@ -64,21 +66,30 @@ def programs():
       return from_config(config)
     points = study.points_of(config)
     largest = max(point['latent_size'] for point in points)
-    key = _content(config, len(points), largest, _used(points))
+    key = _content(config, largest, _used(points))
     if key not in _STUDIES:
       _STUDIES[key] = from_config(config)
-    one, train = _STUDIES[key], config['train']
+    one, train, program = _STUDIES[key], config['train'], config['program']
     points = in_nats(points, config, one.event)
     steps = min(train['log_every'], train['steps'])
+    stacked = lanes.stack(points, largest, one.lower_size)
+    if key not in _OPERATIONS and not program['width']:
+      of_one = one.model, stacked, one.event, train['batch_size'], config['bound']['num_samples']
+      _OPERATIONS[key] = building._operations(*of_one)
+    count = len(points)
+    width = min(program['width'], count) or placement.lanes_at_once(count, _OPERATIONS[key])
     return one._replace(
       name=config['study'],
       points=points,
       names=lanes.names(points),
-      lanes=lanes.stack(points, largest, one.lower_size),
-      training=one.training._replace(schedule=one.training.schedule._replace(chunk_steps=steps)),
+      lanes=stacked,
+      training=one.training._replace(
+        schedule=one.training.schedule._replace(chunk_steps=steps),
+        placement=placement.of_width(width, train['batch_size']),
+      ),
       train=unpacked(study.TrainSettings, train),
       evaluation=unpacked(EvaluationSettings, config['evaluation']),
-      program=unpacked(ProgramSettings, config['program']),
+      program=unpacked(ProgramSettings, program),
       wandb=one.wandb._replace(group=config['study']),
       foresight=study.foresight_of(config, one.dataset),
     )
@@ -109,7 +120,7 @@ def _content(config: dict[str, Any], *others: Any) -> Hashable:
   """Returns what the programs of a config are made of, with the bytes of its data and own parts."""
   kept = {name: config[name] for name in config if name not in ('study', 'lanes', 'evaluation')}
   kept['train'] = config['train']['batch_size']
-  kept['program'] = config['program'] | dict(memory_gib=0, resident_gib=0)
+  kept['program'] = config['program'] | dict(width=0, memory_gib=0, resident_gib=0)
   text = json.dumps([workdir.plain(kept), *others], sort_keys=True)
   path = pathlib.Path(config['data'].get('path') or 'none')
   own = (module for name, module in sys.modules.items() if f'"{name}.' in text)
