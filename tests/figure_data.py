@@ -158,7 +158,7 @@ def assert_nothing_overlaps(figure):
   """Checks the heading, the legend, the panels with their titles, and the labels of their ticks."""
   with warnings.catch_warnings():
     warnings.simplefilter('error')
-    figure.canvas.draw()
+    figure.draw_without_rendering()
   (legend,) = figure.legends
   width, height = figure.get_size_inches() * style.DPI
   for thing in (legend, figure._suptitle, figure._supxlabel, figure._supylabel):

@@ -66,7 +66,7 @@ def test_rate_distortion_names_units_and_everything_in_a_legend_beside_the_axes(
   # A distortion that spans more than the rate: diagonals leave the frame at the right too.
   rows = [dict(row, **{'test/distortion': 50 + 40 * row['beta']}) for row in grid()]
   figure = figures.rate_distortion(rows, 'digits')
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   axes = figure.axes[0]
   assert 'nats' in axes.get_xlabel() and 'rate' in axes.get_xlabel()
   assert 'nats' in axes.get_ylabel() and 'distortion' in axes.get_ylabel()
@@ -186,7 +186,7 @@ def test_heatmap_marks_lost_cells_and_leaves_absent_ones_empty():
 def test_heatmap_numbers_fit_their_cells(latent_sizes):
   study = 'a study of the rate and the distortion of handwritten digits'
   figure = figures.elbo_heatmap(grid(latent_sizes=latent_sizes), study)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   axes = figure.axes[0]
   width = axes.get_window_extent().width / len(latent_sizes)
   height = axes.get_window_extent().height / 3

@@ -57,7 +57,7 @@ def test_learning_curves_have_a_panel_per_latent_size_and_a_legend_beside(
   rows = grid(betas, latent_sizes, seeds)
   study = 'a study of the rate and the distortion of handwritten digits'
   figure = figures.learning_curves(metrics_of(rows), rows, study)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   assert len(figure.axes) == panels
   assert all(len(thick_lines(axes)) == len(betas) for axes in figure.axes)
   (legend,) = figure.legends
@@ -110,7 +110,7 @@ def test_a_lane_that_has_not_begun_is_in_no_mean():
 def test_learning_curves_of_an_unfinished_run_are_points():
   rows = [dict(row, status='running', step=0) for row in grid()]
   figure = figures.learning_curves(metrics_of(rows, steps=(0,)), rows)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   line = thick_lines(figure.axes[0])[0]
   np.testing.assert_array_equal(line.get_xydata(), [(0, -249.0)])
   low, high = figure.axes[0].get_ylim()
@@ -156,7 +156,7 @@ def test_loss_curves_are_minus_the_objective_over_powers_of_two():
 def test_both_axes_of_the_loss_are_logarithmic_the_steps_to_base_two():
   rows = grid(seeds=(0,))
   figure = figures.loss_curves(losses_of(rows), rows)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   for axes in figure.axes:
     assert axes.xaxis.get_transform().base == 2
     assert (axes.get_xscale(), axes.get_yscale()) == ('log', 'log')
@@ -176,7 +176,7 @@ def test_a_loss_without_a_logarithm_is_drawn_on_a_linear_axis(shift):
   for line in metrics:
     line['batch/objective'] += shift  # the lowest loss is 104
   figure = figures.loss_curves(metrics, rows)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   (axes, *_) = figure.axes
   assert (axes.get_xscale(), axes.get_yscale()) == ('log', 'linear')
   low, high = axes.get_ylim()

@@ -110,7 +110,7 @@ def test_default_lanes_are_first_seeds_spread_over_the_grid_without_the_lost():
 def test_images_of_any_shape_are_drawn_with_room_for_their_labels(shape):
   rows = grid(seeds=(0,))
   figure = figures.reconstructions(*shades(len(rows), 20, shape), rows)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   axes = figure.axes[0]
   assert axes.images[0].get_array().ndim == (3 if shape[2] in (3, 4) else 2)
   labels = axes.get_yticklabels()
@@ -197,7 +197,7 @@ def test_there_are_no_traversals_without_an_elbo_or_images():
 def test_traversals_of_any_size_are_readable(size, shape):
   rows = grid(*GRIDS[size])
   figure = figures.traversals(grids(len(rows), 10, 10, shape), rows, 'a study of the digits')
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   assert len(figure.axes) == min(4, len({row['latent_size'] for row in rows}))
   width, height = figure.get_size_inches()
   assert width < 9 and height < 14

@@ -88,7 +88,7 @@ def test_without_rates_the_variances_stand_in_on_a_logarithmic_axis():
   )
   assert heading(figure) == 'digits: variance of each posterior mean'
   assert 'nats' not in figure.get_supylabel()
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   low, high = axes.get_ylim()
   positive = [line['mean_variance'] for line in table[1:]]
   assert 0 < low < min(positive) and max(positive) < high < 10

@@ -71,7 +71,7 @@ def test_rate_distortion_has_a_line_per_latent_size_and_variant():
 
 def test_the_heat_map_has_a_row_per_setting():
   figure = figures.elbo_heatmap(warmed(grid()))
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   axes = figure.axes[0]
   labels = [f'{beta:g}, {warmup}' for beta in BETAS for warmup in WARMUPS]
   assert [tick.get_text() for tick in axes.get_yticklabels()] == labels
@@ -137,7 +137,7 @@ def test_settings_beside_the_points_do_not_touch():
   for row in rows:
     row['test/rate'] += 3 * rates.index(row['learning_rate'])
   figure = figures.rate_distortion(rows)
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   texts = [text for text in figure.axes[0].texts if text.get_ha() == 'right']
   boxes = [text.get_window_extent() for text in texts]
   assert len(texts) > 3

@@ -53,8 +53,10 @@ def from_config(config: Mapping[str, Any]) -> Study:
   one_lane = learner_of(built, model, any(point['target_rate'] for point in points))
   if lawful.from_outside(built):
     lawful.check_whole(one_lane, stacked, stored.event, batch_size)
-  operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)
-  width = min(asked['width'], len(points)) or placement.lanes_at_once(len(points), operations)
+  width = min(asked['width'], len(points))
+  if not width:
+    operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)
+    width = placement.lanes_at_once(len(points), operations)
   training = programs.Training(
     learner=one_lane,
     schedule=data.Schedule(
