@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from vae_jax import errors, programs, records, study
-from vae_jax.runs import outcome, training
+from vae_jax import errors, records, study
+from vae_jax.runs import training
 
 pytestmark = pytest.mark.run
 
@@ -209,13 +209,8 @@ def test_standardising_what_a_bernoulli_sees_is_refused_once(tmp_path, standardi
 
 
 @pytest.mark.usefixtures('no_pictures')
-def test_what_was_advised_trains_and_is_reported_in_the_units_of_the_file(
-  tmp_path, monkeypatch, no_pictures
-):
+def test_what_was_advised_trains_and_is_reported_in_the_units_of_the_file(tmp_path, no_estimates):
   """metrics.jsonl and results.csv agree; provenance.json has what was subtracted."""
-  parts = {'mutual_information': np.zeros(1)}
-  monkeypatch.setattr(programs, 'aggregate', lambda *arguments: parts)
-  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
   array, settings, _, _ = CASES['table']
   config = config_of(tmp_path / 'mine.npz', array)
   follow(config, settings)
@@ -226,7 +221,6 @@ def test_what_was_advised_trains_and_is_reported_in_the_units_of_the_file(
   # Near that of independent normals of these spreads, in the units of the file.
   volume = np.log(TABLE[:40].std(0)).sum()
   assert -row['test/elbo'] == pytest.approx(volume + 2 * math.log(2 * math.pi * math.e), abs=8)
-  assert row['test/nll'] == pytest.approx(-row['test/elbo'], abs=5)
   (logged,) = records.read_metrics(tmp_path / 'run' / 'metrics.jsonl')
   assert logged['test/elbo'] == pytest.approx(row['test/elbo'])
   assert logged['batch/distortion'] == pytest.approx(volume, abs=40)  # far from that of raw values

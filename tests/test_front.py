@@ -318,9 +318,10 @@ def counted(tmp_path_factory, traced_once):
   """A run of the user's own parts alone."""
   config = tiny_config()
   config['lanes'] |= dict(points=((1.0, 3, 7, 2e-3), (1.0, 2, 0, 2e-3)))
-  config['evaluation'] |= dict(batch_size=60)  # batches, of which the last is filled up
+  # Batches, of which the last is filled up; as many images of each split: one program.
+  config['evaluation'] |= dict(batch_size=50, train_images=30, test_images=30)
   config |= dict(
-    encoder=dict(name='own_parts:ResidualEncoder', depth=2),
+    encoder=dict(name='own_parts:ResidualEncoder', depth=1),
     decoder=dict(name='own_parts:Decoder'),
     likelihood=dict(name='own_parts:poisson'),
     posterior=dict(name='own_parts:logistic'),
