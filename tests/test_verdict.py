@@ -105,6 +105,7 @@ def test_type_one_error_of_a_pair(seeds, of_seeds, low, high):
     ((0.0, 0.0, 1.0, 3.0), 1, 0.0, 0.93, 0.97),  # and for the two best of four
     pytest.param((0.0,) * 6, 3, 0.5, 0.93, 1.0, marks=pytest.mark.slow),
     ((0.0, 0.0, 9.0, 9.0), 3, 0.5, 0.93, 1.0),
+    ((0.0,) * 6, 2, 0.02, 0.92, 0.98),  # also where the images are most of the variance
   ),
 )
 def test_the_set_holds_all_best_points(monkeypatch, means, seeds, of_seeds, low, high):

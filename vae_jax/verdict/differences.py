@@ -25,6 +25,8 @@ class Means(NamedTuple):
     mean: [P] over seeds and images.
     of_images: [P, P] covariance of the means from the images; NaN of one image.
     of_seeds: [P] variance of the means from the seeds, 0 where no point has two.
+    between: [P] variance of one seed's mean about the others', of a point of one seed the pooled.
+    noise: [P] what of it the images make up.
     seeds: [P] how many.
     degrees: of freedom that the standard errors have.
     num_images: n.
@@ -33,6 +35,8 @@ class Means(NamedTuple):
   mean: np.ndarray
   of_images: np.ndarray
   of_seeds: np.ndarray
+  between: np.ndarray
+  noise: np.ndarray
   seeds: np.ndarray
   degrees: int
   num_images: int
@@ -73,13 +77,9 @@ class Differences(NamedTuple):
 def means_of(values: np.ndarray, lanes: Sequence[Sequence[int]]) -> Means:
   """Returns the means of points over their lanes.
 
-  The variance between the seed means of a point has S - 1 degrees of freedom, of one or two seeds
-  hardly any. So it counts as no smaller than the variance pooled over all points, and has the
-  degrees of freedom of that: cautious where a point varies less than others, and also where it
-  varies more. What of it comes from the images (e_psi, which the images' part has already) is
-  subtracted. All degrees of freedom are those of the seeds where there are several, whatever the
-  images' share of a variance is: Satterthwaite's approximation, which weighs the two, rejects up to
-  twice too often with two seeds.
+  All degrees of freedom are those of the seeds where there are several, whatever the images' share
+  of a variance is: Satterthwaite's approximation, which weighs the two, rejects up to twice too
+  often with two seeds.
 
   Args:
     values: [G, n].
@@ -92,17 +92,37 @@ def means_of(values: np.ndarray, lanes: Sequence[Sequence[int]]) -> Means:
   with np.errstate(invalid='ignore', divide='ignore'):
     of_images = centred @ centred.T / np.float64(num_images - 1) / num_images
   seeds = np.array([len(rows) for rows in lanes])
-  degrees, of_seeds = int(np.sum(seeds - 1)), np.zeros(len(lanes))
+  degrees, nothing = int(np.sum(seeds - 1)), np.zeros(len(lanes))
+  between, noise, of_seeds = nothing, nothing, nothing
   if degrees:
-    between, within = np.array(
+    between, noise = np.array(
       [_seed_variances(values[list(rows)]) if len(rows) > 1 else (0.0, 0.0) for rows in lanes]
     ).T
-    several = seeds > 1
-    pooled, noise = (np.sum((seeds - 1) * part) / degrees for part in (between, within))
-    noise = np.where(several, within, noise)
-    of_seeds = np.maximum(np.maximum(between, pooled) - noise, 0.0) / seeds
+    pooled = [np.sum((seeds - 1) * part) / degrees for part in (between, noise)]
+    between, noise = (
+      np.where(seeds > 1, part, of_all)
+      for part, of_all in zip((between, noise), pooled, strict=True)
+    )
+    of_seeds = seeds_part(between, noise, seeds)
   most = num_images - 1 or degrees or 1  # of one image nothing is asked but the seeds' part
-  return Means(mean, of_images, of_seeds, seeds, min(degrees or most, most), num_images)
+  degrees = min(degrees or most, most)
+  return Means(mean, of_images, of_seeds, between, noise, seeds, degrees, num_images)
+
+
+def seeds_part(between: np.ndarray, noise: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+  """Returns the variance [..., P] of the means from the seeds, out of that between the seeds.
+
+  The variance between the seed means of a point has S - 1 degrees of freedom, of two seeds hardly
+  any. So it counts as no smaller than the variance pooled over all points: cautious where a point
+  varies less than others, and also where it varies more. What of it comes from the images (e_psi,
+  which the images' part has already) is subtracted.
+
+  Args:
+    between, noise: see `Means`.
+    seeds: [P].
+  """
+  pooled = np.sum((seeds - 1) * between, axis=-1, keepdims=True) / np.sum(seeds - 1)
+  return np.maximum(np.maximum(between, pooled) - noise, 0.0) / seeds
 
 
 def _seed_variances(values: np.ndarray) -> tuple[float, float]:
