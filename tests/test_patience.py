@@ -94,12 +94,13 @@ def test_the_bits_of_a_lane_do_not_depend_on_who_left(trained):
 
 
 @pytest.mark.slow
-def test_the_same_on_eight_simulated_devices():
+def test_the_same_on_eight_simulated_devices(tmp_path):
   """Four lanes at a time, each on a device of its own."""
   devices = {'XLA_FLAGS': '--xla_force_host_platform_device_count=8', 'KEEPING_WIDTH': '4'}
   chosen = 'rows_of_the_whole or bits_of_a_lane or best_parameters'
+  cache = f'cache_dir={tmp_path}'
   process = subprocess.run(
-    [sys.executable, '-m', 'pytest', '-q', '-n0', '-p', 'no:cacheprovider', __file__, '-k', chosen],
+    [sys.executable, '-m', 'pytest', '-q', '-n0', '-o', cache, __file__, '-k', chosen],
     env=os.environ | devices,
     cwd=ROOT,
     capture_output=True,

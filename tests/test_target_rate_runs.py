@@ -72,6 +72,10 @@ def test_a_loaded_run_knows_its_targets(finished):
   run = vae_jax.load(finished)
   assert [lane.point['target_rate'] for lane in run.lanes] == [1.0, 0.0, 3.0]
   assert [lane.name for lane in run.lanes] == NAMES
+  for lane, row in zip(run.lanes, run.results, strict=True):
+    assert lane.multiplier == row['multiplier']
+    assert lane.beta == (row['multiplier'] or row['beta'])
+    assert lane.point['beta'] == row['beta']
 
 
 def test_a_step_that_diverged_is_repeated_at_its_multiplier():

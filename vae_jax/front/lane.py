@@ -36,6 +36,7 @@ class Lane:
     status: 'done', 'running' (steps are left), 'stopped' (by train.patience), or 'diverged' (held
       at its last finite state).
     step: of the optimiser; of a lane that stopped or diverged the step at which it did.
+    multiplier: of a lane with a target rate, at this step, as in results.csv; None without one.
   """
 
   name: str
@@ -45,14 +46,15 @@ class Lane:
   params: Any = dataclasses.field(repr=False)  # arrays of the host
   shared: Shared = dataclasses.field(repr=False)
   arrays: lanes.Lane = dataclasses.field(repr=False)  # the point as the model reads it
+  multiplier: float | None = None
 
   def __repr__(self) -> str:
     return f'Lane({self.name!r}, {self.status} at step {self.step})'
 
   @property
   def beta(self) -> float:
-    """The weight of the rate."""
-    return self.point['beta']
+    """The weight of the rate; with a target rate the multiplier, and not what that began with."""
+    return self.point['beta'] if self.multiplier is None else self.multiplier
 
   @property
   def latent_size(self) -> int:

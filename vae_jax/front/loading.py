@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import data, errors, lanes, learner, networks, paths, study, switches
+from vae_jax import data, errors, lanes, learner, networks, paths, records, study, switches
 from vae_jax.front import functions
 from vae_jax.front.lane import Lane
 from vae_jax.front.run import Run, share_directories
 from vae_jax.front.shared import Shared
-from vae_jax.runs import checkpoint, model_file, outcome, workdir
+from vae_jax.runs import checkpoint, extending, model_file, outcome, workdir
 
 
 def load(workdir: os.PathLike | str, data_path: os.PathLike | str | None = None) -> Run:
@@ -89,7 +89,7 @@ def _with_checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:
 
 def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> dict[str, Any]:
   workdir.check_parts(directory)
-  config = workdir.read_config(directory)
+  config = workdir.read_config(extending.lies_at(directory, 'config.json').parent)
   if data_path is not None:
     path = str(paths.expanded(data_path, 'data_path').absolute())
     config['data'] = data.moved_to(config['data'], path)
@@ -108,7 +108,8 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
 
 def _newest(directory: pathlib.Path, params: str) -> checkpoint.Leaves:
   """Returns the newest checkpoint, as `.params` those whose leaves are called `params`."""
-  stored = checkpoint.read_newest(directory / 'checkpoints', (params, '.diverged_at'))
+  checkpoints = extending.lies_at(directory, 'checkpoints')
+  stored = checkpoint.read_newest(checkpoints, (params, '.diverged_at', '.multiplier'))
   if stored is None:
     raise errors.InputError(f'workdir={str(directory)!r} has no checkpoint yet; train it first')
   leaves = {
@@ -139,6 +140,7 @@ def _lanes(share: _Share, names: Any) -> list[Lane]:
   arrays = jax.device_get(lanes.stack(share.points, largest, share.shared.lower_size))
   params = _params(share, arrays)
   steps = share.stored.leaves['.diverged_at'].tolist()
+  multipliers = _multipliers(share)
   choice, is_done = _choice(share)
   made = []
   for i, (point, diverged_at) in enumerate(zip(share.points, steps, strict=True)):
@@ -152,9 +154,19 @@ def _lanes(share: _Share, names: Any) -> list[Lane]:
         params=_evaluated(share, jax.tree.map(lambda leaf, i=i: leaf[i], params), i),
         shared=share.shared,
         arrays=jax.tree.map(lambda leaf, i=i: leaf[i], arrays),
+        multiplier=multipliers[i],
       )
     )
   return made
+
+
+def _multipliers(share: _Share) -> list[float | None]:
+  """Returns the multiplier of each lane at the checkpoint, None where it has no target rate."""
+  stored = share.stored.leaves.get('.multiplier')
+  if stored is None:
+    return [None] * len(share.points)
+  pairs = zip(records.python_numbers(stored), share.points, strict=True)
+  return [value if point['target_rate'] else None for value, point in pairs]
 
 
 def _choice(share: _Share) -> tuple[outcome.Choice, bool]:

@@ -13,6 +13,7 @@ from vae_jax import data, errors, records, study
 from vae_jax.front import images
 from vae_jax.front.lane import Lane
 from vae_jax.records import schemas
+from vae_jax.runs import extending
 from vae_jax.runs.model_file import Facts
 from vae_jax.runs.outcome import read_verdict
 
@@ -172,7 +173,7 @@ class Run:
 def _results(directory: pathlib.Path, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
   """Returns the rows of a workdir, or of the shares in it that nobody has gathered yet."""
   if (directory / 'config.json').exists():
-    path = directory / 'results.csv'
+    path = extending.lies_at(directory, 'results.csv')
     return records.read_results(path) if path.exists() else []
   shares = share_directories(directory)
   rows = [row for share in shares for row in _results(share, lanes)]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from vae_jax import data, errors, files, identity, paths, programs, records, stopping, study
 from vae_jax.records import manifest
-from vae_jax.runs import checkpoint, model_file, outcome, states, workdir
+from vae_jax.runs import checkpoint, extending, model_file, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
 
 
@@ -48,6 +48,7 @@ def evaluate(
   """
   directory = paths.expanded(directory, '--workdir')
   other = Other(num_samples, num_images, data_path, data_split)
+  extending.go_on(directory)
   config = _config_with(workdir.read_config(directory), other)
   _check_has_checkpoints(directory)
   workdir.check_parts(directory)

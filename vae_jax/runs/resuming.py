@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 
-from vae_jax import data, errors, identity, parts, records, study
+from vae_jax import data, errors, identity, parts, placement, records, study
 from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, loop, outcome, states, workdir
 from vae_jax.runs.outcome import Outcome, Progress
+
+# What a program raises for which there is not enough memory, among other things.
+TOO_WIDE = (placement.TooWideError, jax.errors.JaxRuntimeError)
 
 
 def claim(
@@ -83,6 +87,18 @@ def at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Stud
     )
     workdir.record_width(directory, built.place.width)
   return built
+
+
+def narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
+  """Returns the study in programs of half as many lanes, or re-raises any other error."""
+  narrower = built.at_width(max(1, built.place.width // 2))
+  short = isinstance(error, placement.TooWideError) or placement.is_out_of_memory(error)
+  if not short or narrower.place.width == built.place.width:
+    raise error
+  reason = str(error).splitlines()[0]
+  logging.warning('%s; from here on programs of %d lanes', reason, narrower.place.width)
+  workdir.record_width(directory, narrower.place.width)
+  return narrower
 
 
 def restored(

@@ -1,17 +1,14 @@
 """Trains and evaluates a study: build, restore, loop, log."""
 
 import contextlib
-import logging
 import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-
 from vae_jax import config as settings
-from vae_jax import paths, placement, stopping, study, validation
+from vae_jax import paths, stopping, study, validation
 from vae_jax.runs import beginning, checkpoint, extending, loop, model_file, resuming, workdir
 from vae_jax.runs.outcome import Outcome
 
@@ -63,8 +60,8 @@ def run(
           begun = beginning.begin(built, directory, manager, progress, started, signal_number)
           result = loop.train_and_finish(*begun)
           break
-        except (placement.TooWideError, jax.errors.JaxRuntimeError) as error:
-          built = _narrower(built, directory, error)
+        except resuming.TOO_WIDE as error:
+          built = resuming.narrower(built, directory, error)
     seconds = max(row['seconds'] for row in result.rows)
     reached = workdir.newest_step(directory)
     workdir.mark_finished(directory, step=reached, seconds=seconds)
@@ -80,15 +77,3 @@ def _finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | N
     return None
   with workdir.holding(directory):
     return resuming.finished(config, directory)
-
-
-def _narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
-  """Returns the study in programs of half as many lanes, or re-raises any other error."""
-  narrower = built.at_width(max(1, built.place.width // 2))
-  short = isinstance(error, placement.TooWideError) or placement.is_out_of_memory(error)
-  if not short or narrower.place.width == built.place.width:
-    raise error
-  reason = str(error).splitlines()[0]
-  logging.warning('%s; from here on programs of %d lanes', reason, narrower.place.width)
-  workdir.record_width(directory, narrower.place.width)
-  return narrower

@@ -21,10 +21,10 @@ import numpy as np
 from vae_jax import errors, files, identity, optimizers, records, stopping, study, validation
 from vae_jax.runs import beginning, checkpoint, loop, resuming, states, workdir
 from vae_jax.runs.extending import joining
-from vae_jax.runs.extending.joining import go_on
+from vae_jax.runs.extending.joining import go_on, lies_at
 from vae_jax.runs.outcome import Progress
 
-__all__ = ['check_steps', 'extend', 'go_on']
+__all__ = ['check_steps', 'extend', 'go_on', 'lies_at']
 
 
 def check_steps(config: Mapping[str, Any], directory: pathlib.Path) -> None:
@@ -147,13 +147,17 @@ def _train(
     wandb=part.wandb._replace(mode='disabled'),
   )
   with contextlib.closing(checkpoint.open_manager(own / 'checkpoints')) as manager:
-    progress = resuming.restored(part, own, manager, from_scratch=True)
-    if progress is not None and progress.step > run.step:
-      progress = states.restored(part, manager, most=run.step)
-    attempt, progress = beginning.begin(
-      part, own, manager, progress, time.monotonic(), signal_number
-    )
-    attempt = attempt._replace(
-      last=run.step, next_log_point=lambda step: next(each for each in passed if each > step)
-    )
-    return loop.train_to_the_last(attempt, progress)
+    while True:
+      try:
+        progress = resuming.restored(part, own, manager, from_scratch=True)
+        if progress is not None and progress.step > run.step:
+          progress = states.restored(part, manager, most=run.step)
+        attempt, progress = beginning.begin(
+          part, own, manager, progress, time.monotonic(), signal_number
+        )
+        attempt = attempt._replace(
+          last=run.step, next_log_point=lambda step: next(each for each in passed if each > step)
+        )
+        return loop.train_to_the_last(attempt, progress)
+      except resuming.TOO_WIDE as error:
+        part = resuming.narrower(part, own.parent, error)

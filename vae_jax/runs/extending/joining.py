@@ -86,6 +86,20 @@ def _side_by_side(parts: Sequence[tuple[list[int], Progress]]) -> Progress:
   return whole if whole.best is None else whole._replace(best=trees(lambda p: p.best))
 
 
+def lies_at(directory: pathlib.Path, name: str) -> pathlib.Path:
+  """Returns where a file of a run is to be read, also of one that was killed between the moves.
+
+  What the run will be is whole from the first move on: until the last one each file lies in either
+  place.
+
+  Args:
+    directory: the workdir.
+    name: 'config.json', 'results.csv' or 'checkpoints'.
+  """
+  moving = directory / OWN / 'joined' / name
+  return moving if moving.exists() else directory / name
+
+
 def go_on(directory: pathlib.Path) -> None:
   """Ends an extension that was killed between its moves; nothing where there is none."""
   own = directory / OWN

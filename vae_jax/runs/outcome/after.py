@@ -20,12 +20,6 @@ def announce(study: Study) -> None:
     logging.warning(
       '%s: chosen on the test set, as there is no data.validation_split', ' and '.join(asked)
     )
-  if asked and any(point['target_rate'] for point in study.points):
-    logging.warning(
-      '%s: a lane with a lanes.target_rate does not stop and keeps its last parameters, as the '
-      'weight in its objective moves',
-      ' and '.join(asked),
-    )
   if settings.patience and 1 < num_lanes <= width:
     logging.info(
       'train.patience=%d saves no time before all %d lanes have stopped: they train in one turn; '
