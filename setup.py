@@ -59,7 +59,7 @@ setuptools.setup(
     'wandb>=0.31,<0.32',
   ],
   extras_require={
-    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.14'],
+    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.14', 'vl-convert-python>=1.9'],
     'prepare': ['tensorflow'],  # only to prepare a TFDS data set for the first time
     'cuda12': ['jax[cuda12]'],
     'cuda13': ['jax[cuda13]'],

@@ -52,6 +52,12 @@ def test_a_config_file_is_run_with_its_argument(tmp_path):
   assert config_files.read(other, 'config') == dict(study='none', value=3)
 
 
+def test_the_config_of_a_run_is_a_config(tmp_path):
+  (tmp_path / 'config.json').write_text('{"study": "mine", "lanes": {"beta": [1.0, [2.0]]}}')
+  found = config_files.read(tmp_path / 'config.json', 'config')
+  assert found == dict(study='mine', lanes=dict(beta=(1.0, (2.0,))))
+
+
 @pytest.mark.parametrize(
   ('text', 'message'),
   [

@@ -55,6 +55,20 @@ def refused(npz):
   return message
 
 
+def test_digits_have_their_classes_and_the_checksum_that_they_had_without():
+  digits = load('digits', train_split='train[:75%]', validation_split='train[75%:]',
+                test_split='test')  # fmt: skip
+  target = datasets.load_digits().target
+  np.testing.assert_array_equal(digits.labels['test'], target[4::5])
+  rest = np.delete(target, np.s_[4::5])
+  assert len(digits.labels['train']) == len(digits.train)
+  np.testing.assert_array_equal(
+    np.concatenate([digits.labels['train'], digits.labels['validation']]), rest
+  )
+  assert digits.factors is None
+  assert digits.sha256.startswith('ee9678f78d5ce775')
+
+
 def test_digits_are_split_as_declared():
   images = datasets.load_digits().images[..., None]
   digits = load('digits', train_split='train', test_split='test')

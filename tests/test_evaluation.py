@@ -443,3 +443,21 @@ def test_a_traversal_of_two_layers_moves_what_the_decoder_reads(lane):
   np.testing.assert_allclose(grid[..., 1], np.tile(6 + axis, (3, 1)))
   np.testing.assert_allclose(grid[..., 2], np.tile((7 + 2 * axis)[:, None], (1, 3)))
   np.testing.assert_allclose(grid[..., 0], 5)
+
+
+def test_a_walk_moves_one_latent_a_row_that_used_most_first(lane):
+  lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
+  walk = evaluation.walk(
+    model_that_shows_its_code(), None, lane, jnp.array([0.1, 0.5, 0.3, 9.0]), 3, 5
+  )
+  expected = np.zeros((3, 5, 4))
+  for row, latent in enumerate((1, 2, 0)):
+    expected[row, :, latent] = [-2, -1, 0, 1, 2]
+  np.testing.assert_allclose(walk, expected, atol=1e-6)
+
+
+def test_what_lies_between_codes_is_on_a_straight_line():
+  z = np.array([[0.0, 1.0], [4.0, -1.0], [2.0, 2.0], [2.0, 3.0], [9.0, 9.0]], np.float32)
+  found = evaluation.between(jnp.array(z), 3)
+  expected = [[[0, 1], [2, 0], [4, -1]], [[2, 2], [2, 2.5], [2, 3]]]
+  np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -7,10 +7,7 @@ from report_run import make_run, rows_of
 
 from vae_jax import report
 
-pytestmark = [
-  pytest.mark.process,
-  pytest.mark.skipif(chromium.NAME is None, reason='there is no chromium (apt install chromium)'),
-]
+pytestmark = pytest.mark.process
 
 DRAWN = 'document.documentElement.dataset.drawn === "all"'
 ENTER, TAB = 13, 9
@@ -29,6 +26,8 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def browser():
+  if chromium.NAME is None:
+    pytest.skip('there is no chromium (apt install chromium)')
   with chromium.browser() as page:
     yield page
 

@@ -55,7 +55,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
   assert result.exit_code == 0
   names = {path.name for path in workdir.iterdir()}
   assert {'config.json', 'provenance.json', 'metrics.jsonl', 'results.csv', 'checkpoints'} <= names
-  assert {'latents.csv', 'nll_curve.csv', 'per_image.npz', 'images.npz'} <= names
+  assert {'latents.csv', 'nll_curve.csv', 'per_image.npz', 'images.npz', 'report.html'} <= names
   assert json.loads((workdir / 'config.json').read_text()) == json.loads(json.dumps(config))
   provenance = json.loads((workdir / 'provenance.json').read_text())
   assert provenance['width'] == 4
@@ -74,6 +74,10 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
   }
   with np.load(workdir / 'images.npz') as images:
     assert images['reconstructions'].shape == (4, 8, 8, 8, 1)
+    assert images['units'].shape == (4, 5, 8, 8, 8, 1)  # of latent size 5; walked along each
+    assert images['interpolations'].shape == (4, 2, 8, 8, 8, 1)
+    assert images['codes'].shape == (4, 359, 2)
+    assert len(np.unique(images['labels'])) == 10
 
 
 def test_results_have_the_columns_and_add_up(finished):

@@ -11,6 +11,7 @@ from vae_jax.report.reading import Study
 
 _MOST_NUMBERED = 18  # columns, beyond which numbers would touch
 _CELL = 22, 75  # pixels: least and most height of a row
+_ERRORS = 4  # standard errors of a lane that the colours reach at least
 _HEIGHT = 300  # pixels, that all rows may take together where they can
 
 
@@ -91,12 +92,15 @@ def _data(
 ) -> list[dict[str, Any]]:
   """Returns a row for each cell: where it is, its colours and what is said of it."""
   means = [cell.mean(column) for cell in known]
-  sign = 1 if column == 'nll' else -1
+  sign = 1 if column == 'nll' else -1  # a loss: lower is better
   losses = [(cell.beta, sign * mean) for cell, mean in zip(known, means, strict=True)]
   low, high = points.frame(
     charts.near([loss for beta, loss in losses if beta > 0]),
     charts.near([loss for beta, loss in losses if beta == 0]),
   )
+  # A difference that is within the error of one lane is no other colour.
+  errors = [e for row in study.rows if (e := points.value(row, 'nll_stderr')) is not None]
+  high = max(high, low + _ERRORS * float(np.median(errors or [0.0])))
   best, worst = sign * low, sign * high
   painted = dict(zip(map(id, known), colours.shades(means, best, worst), strict=True))
   digits = 1 if max(map(abs, means)) >= 199.995 else 2
@@ -144,7 +148,7 @@ def _outlines(data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
   layers = []
   for kind, look in (('tie', {'strokeDash': [5, 3]}), ('best', {})):
     outlined = [row for row in data if row.get('outline') == kind]
-    inset = {'width': {'band': 0.96}, 'height': {'band': 0.94}}
+    inset = {'width': {'band': 0.97}, 'height': {'band': 0.95}}
     mark = {
       'type': 'rect',
       'fill': None,

@@ -1,8 +1,10 @@
 """Distortion over rate: what each lane pays for what it stores."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from vae_jax.figures import points
 from vae_jax.report import charts, colours
@@ -18,7 +20,8 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
   """Returns the chart; None where no lane has both terms.
 
   A point is the mean over the seeds of a setting, with bars from the least to the largest of them.
-  Its tick has the slope -beta: at an optimum of D + beta R the curve D(R) of all models has it.
+  Its tick has the slope -beta, or minus the multiplier of a target rate: at an optimum of
+  D + beta R the curve D(R) of all models has it.
   """
   cells = {
     study.key: [cell for cell in points.cells(study.rows, _TERMS) if cell.lanes]
@@ -27,7 +30,11 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
   every = [cell for of_study in cells.values() for cell in of_study]
   if not every:
     return None
-  frame = [_frame(every, column) for column in _TERMS]
+  curve = _curve_rows(studies, cells)
+  frame = [
+    _frame(every, column, [row[letter] for row in curve])
+    for column, letter in zip(_TERMS, 'RD', strict=True)
+  ]
   marks = [_point(study, cell) for study in studies for cell in cells[study.key]]
   inside = [mark for mark in marks if _is_inside(mark, frame)]
   sizes = sorted({mark['size'] for mark in marks})
@@ -44,7 +51,7 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
   faded = {'condition': {'param': 'chosen', 'value': 1}, 'value': 0.12}
   layers = [
     _tangents(inside, frame, place),
-    _curves(studies, cells, frame, place, colour),
+    _curves(curve, place, colour),
     _lines(studies, inside, place, colour, faded),
     *_spreads(inside, place, colour),
     {
@@ -63,10 +70,13 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
   )
 
 
-def _frame(cells: Sequence[points.Cell], column: str) -> list[float]:
-  """Returns the ends of an axis: all lanes, but those of beta = 0 only where they are near."""
+def _frame(cells: Sequence[points.Cell], column: str, curve: Sequence[float]) -> list[float]:
+  """Returns the ends of an axis: of curves and lanes; of beta = 0 only where they are near."""
   values = [(cell.beta, row[column]) for cell in cells for row in cell.lanes]
-  priced, free = [v for beta, v in values if beta > 0], [v for beta, v in values if beta == 0]
+  priced, free = (
+    [*curve, *(v for beta, v in values if beta > 0)],
+    [v for beta, v in values if beta == 0],
+  )
   low, high = points.frame(charts.near(priced), charts.near(free))
   margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
   return [low - margin, high + margin]
@@ -81,7 +91,7 @@ def outside(study: Study) -> int:
   cells = [cell for cell in points.cells(study.rows, _TERMS) if cell.lanes]
   if not cells:
     return 0
-  frame = [_frame(cells, column) for column in _TERMS]
+  frame = [_frame(cells, column, []) for column in _TERMS]
   return sum(not _is_inside(_point(study, cell), frame) for cell in cells)
 
 
@@ -94,6 +104,7 @@ def _point(study: Study, cell: points.Cell) -> dict[str, Any]:
   }
   rate, distortion = cell.mean(_RATE), cell.mean(_DISTORTION)
   units = [u for row in cell.lanes if (u := points.value(row, 'active_units')) is not None]
+  prices = [points.value(row, 'multiplier') or cell.beta for row in cell.lanes]
   held = study.forecast and study.forecast.active(cell.beta, cell.latent_size)
   return ends | {
     'study': study.key,
@@ -102,6 +113,7 @@ def _point(study: Study, cell: points.Cell) -> dict[str, Any]:
     'latents': str(cell.latent_size),
     'size': cell.latent_size,
     'beta': cell.beta,
+    'slope': float(np.mean(prices)),
     'setting': f'{charts.setting_title(study)} = {points.label(cell.setting + cell.variant)}',
     'short': points.label(cell.setting),
     'R': rate,
@@ -129,13 +141,13 @@ _TOOLTIP = [
 
 
 def _tangents(marks: Sequence[dict], frame: Sequence[Sequence[float]], place) -> charts.Spec:
-  """Returns the ticks of slope -beta, of one length on the screen."""
+  """Returns the ticks of slope -beta, of one length on the screen, see `rate_distortion`."""
   (left, right), (bottom, top) = frame
   ticks = []
   for mark in marks:
-    slope = mark['beta'] * (right - left) / (top - bottom)  # on the screen, of a square frame
+    slope = mark['slope'] * (right - left) / (top - bottom)  # on the screen, of a square frame
     along = _REACH / math.hypot(1, slope) * (right - left)
-    x, y, rise = mark['R'], mark['D'], mark['beta'] * along
+    x, y, rise = mark['R'], mark['D'], mark['slope'] * along
     ticks.append({'R': x - along, 'D': y + rise, 'R2': x + along, 'D2': y - rise})
   look = {'color': charts.FAINT, 'strokeWidth': 1.5, 'strokeDash': [2, 2]}
   return {
@@ -182,8 +194,8 @@ def _spreads(marks: Sequence[dict], place, colour) -> list[charts.Spec]:
   ]
 
 
-def _curves(studies, cells, frame, place, colour) -> charts.Spec | None:
-  """Returns the curve of each lane that was trained for every beta."""
+def _curve_rows(studies: Sequence[Study], cells: Mapping[str, Sequence[points.Cell]]) -> list[dict]:
+  """Returns the points of the curve of each lane that was trained for every beta."""
   rows = []
   for study in studies:
     sizes = {row['lane']: cell.latent_size for cell in cells[study.key] for row in cell.lanes}
@@ -193,10 +205,15 @@ def _curves(studies, cells, frame, place, colour) -> charts.Spec | None:
         line = f'{study.key}/{row["lane"]}'
         rows.append({'line': line, 'latents': str(sizes[row['lane']]), 'beta': row['beta'],
                      'R': rate, 'D': distortion})  # fmt: skip
+  return rows
+
+
+def _curves(rows: Sequence[dict], place, colour) -> charts.Spec | None:
+  """Returns the layer of these curves."""
   if not rows:
     return None
   order = {'detail': charts.field('line', 'nominal'), 'order': charts.field('beta')}
-  mark = {'type': 'line', 'clip': True, 'strokeWidth': 1, 'opacity': 0.7}
+  mark = {'type': 'line', 'clip': True, 'strokeWidth': 1.5, 'opacity': 0.7}
   return {'data': charts.values(rows), 'mark': mark, 'encoding': place | {'color': colour} | order}
 
 
