@@ -101,7 +101,7 @@
   }
   function enlarge(image, width) {
     // Whole multiples of a pixel look alike; one factor for all pictures of a lane.
-    const factor = Math.max(1, Math.round(42 / width));
+    const factor = Math.max(1, Math.round(56 / width));
     image.style.width = `${factor * image.naturalWidth}px`;
   }
   function drawLane(lane) {
