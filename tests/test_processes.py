@@ -31,31 +31,37 @@ LANES = {
 }  # fmt: skip
 OWN = [['b0.5-z2-s0'], ['b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']]
 WHOLE = ['b0.5-z2-s0-lr0.001', 'b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']
-COMMAND = [
-  sys.executable, '-m', 'launch.train', '--config=tests/long_study.py',
-  *(f'--config.train.{name}={value}' for name, value in TRAIN.items()),
-  *(f'--config.lanes.{name}={value}' for name, value in LANES.items()),
-  '--config.program.width=1',
-]  # fmt: skip
+# Of the first lane the rate is so high that it stops early.
+STOPPING = {'evaluate_every': 10, 'patience': 1, 'keep': 'best'}
+EARLY = {'learning_rate': (0.3, 1e-3, 2e-3)}
 
 
-def long_config() -> dict:
+COMMAND = [sys.executable, '-m', 'launch.train', '--config=tests/long_study.py']
+
+
+def long_config(**changes) -> dict:
   config = long_study.get_config().to_dict()
-  config['train'] |= TRAIN
-  config['lanes'] |= LANES
+  config['train'] |= TRAIN | changes.get('train', {})
+  config['lanes'] |= LANES | changes.get('lanes', {})
   config['program'] |= dict(width=1)  # one program for shares of any number of lanes
   return config
 
 
-def start(workdir: pathlib.Path, count: int = 2) -> list[subprocess.Popen]:
-  """Starts the same command in each of so many processes on this host."""
+def start(workdir: pathlib.Path, count: int = 2, **changes) -> list[subprocess.Popen]:
+  """Starts the command of `long_config(**changes)` in so many processes on this host."""
+  config = long_config(**changes)
+  words = [
+    f'--config.{section}.{name}={config[section][name]}'
+    for section, names in (('train', TRAIN | STOPPING), ('lanes', LANES), ('program', ['width']))
+    for name in names
+  ]
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
   together = [f'--workdir={workdir}', f'--coordinator=127.0.0.1:{port}', f'--processes={count}']
   return [
     subprocess.Popen(
-      [*COMMAND, *together, f'--process={index}'],
+      [*COMMAND, *words, *together, f'--process={index}'],
       cwd=ROOT,
       env=os.environ,
       stdout=subprocess.PIPE,
@@ -172,6 +178,19 @@ def test_two_processes_leave_what_one_leaves(reference, tmp_path):
   assert_same_study(workdir, reference)
   check_shares(workdir, reference)
   check_said(workdir, stdout)
+
+
+@pytest.mark.slow
+def test_a_lane_that_stops_in_one_of_two_processes_has_the_bits_of_one(traced_once, tmp_path):
+  changes = dict(train=STOPPING, lanes=EARLY)
+  training.run(long_config(**changes), tmp_path / 'one')
+  codes, _, stderr = finish(start(tmp_path / 'two', **changes))
+  assert codes == [0, 0], stderr
+  status = [row['status'] for row in records.read_results(tmp_path / 'two' / 'results.csv')]
+  assert status == ['stopped', 'done', 'done']
+  one, two = (records.read_metrics(tmp_path / name / 'metrics.jsonl') for name in ('one', 'two'))
+  assert one == two
+  assert_same_study(tmp_path / 'two', tmp_path / 'one')
 
 
 @pytest.mark.slow
