@@ -5,7 +5,7 @@
 One hidden layer of 784 on each side; the average of L = 5 cross-entropies, and the KL in closed
 form. The cross-entropy of grey levels is no likelihood: the "ELBO" bounds nothing and there is no
 NLL; likelihood.name='continuous_bernoulli' is the density next to it.
-On all 60,000 images, without a validation set, the test "ELBO" was -103.5 nats (D 78.0, R 25.6).
+Cost: 20 min on two very busy cores. Test "ELBO" -103.6 nats (D 77.9, R 25.7).
 """
 
 from vae_jax import config as settings
