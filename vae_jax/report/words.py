@@ -108,7 +108,7 @@ def trust(study: Study) -> Iterator[tuple[str, str]]:
       'the test set, as there is no validation split: the figures of the best flatter it',
     )
   else:
-    yield 'chosen on', 'the validation set; the test set was evaluated once, at the end'
+    yield 'chosen on', 'the validation set; the test set is evaluated once, at the end'
   for name, words in (('nll_images', 'images of the NLL'), ('nll_samples', 'importance samples')):
     found = {row[name] for row in rows if row.get(name) is not None}
     if found:
@@ -172,7 +172,8 @@ def provenance(study: Study) -> Iterator[tuple[str, str]]:
   if device := found.get('device'):
     yield 'device', f'{device["count"]} × {device["kind"]}; {found.get("platform", "")}'
   if 'data' in found:
-    yield 'data', f'{found["data"]}, sha256 {found.get("data_sha256")}'
+    sha256 = found.get('data_sha256')
+    yield 'data', found['data'] + (f', sha256 {sha256}' if sha256 else '')
   seconds = [row['seconds'] for row in study.rows if row.get('seconds') is not None]
   if seconds:
     yield 'wall time', f'{max(seconds):,.0f} s, {found.get("width", "?")} lanes in one program'
