@@ -114,13 +114,18 @@ def full_compiler(emitter_of_users):
   jax.config.update('jax_disable_most_optimizations', True)
 
 
-@pytest.fixture
-def no_pictures(monkeypatch):
+def without_pictures(patch: pytest.MonkeyPatch):
   """Runs draw nothing: of a small run, its pictures take half of the time."""
   from vae_jax.runs import outcome
 
-  monkeypatch.setattr(figures, 'draw_all', lambda directory: None)
-  monkeypatch.setattr(outcome, 'write_page', lambda directory: None)
+  patch.setattr(figures, 'draw_all', lambda directory: None)
+  patch.setattr(outcome, 'write_page', lambda directory: None)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+  """For a test; a fixture of a module has `without_pictures`."""
+  without_pictures(monkeypatch)
 
 
 @pytest.fixture(scope='module')

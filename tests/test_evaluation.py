@@ -446,11 +446,12 @@ def test_a_traversal_of_two_layers_moves_what_the_decoder_reads(lane):
 
 
 def test_a_walk_moves_one_latent_a_row_that_used_most_first(lane):
+  """Rows of latents that the lane does not have, or none has, are at 0: all have as many rows."""
   lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
   walk = evaluation.walk(
-    model_that_shows_its_code(), None, lane, jnp.array([0.1, 0.5, 0.3, 9.0]), 3, 5
+    model_that_shows_its_code(), None, lane, jnp.array([0.1, 0.5, 0.3, 9.0]), 6, 5
   )
-  expected = np.zeros((3, 5, 4))
+  expected = np.zeros((6, 5, 4))
   for row, latent in enumerate((1, 2, 0)):
     expected[row, :, latent] = [-2, -1, 0, 1, 2]
   np.testing.assert_allclose(walk, expected, atol=1e-6)

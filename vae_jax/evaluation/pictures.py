@@ -73,11 +73,14 @@ def walk(
 ) -> Array:
   """Returns codes along single latents, [num_units, size, Z]: from -2 to 2, the others 0.
 
-  Row k moves the latent of the k-th largest `usage` [Z]; with two layers as `traverse` does.
+  Row k moves the latent of the k-th largest `usage` [Z]; with two layers as `traverse` does. A row
+  of a latent that there is none of moves nothing.
   """
   values = jnp.linspace(-2.0, 2.0, size)
   order = most_used(model, lane, usage)[:num_units]
-  z = lane.mask * jax.nn.one_hot(order, usage.size)[:, None, :] * values[:, None]
+  rows = jax.nn.one_hot(order, usage.size)
+  rows = jnp.pad(rows, ((0, num_units - len(rows)), (0, 0)))
+  z = lane.mask * rows[:, None, :] * values[:, None]
   if not model.lower_size:
     return z
   prior = model.prior(model.at_beta(params, lane.beta), lane.mask)
