@@ -96,14 +96,21 @@ def _depth(codes: np.ndarray, factor: np.ndarray, seed: int) -> int:
 
   if len(codes) < NUM_FOLDS:
     return 0
-  accuracy = model_selection.validation_curve(
-    tree.DecisionTreeClassifier(min_samples_leaf=MIN_LEAF, random_state=seed),
-    codes,
-    factor,
-    param_name='max_depth',
-    param_range=DEPTHS,
-    cv=model_selection.KFold(NUM_FOLDS, shuffle=True, random_state=seed),
-  )[1].mean(axis=1)  # of each depth, on the folds that were held out
+  folds = list(model_selection.KFold(NUM_FOLDS, shuffle=True, random_state=seed).split(codes))
+
+  def accuracy_of(depth: int) -> float:
+    """Returns that of trees of this depth on the folds that were held out."""
+    found = []
+    for kept, held_out in folds:
+      one = tree.DecisionTreeClassifier(
+        max_depth=depth, min_samples_leaf=MIN_LEAF, random_state=seed
+      )
+      one.fit(codes[kept], factor[kept])
+      found.append(np.mean(one.predict(codes[held_out]) == factor[held_out]))
+    return float(np.mean(found))
+
+  # `validation_curve` of scikit-learn scores the other folds, too, and takes twice as long.
+  accuracy = np.array([accuracy_of(depth) for depth in DEPTHS])
   best = accuracy.max()
   stderr = np.sqrt(best * (1 - best) / len(codes))
   if best - 3 * stderr <= np.bincount(factor).max() / len(codes):
