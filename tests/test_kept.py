@@ -60,9 +60,9 @@ def test_an_evaluation_ends_though_every_attempt_is_stopped_after_one_piece(trai
 
 def test_the_pieces_are_the_nll_of_all_batches_at_once(trained):
   """Batch by batch and in two turns: what one program makes that scans the batches of all lanes."""
-  built, _, _ = trained
+  built, state, _ = trained
   images, scale = built.dataset.test[:30], built.dataset.fixed_scale
-  lane_params = jax.vmap(built.training.learner.init)(built.lanes).params
+  lane_params = placement.joined(state).params
   arguments = (images, scale, 20, 100, built.at_width(4).place)
   program, batches = programs.make_nll(built.model, *arguments)
   assert len(batches.weights) == 3
@@ -121,6 +121,7 @@ def test_a_study_and_launch_evaluate_are_stopped_in_the_evaluation_and_end(
   config, tmp_path, monkeypatch
 ):
   """The rows of a run that was stopped twice in its NLL are those of one that was not."""
+  config['lanes'] |= dict(latent_size=(5,))  # two lanes, by the programs of the tests above
   config['train'] |= dict(steps=10)
   config['evaluation'] |= dict(batch_size=100)
   training.run(config, tmp_path / 'whole')

@@ -139,11 +139,11 @@ def test_the_best_parameters_are_those_of_the_best_step_and_evaluate_to_its_figu
 
 def test_all_lanes_stop_and_the_run_ends(compiled, tmp_path):
   """And stays ended: called again with more steps, it takes none."""
-  progress = compiled.train(tmp_path / 'run', patience=1, steps=1000)
+  progress = compiled.train(tmp_path / 'run', patience=1, steps=1000, checkpoint_every=200)
   assert progress.step < 1000
   assert progress.choice.training == []
   assert max(progress.choice.stopped_at) == progress.step
-  again = compiled.train(tmp_path / 'run', patience=1, steps=2000)
+  again = compiled.train(tmp_path / 'run', patience=1, steps=2000, checkpoint_every=200)
   assert again.step == progress.step
   assert_equal(outcome.whole(again), outcome.whole(progress))
 

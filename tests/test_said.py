@@ -10,11 +10,11 @@ import types
 import numpy as np
 import pytest
 import scipy.stats
-from conftest import small_config
+from conftest import small_config, without_pictures
 
 import vae_jax
 from vae_jax import config as settings
-from vae_jax import figures, lanes, records, study
+from vae_jax import lanes, records, study
 from vae_jax.multihost import cut, gathering
 from vae_jax.runs import evaluating, training
 from vae_jax.runs.outcome import rising, trust
@@ -40,7 +40,7 @@ def said(tmp_path_factory):
   config = settings.complete(config)
   logger, level = logging.getLogger(), logging.getLogger().level
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(figures, 'draw_all', lambda directory: None)
+    without_pictures(patch)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

@@ -6,10 +6,10 @@ import types
 
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import small_config, without_pictures
 
 import vae_jax
-from vae_jax import errors, figures, learner, records, study
+from vae_jax import errors, learner, records, study
 from vae_jax.figures import points
 from vae_jax.multihost import gathering
 from vae_jax.records import manifest
@@ -37,12 +37,12 @@ def config_of(**changes):
 def trained(tmp_path_factory):
   directory = tmp_path_factory.mktemp('runs') / 'chosen'
   with pytest.MonkeyPatch.context() as patch:
-    without_pictures(patch)
+    without_images(patch)
     return training.run(config_of(), directory), directory
 
 
-def without_pictures(patch):
-  patch.setattr(figures, 'draw_all', lambda directory: None)
+def without_images(patch):
+  without_pictures(patch)
   patch.setattr(outcome, 'save_images', lambda *arguments: None)
 
 
@@ -144,7 +144,7 @@ def test_a_changed_bit_of_it_is_seen(trained, tmp_path):
 
 @pytest.mark.slow
 def test_evaluate_makes_it_again_of_more_samples(trained, tmp_path, monkeypatch):
-  without_pictures(monkeypatch)
+  without_images(monkeypatch)
   copy = shutil.copytree(trained[1], tmp_path / 'copy')
   (copy / 'per_image.npz').unlink()
   rows = evaluating.evaluate(copy, num_samples=9, num_images=10).rows

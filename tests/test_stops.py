@@ -12,10 +12,10 @@ import time
 
 import long_study
 import pytest
-from conftest import ROOT
+from conftest import ROOT, without_pictures
 from run_files import assert_same_run, state_digest
 
-from vae_jax import figures, tracking
+from vae_jax import tracking
 from vae_jax.commands import command, train
 from vae_jax.runs import training
 
@@ -74,7 +74,7 @@ def uninterrupted(tmp_path_factory, traced_once):
   """The study of the interruption tests, run to its end in one go by this process."""
   workdir, config = tmp_path_factory.mktemp('uninterrupted') / 'run', long_study.get_config()
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(figures, 'draw_all', lambda directory: None)
+    without_pictures(patch)
     training.run(config, workdir)
   return config.to_dict(), workdir
 
@@ -136,45 +136,38 @@ def test_a_kill_and_signals_in_turn_end_bit_equal(
 ):
   """A signal saves, a kill does not; meanwhile a second process is kept out, and changes nothing.
 
-  The kill is in the first steps; `-m slow` has twelve, at random moments. Two attempts are
-  processes of their own, which trace their programs anew, and two are this one.
+  The attempt that is killed is a process of its own, which traces its programs anew; `-m slow` has
+  twelve of them, at random moments.
   """
   config, reference = uninterrupted
   workdir = tmp_path / 'run'
-  attempt = Attempt(workdir)
-  attempt.wait_for_more()
-  attempt.kill()
-  # By Ctrl-C, of this process.
-  write = tracking.Tracker.write
+  line = [f'--config={CONFIG_FILE}', f'--workdir={workdir}']
+  write, signals = tracking.Tracker.write, {240: signal.SIGINT}
 
   def interrupt(tracker, step, metrics, lanes):
     write(tracker, step, metrics, lanes)
-    if step == 240:
-      signal.raise_signal(signal.SIGINT)
+    if step in signals:
+      signal.raise_signal(signals[step])
 
   monkeypatch.setattr(tracking.Tracker, 'write', interrupt)
-  line = [f'--config={CONFIG_FILE}', f'--workdir={workdir}']
   assert command.exit_code_of(train.make(), line) == 130
-  stderr = capsys.readouterr().err
-  assert 'stopped and saved at step 260;' in stderr
+  assert 'stopped and saved at step 260;' in capsys.readouterr().err
   assert state_digest(workdir, config)[0] == 260
   attempt = Attempt(workdir)
   attempt.wait_for_step(360)
   attempt.process.send_signal(signal.SIGSTOP)
-  capsys.readouterr()
   assert command.exit_code_of(train.make(), line) == 5
   assert f'is in use by process {attempt.process.pid};' in capsys.readouterr().err
-  attempt.process.send_signal(signal.SIGCONT)
-  attempt.process.send_signal(signal.SIGTERM)
-  returned, stderr = attempt.finish()
-  assert returned == 143, stderr
-  assert 'continuing from step 260' in stderr
-  step, _ = state_digest(workdir, config)
-  assert f'stopped and saved at step {step};' in stderr
-  assert step >= 360
+  attempt.kill()
   caplog.set_level(logging.INFO)
+  saved, _ = state_digest(workdir, config)
+  assert saved >= 300
+  signals[saved + 20] = signal.SIGTERM
+  assert command.exit_code_of(train.make(), line) == 143
+  assert f'continuing from step {saved}' in caplog.messages
+  assert f'stopped and saved at step {saved + 40};' in capsys.readouterr().err
   assert command.exit_code_of(train.make(), line) == 0
-  assert f'continuing from step {step}' in caplog.messages
+  assert f'continuing from step {saved + 40}' in caplog.messages
   assert_same_run(reference, workdir, config)
 
 

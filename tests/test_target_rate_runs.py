@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import small_config, without_pictures
 from run_files import assert_same_run
 
 import vae_jax
@@ -33,7 +33,7 @@ def targets_config(steps=40):
 def finished(tmp_path_factory, traced_once):
   directory = tmp_path_factory.mktemp('targets') / 'run'
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(vae_jax.figures, 'draw_all', lambda directory: None)
+    without_pictures(patch)
     training.run(targets_config(), directory)
   return directory
 
