@@ -328,3 +328,47 @@ def test_what_is_said_of_one_seed_of_the_test_set_and_of_few_samples():
   said = ' '.join(verdict.sentences(verdict.judge(rows, values, 'validation')))
   assert not any(word in said for word in ('test set', 'One seed', 'nll_samples'))
   assert '3 seeds' in said
+
+
+def test_every_sentence_of_a_study_with_one_seed():
+  rows = grid((1.0, 2.0), (2, 4, 8), units=lambda _, size: min(size, 4))
+  rows[2]['validation/low_effective_fraction'] = 0.2
+  values = draw(np.random.default_rng(0), (3.0, 0.05, 0.0, 3.1, 3.2, 3.3))
+  values[0, 3] = np.nan
+  found = verdict.judge(rows, values, 'validation')
+  kept = np.delete(values, 3, axis=1)
+  by_two = scipy.stats.sem(kept[1] - kept[2])
+  assert verdict.sentences(found) == [
+    'Best by NLL on the validation set: beta 1, latent size 8, '
+    f'{kept[2].mean():.2f} ± {scipy.stats.sem(kept[2]):.2f} nats (± is one standard error, of 199 '
+    'images).',
+    f'Not told from it at 95 %: beta 1, latent size 4 (+{np.mean(kept[1] - kept[2]):.3f} ± '
+    f'{by_two:.3f}); the other 4 are worse.',
+    'The smallest latent size among these: 4.',
+    'No collapse: the largest beta leaves as many units active as the smallest.',
+    'At beta 1: a latent size above 4 adds no active unit (4 of 4 are active).',
+    '1 image left out: a lane has no finite value there.',
+    'One seed a point: what another seed would change is not in the error bars.',
+    'Next, to tell beta 1, latent size 4 from the best: about 2,500 images in place of 199.',
+    'Next: three seeds, lanes.seed=(0, 1, 2).',
+    'Next: more of evaluation.nll_samples, as one sample carries the NLL of more than a tenth of '
+    'the images of b1-z8-s0.',
+    'Next: add lanes.beta=0.5, as the best, 1, is at the edge of the grid.',
+  ]
+
+
+def test_every_sentence_of_a_best_point_that_is_apart():
+  rows = grid((0.5, 1.0, 2.0), (8,), seeds=(0, 1, 2))
+  values = draw(np.random.default_rng(1), (0.0, 2.0, 4.0), seeds=3, of_seeds=0.1)
+  found = verdict.judge(rows, values, 'validation')
+  near = found.standings[1]
+  assert near.difference == pytest.approx(values[3:6].mean() - values[:3].mean())
+  assert verdict.sentences(found) == [
+    f'Best by NLL on the validation set: beta 0.5, {values[:3].mean():.2f} ± '
+    f'{found.standings[0].mean_stderr:.2f} nats (± is one standard error, of 200 images and 3 '
+    'seeds).',
+    'Every other point is worse, at 95 % for all of them together; the nearest is beta 1, '
+    f'{near.difference:.2f} ± {near.stderr:.2f} nats worse.',
+    'No collapse: the largest beta leaves as many units active as the smallest.',
+    'Next: add lanes.beta=0.25, as the best, 0.5, is at the edge of the grid.',
+  ]
