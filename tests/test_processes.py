@@ -32,7 +32,7 @@ LANES = {
 OWN = [['b0.5-z2-s0'], ['b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']]
 WHOLE = ['b0.5-z2-s0-lr0.001', 'b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']
 # Of the first lane the rate is so high that it stops early.
-STOPPING = {'evaluate_every': 10, 'patience': 1, 'keep': 'best'}
+STOPPING = {'log_every': 10, 'evaluate_every': 10, 'patience': 1, 'keep': 'best'}
 EARLY = {'learning_rate': (0.3, 1e-3, 2e-3)}
 
 
