@@ -48,6 +48,9 @@ def make_run(path: pathlib.Path, rows=None, study='digits') -> pathlib.Path:
     (path / f'{name}.json').write_text(json.dumps(value))
   records.write_table(path / 'latents.csv', records.LATENT_COLUMNS, latents_of(rows))
   records.write_table(path / 'nll_curve.csv', records.NLL_CURVE_COLUMNS, nll_curve_of(rows))
+  same = dict(images=60, others=1, informative=2, udr_lasso=0.5)
+  scores = [{'lane': r['lane'], 'name': r['name'], 'udr': r['lane'] / 100, **same} for r in rows]
+  records.write_table(path / 'udr.csv', records.UDR_COLUMNS, scores)
   onsets = [{'latent': i, 'beta': beta} for i, beta in enumerate((3.0, 2.0, 0.7))]
   records.write_table(path / 'forecast.csv', records.FORECAST_COLUMNS, onsets)
   lanes, draw = len(rows), np.random.default_rng(1)

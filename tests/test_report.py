@@ -12,7 +12,7 @@ from figure_data import metrics_of
 from report_run import BETAS, SIZES, Parsed, make_run, rows_of
 
 from vae_jax import errors, report
-from vae_jax.report import charts, colours, heat_maps, learning, pictures, tradeoff, units
+from vae_jax.report import charts, colours, evidence, heat_maps, learning, pictures, tradeoff, units
 from vae_jax.runs import outcome, reporting
 
 pytestmark = pytest.mark.run
@@ -94,6 +94,23 @@ def test_the_map_has_the_mean_of_each_point_and_outlines_what_the_verdict_says(s
   assert {f'beta {x}, latent size {y}' for x, y in outlined['tie']} == {
     name.replace('.0,', ',') for name in ties
   }
+
+
+def test_scores_of_the_codes_stand_beside_the_figures_and_are_no_hyperparameters(study):
+  assert study.swept.fields == ('beta',)
+  spec = heat_maps.heat_map(study, 'udr')
+  means = {(row['x'], row['y']): float(row['text']) for row in spec['data']['values']}
+  assert means[('0.5', '2')] == pytest.approx((0 + 1) / 200, abs=0.005)
+  assert means[('4', '8')] == pytest.approx((10 + 11) / 200, abs=0.0051)
+
+
+def test_the_nll_over_its_samples_is_that_of_the_points_that_may_be_best(study):
+  spec = evidence.nll_curve(study)
+  rows = spec['data']['values']
+  assert len({row['lane'] for row in rows}) == len(study.verdict['set'])
+  for row in rows:  # `figure_data.nll_curve_of`: L_k = ELBO + 2 log10 k
+    (lane,) = [r for r in study.rows if r['name'] == row['lane']]
+    assert row['nll'] == pytest.approx(-lane['test/elbo'] - 2 * np.log10(row['samples']))
 
 
 def test_ink_can_be_read_on_every_shade():

@@ -17,6 +17,9 @@ NAMES = {
   'rate': 'rate R',
   'distortion': 'distortion D',
   'active_units': 'active units',
+  'mig': 'MIG',
+  'dci_disentanglement': 'DCI disentanglement',
+  'udr': 'UDR',
 }
 
 _HUGE = 1e6  # from here on numbers have an exponent

@@ -24,7 +24,7 @@ def heat_map(study: Study, column: str) -> charts.Spec | None:
 
   Args:
     study: whose lanes.
-    column: of results.csv without its split, such as 'nll'; of more active units is no better.
+    column: of `Study.rows`; all but 'nll' are drawn as if higher were better.
   """
   cells = points.cells(study.rows, (column,))
   known = [cell for cell in cells if cell.lanes]
@@ -99,8 +99,9 @@ def _data(
     charts.near([loss for beta, loss in losses if beta == 0]),
   )
   # A difference that is within the error of one lane is no other colour.
-  errors = [e for row in study.rows if (e := points.value(row, 'nll_stderr')) is not None]
-  high = max(high, low + _ERRORS * float(np.median(errors or [0.0])))
+  if column in ('nll', 'elbo'):
+    errors = [e for row in study.rows if (e := points.value(row, 'nll_stderr')) is not None]
+    high = max(high, low + _ERRORS * float(np.median(errors or [0.0])))
   best, worst = sign * low, sign * high
   painted = dict(zip(map(id, known), colours.shades(means, best, worst), strict=True))
   digits = 1 if max(map(abs, means)) >= 199.995 else 2

@@ -93,11 +93,7 @@ def columns(studies: Sequence[Study]) -> list[tuple[str, str, str]]:
 
 def _values(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
   """Returns what the table has of a lane: by column, without what is not known."""
-  scores = {}
-  for table in ('disentanglement', 'udr'):
-    for line in study.tables[table][row['lane']]:
-      scores |= line
-  found = {**scores, **row, 'warnings': '; '.join(warnings(study, row)), 'study': study.key}
+  found = {**row, 'warnings': '; '.join(warnings(study, row)), 'study': study.key}
   return {
     name: value for name, value in found.items() if value is not None and value == value != ''
   }

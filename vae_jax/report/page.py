@@ -32,7 +32,7 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
     sections.table(studies),
     sections.latents(studies, specs),
     sections.learning_curves(studies, curves, specs),
-    sections.trust(studies),
+    sections.trust(studies, specs),
     sections.provenance(studies),
   ]
   about = {

@@ -21,7 +21,8 @@ class Study(NamedTuple):
     directory: the workdir.
     title: its name.
     key: what tells its lanes from those of other studies on the page; '' where it is the only one.
-    rows: of results.csv, with the figures of the split as `nll`, `elbo` ... beside them.
+    rows: of results.csv; beside them the figures of the split as `nll`, `elbo` ..., and the scores
+      of the codes, where they are known.
     split: by which choosing goes, 'validation' or 'test'.
     swept: how its settings are told apart.
     config, provenance, verdict: its JSON files; {} where there is none.
@@ -50,6 +51,7 @@ class Study(NamedTuple):
     return f'{self.key} {row["name"]}'.strip()
 
 
+_SCORES = ('disentanglement', 'udr')
 _TABLES = {
   'latents': records.LATENT_COLUMNS,
   'nll_curve': records.NLL_CURVE_COLUMNS,
@@ -74,6 +76,8 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
       'vae-jax train'
     )
   rows, split = points.chosen(stored)
+  tables = {name: _read_table(directory / f'{name}.csv', name, rows) for name in _TABLES}
+  rows = [_with_scores(row, tables) for row in rows]
   config = _read_json(directory / 'config.json')
   metrics = directory / 'metrics.jsonl'
   return Study(
@@ -87,7 +91,7 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
     provenance=_read_json(directory / 'provenance.json'),
     verdict=_read_json(directory / 'verdict.json'),
     metrics=records.read_metrics(metrics) if metrics.exists() else [],
-    tables={name: _read_table(directory / f'{name}.csv', name, rows) for name in _TABLES},
+    tables=tables,
     forecast=_read_forecast(directory / 'forecast.csv'),
     images=_read_images(directory / 'images.npz', len(rows)),
   )
@@ -108,6 +112,15 @@ def _read_table(path: pathlib.Path, name: str, rows: Rows) -> dict[int, Rows]:
   for line in records.read_lane_table(path, _TABLES[name], rows) if path.exists() else ():
     found[line['lane']].append(line)
   return found
+
+
+def _with_scores(
+  row: Mapping[str, Any], tables: Mapping[str, Mapping[int, Rows]]
+) -> dict[str, Any]:
+  """Returns a row with what disentanglement.csv and udr.csv have of its lane."""
+  lines = [line for name in _SCORES for line in tables[name][row['lane']]]
+  found = {name: value for line in lines for name, value in line.items()}
+  return {**row, **found, **row}  # behind the lane fields, whose place says what they are
 
 
 def _read_forecast(path: pathlib.Path) -> forecast.Forecast | None:

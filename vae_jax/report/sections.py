@@ -2,13 +2,31 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from vae_jax.report import answer, charts, heat_maps, lanes, learning, pictures, units, words
+from vae_jax.report import (
+  answer,
+  charts,
+  evidence,
+  heat_maps,
+  lanes,
+  learning,
+  pictures,
+  units,
+  words,
+)
 from vae_jax.report.markup import Markup, tag
 from vae_jax.report.reading import Study
 
 _ATLAS = (
   'in the order of the map above: a collapsed lane draws one image over and over, a low β sharp '
   'ones that are no data. Press one to see its lane.'
+)
+
+_HIGHER = 'nats, higher is better'
+_MAPS = (
+  ('active_units', 'Active units', 'latents whose posterior mean varies over the data'),
+  ('mig', 'MIG', 'one latent for each factor, higher is better'),
+  ('dci_disentanglement', 'DCI disentanglement', 'higher is better'),
+  ('udr', 'UDR', 'whether seeds found the same latents, higher is better'),
 )
 
 
@@ -109,24 +127,23 @@ def table(studies: Sequence[Study]) -> Markup:
 
 
 def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup:
-  """Returns the ELBO and the active units over the settings, and these over beta."""
+  """Returns the ELBO, the active units and, where known, scores of the codes, over the settings."""
   found = []
   for study in studies:
-    columns = len(charts.settings(study))
     under = 'dashed: forecast from the training data' if study.forecast else ''
-    maps = (
-      ('elbo', f'{study.split} ELBO', 'nats, higher is better'),
-      ('active_units', 'Active units', 'latents whose posterior mean varies over the data'),
+    over_beta = answer.chart(
+      specs,
+      f'units-{study.key}',
+      units.active_units(study),
+      _of(study, 'Active units over β'),
+      under,
     )
-    found += [
+    maps = [
       answer.chart(specs, f'{column}-{study.key}', heat_maps.heat_map(study, column),
-                   _of(study, title), words_of, columns)
-      for column, title, words_of in maps
+                   _of(study, title), words_of, len(charts.settings(study)))
+      for column, title, words_of in (('elbo', f'{study.split} ELBO', _HIGHER), *_MAPS)
     ]  # fmt: skip
-    spec = units.active_units(study)
-    found.append(
-      answer.chart(specs, f'units-{study.key}', spec, _of(study, 'Active units over β'), under)
-    )
+    found += [*maps[:2], over_beta, *maps[2:]]
   return _section('How the latents are used', tag('div', found, class_='charts three'))
 
 
@@ -155,9 +172,21 @@ def learning_curves(
   )
 
 
-def trust(studies: Sequence[Study]) -> Markup:
+def trust(studies: Sequence[Study], specs: answer.Specs) -> Markup:
   """Returns what the numbers rest on."""
-  blocks = [(_heading(study), _listing(words.trust(study))) for study in studies]
+  blocks = [
+    (
+      _heading(study),
+      tag(
+        'div',
+        _listing(words.trust(study)),
+        answer.chart(specs, f'samples-{study.key}', evidence.nll_curve(study),
+                     'NLL by importance samples', 'where a line still falls, more lower it'),
+        class_='lane',
+      ),
+    )
+    for study in studies
+  ]  # fmt: skip
   return _section('How far to trust the numbers', blocks)
 
 
