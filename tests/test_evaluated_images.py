@@ -16,6 +16,7 @@ from conftest import small_config
 
 from vae_jax import data, disentanglement, evaluation, learner, programs, records, study
 from vae_jax.runs import outcome
+from vae_jax.runs.outcome import images as saved
 
 pytestmark = pytest.mark.run
 
@@ -186,8 +187,9 @@ def test_pictures_are_of_test_images_by_the_usage_that_is_given(watched, tmp_pat
 
   monkeypatch.setattr(evaluation, 'traverse', noted)
   usage = jnp.arange(12.0).reshape(4, 3)
+  monkeypatch.setattr(saved, '_NUM_CODED', 12)  # of which the images that are shown are some
   pictures = outcome.save_images(watched.study, tmp_path, watched.state, usage)
-  assert watched.counts() == {'test': PICTURES}
+  assert watched.counts() == {'test': 12}
   np.testing.assert_array_equal(sorted(asked, key=sum), usage)
   values = np.float32(watched.study.dataset.test) / 301
   shown = {np.round(255 * x).astype(np.uint8).tobytes(): x for x in values}
