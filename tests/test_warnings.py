@@ -7,13 +7,11 @@ import types
 import jax
 import numpy as np
 import pytest
-from conftest import small_config
 
-from vae_jax import errors, records, validation
+from vae_jax import errors, evaluation, learner, records
 from vae_jax.commands import command
 from vae_jax.runs import checkpoint, outcome, resuming, workdir
-from vae_jax.runs.outcome import choice
-from vae_jax.study import objective
+from vae_jax.runs.outcome import choice, estimates
 
 pytestmark = pytest.mark.math
 
@@ -81,21 +79,6 @@ def test_another_width_is_said_and_recorded(caplog, monkeypatch, tmp_path, possi
   assert written == [3][: possible == 3]
 
 
-@pytest.mark.parametrize(
-  ('bound', 'gradient', 'words'),
-  [
-    ('iwae', 'sticking_the_landing', r"is biased for bound\.name='iwae' with 5 samples"),
-    ('elbo', 'sticking_the_landing', None),
-    ('iwae', 'doubly_reparameterized', None),
-  ],
-)
-def test_a_gradient_that_is_biased_for_its_bound(caplog, bound, gradient, words):
-  config = small_config()
-  config['bound'] |= dict(name=bound, gradient=gradient, num_samples=5, kl='sampled')
-  objective.learner_of(validation.Built(config), model=None)
-  said(caplog, words)
-
-
 @pytest.mark.parametrize('fails', [True, False])
 def test_a_cache_that_cannot_be_written(caplog, monkeypatch, tmp_path, fails):
   place = tmp_path / 'file' if fails else tmp_path
@@ -138,3 +121,24 @@ def test_an_older_checkpoint_is_taken_with_a_warning(caplog, monkeypatch, damage
   manager = types.SimpleNamespace(all_steps=lambda: [20, 40], directory='run')
   assert checkpoint.restore_newest(manager, None) == (20 if damaged else 40)
   said(caplog, '40 does not verify; falling back to an older' if damaged else None)
+
+
+@pytest.mark.parametrize('diverged', [True, False])
+def test_lanes_that_diverged_are_not_warned_of_again(caplog, monkeypatch, diverged):
+  """Neither for their information nor for their NLL, whose weights hang on one sample there."""
+  study = study_of(2)
+  study.dataset = types.SimpleNamespace(test=np.zeros((9, 4)), fixed_scale=1.0, levels=None)
+  study.sample, study.model, study.lanes = lambda split, count: np.arange(9), None, None
+  study.evaluation = types.SimpleNamespace(aggregate_images=9, batch_size=9, nll_samples=10)
+  study.is_density = True
+  parts = {'mutual_information': np.array([1.0, np.log(9.0)], np.float32)}
+  nll = evaluation.Nll(**{field: np.zeros(2) for field in evaluation.Nll._fields})
+  nll = nll._replace(lonely=np.array([0.0, 1.0]), curve=np.zeros((2, 2)), nlls=np.zeros((2, 9)))
+  monkeypatch.setattr(estimates.programs, 'aggregate', lambda *_: parts)
+  monkeypatch.setattr(estimates, '_nll', lambda *_: (nll, None))
+  monkeypatch.setattr(estimates, '_curve', lambda *_: [])
+  monkeypatch.setattr(estimates, '_make_fitted', lambda *_: lambda state, lanes: None)
+  steps = np.array([learner.NOT_DIVERGED, 7 if diverged else learner.NOT_DIVERGED])
+  state = learner.State(params=None, opt_state=None, diverged_at=steps)
+  outcome.estimate(study, state)
+  assert [message.split(':')[0] for message in caplog.messages] == ([] if diverged else ['s1'] * 2)

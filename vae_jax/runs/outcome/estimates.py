@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from vae_jax import evaluation, programs, records, weighting
+from vae_jax import evaluation, learner, placement, programs, records, weighting
 from vae_jax.runs.outcome.trust import warn_of_few_samples
 from vae_jax.study import Study
 
@@ -104,7 +104,9 @@ def estimate(
     pieces,
   )
   metrics = {f'test/{name}': values for name, values in parts.items()}
-  metrics |= _ceiling(study, metrics['test/mutual_information'], len(images))
+  lost = _diverged(state)
+  information = np.where(lost, np.nan, metrics['test/mutual_information'])
+  metrics |= _ceiling(study, information, len(images))
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
     return Estimates(metrics, [])
@@ -113,7 +115,16 @@ def estimate(
   for split in dict.fromkeys((study.chosen_on, 'test')):
     found, per_image[split] = _nll(study, split, params, pieces)
     metrics |= _nll_metrics(study, split, found)
+    if split == study.chosen_on:  # once for each lane, of which a figure is read
+      read = found._replace(mean=np.where(lost, np.nan, found.mean))
+      warn_of_few_samples(study.names, read, study.evaluation.nll_samples, split)
   return Estimates(metrics, _curve(study, found), per_image)
+
+
+def _diverged(state: programs.States) -> np.ndarray:
+  """Tells which lanes have diverged, [G]: their figures are of no use, and not warned of."""
+  steps = placement.joined(placement.map_turns(lambda part: part.diverged_at, state))
+  return np.asarray(steps) != learner.NOT_DIVERGED
 
 
 def _ceiling(study: Study, information: Array, num_images: int) -> dict[str, list[float]]:
@@ -168,10 +179,8 @@ def _nll(
 
 
 def _nll_metrics(study: Study, split: str, found: evaluation.Nll) -> dict[str, Any]:
-  """Returns the columns [G] of an NLL; warns of lanes of which it is no more than a bound."""
+  """Returns the columns [G] of an NLL."""
   num_samples, count = study.evaluation.nll_samples, len(study.points)
-  if split == study.chosen_on:  # once for each lane
-    warn_of_few_samples(study.names, found, num_samples, split)
   metrics = {
     'nll': found.mean,
     'nll_stderr': found.stderr,
