@@ -189,7 +189,7 @@ def test_a_study_that_is_not_done_says_how_far_it_is(tmp_path):
   rows = rows_of()
   for row in rows[4:]:
     row['status'] = 'running'
-  rows[0] |= {'status': 'diverged', 'test/elbo': np.nan}
+  rows[0] |= {'status': 'diverged', 'test/elbo': -1.0}  # the highest, and it does not count
   for row in rows:
     row.pop('test/nll')
   path = make_run(tmp_path / 'run', rows)

@@ -54,9 +54,7 @@ def answer(study: Study) -> list[str]:
   """Returns the verdict in sentences, the answer first."""
   if said := study.verdict.get('sentences'):
     return list(said)
-  known = [
-    row for row in study.rows if not points.is_lost(row) and points.value(row, 'elbo') is not None
-  ]
+  known = counted(study)
   if not known:
     return ['No verdict: no lane has a figure that counts.']
   best = max(known, key=lambda row: row['elbo'])
