@@ -32,7 +32,9 @@ def top(studies: Sequence[Study], said: Sequence[str], specs: Specs) -> Markup:
   between = [tag('p', sentence, class_='between') for sentence in said]
   blocks = [_verdict(study) for study in studies]
   drawn = tag('div', *maps, plane, class_='charts')
-  return tag('header', tag('h1', _title(studies)), between, blocks, drawn)
+  # Of several studies what tells them apart comes before what each says by itself.
+  below = [drawn, blocks] if len(studies) > 1 else [blocks, drawn]
+  return tag('header', tag('h1', _title(studies)), between, below)
 
 
 def chart(

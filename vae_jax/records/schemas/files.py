@@ -14,7 +14,7 @@ FILES = (
   File('config.json', 'every setting'),
   File('provenance.json', 'what the run was made by: see below'),
   File('model.json', 'what a trained model must know of its data'),
-  File('manifest.json', 'the sha256 of every file here'),
+  File('manifest.json', 'the sha256 of every file here but `report.html`, which can be made again'),
   File('metrics.jsonl', 'one row for each lane and log point, exactly once; NaN is `null`'),
   File('metrics.damaged', 'rows of `metrics.jsonl` that failed their check'),
   File('results.csv', 'one row a lane, replaced whole at every evaluation'),
