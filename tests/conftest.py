@@ -137,13 +137,18 @@ def traced_once():
     yield
 
 
-@pytest.fixture
-def no_estimates(monkeypatch, no_pictures):
+def without_estimates(patch: pytest.MonkeyPatch):
   """Runs end with their last evaluation: of what a run compiles, half is for what follows it."""
   from vae_jax.runs import outcome
 
-  monkeypatch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
-  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
+  patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
+  patch.setattr(outcome, 'save_images', lambda *arguments: None)
+
+
+@pytest.fixture
+def no_estimates(monkeypatch, no_pictures):
+  """For a test that reads nothing of what follows the last evaluation."""
+  without_estimates(monkeypatch)
 
 
 def small_config() -> dict:

@@ -87,6 +87,7 @@ def steps_and_lanes(directory: pathlib.Path) -> list[tuple[int, int]]:
   return [(row['step'], row['lane']) for row in rows]
 
 
+@pytest.mark.usefixtures('no_estimates')
 def test_more_steps_at_another_cadence_end_with_the_bits_of_one_long_run(original, run, tmp_path):
   """Chunks of 20 steps in place of 10, and a border at 40 that the long run has not."""
   config, directory = run
