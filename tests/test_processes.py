@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, without_pictures
 from run_files import results_without_times
 
-from vae_jax import errors, lane_fields, multihost, records, study, validation
+from vae_jax import errors, figures, lane_fields, multihost, records, study, validation
 from vae_jax.commands import command, train
 from vae_jax.multihost import gathering
 from vae_jax.runs import training
@@ -119,18 +119,24 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
     assert values[split].sha256 == like.sha256
     np.testing.assert_allclose(values[split].nll, like.nll, rtol=1e-4)
     np.testing.assert_allclose(values[split].elbo, like.elbo, rtol=1e-4)
-  pictures = [sorted(p.name for p in (d / 'figures').iterdir()) for d in (workdir, reference)]
-  assert pictures[0] == pictures[1]
   config, like = (json.loads((d / 'config.json').read_text()) for d in (workdir, reference))
   assert config == like
   assert json.loads((workdir / 'provenance.json').read_text())['finished'] is True
 
 
+def assert_same_pictures(workdir: pathlib.Path, reference: pathlib.Path):
+  figures.draw_all(reference)
+  pictures = [sorted(p.name for p in (d / 'figures').iterdir()) for d in (workdir, reference)]
+  assert pictures[0] == pictures[1]
+
+
 @pytest.fixture(scope='module')
 def reference(tmp_path_factory, traced_once):
-  """The same study by one process."""
+  """The same study by one process, without its pictures."""
   workdir = tmp_path_factory.mktemp('one') / 'run'
-  training.run(long_config(), workdir)
+  with pytest.MonkeyPatch.context() as patch:
+    without_pictures(patch)
+    training.run(long_config(), workdir)
   return workdir
 
 
@@ -160,16 +166,17 @@ def check_said(workdir, stdout):
 
 def test_shares_that_are_gathered_are_what_one_process_leaves(reference, tmp_path, monkeypatch):
   """One after the other, in this process; `-m slow` has two processes that talk to each other."""
-  config, workdir = long_config(), tmp_path / 'run'
+  config, workdir, drawn = long_config(), tmp_path / 'run', []
+  without_pictures(monkeypatch)
   for index in (0, 1):
-    with monkeypatch.context() as patch:
-      without_pictures(patch)
-      training.run(multihost.cut(config, index, 2), workdir / f'process-{index}')
+    training.run(multihost.cut(config, index, 2), workdir / f'process-{index}')
     if index == 0:
       with pytest.raises(errors.Stopped, match=r'^process 1 ended without finishing the share'):
         multihost.gather(config, workdir, 2)
       assert not (workdir / 'results.csv').exists()
+  monkeypatch.setattr(figures, 'draw_all', drawn.append)
   multihost.gather(config, workdir, 2)
+  assert drawn == [workdir]
   assert_same_study(workdir, reference)
   check_shares(workdir, reference)
 
@@ -180,6 +187,7 @@ def test_two_processes_leave_what_one_leaves(reference, tmp_path):
   codes, stdout, stderr = finish(start(workdir))
   assert codes == [0, 0], stderr
   assert_same_study(workdir, reference)
+  assert_same_pictures(workdir, reference)
   check_shares(workdir, reference)
   check_said(workdir, stdout)
 

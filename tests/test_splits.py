@@ -15,7 +15,7 @@ from vae_jax.multihost import gathering
 from vae_jax.records import manifest
 from vae_jax.runs import evaluating, outcome, training
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
 SPLITS = dict(train_split='train[:1000]', validation_split='train[1000:1200]', test_split='test')
 IMAGES = dict(train_images=25, validation_images=25, test_images=25, nll_images=40, nll_samples=6)
@@ -34,7 +34,7 @@ def config_of(**changes):
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, traced_once):
   directory = tmp_path_factory.mktemp('runs') / 'chosen'
   with pytest.MonkeyPatch.context() as patch:
     without_images(patch)
