@@ -212,7 +212,10 @@ def examined(built, images, step=7):
   return examine(params, lane, images, step)
 
 
-@pytest.mark.parametrize(('binarize', 'largest_x'), [('none', 200 / 250), ('dynamic', 1.0)])
+@pytest.mark.parametrize(
+  ('binarize', 'largest_x'),
+  [pytest.param('none', 200 / 250, marks=pytest.mark.slow), ('dynamic', 1.0)],
+)
 def test_what_is_examined_is_the_step_itself(config, binarize, largest_x):
   """Its images in the units of training, drawn anew where they are; its noise and its weights."""
   config['data'] |= dict(binarize=binarize)

@@ -171,7 +171,8 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-  ('patience', 'keep', 'name'), [(1, 'last', 'patient'), (1, 'best', 'best')]
+  ('patience', 'keep', 'name'),
+  [pytest.param(1, 'last', 'patient', marks=pytest.mark.slow), (1, 'best', 'best')],
 )
 def test_a_chain_of_kills_ends_with_the_same_bits(
   compiled, trained, tmp_path, monkeypatch, patience, keep, name

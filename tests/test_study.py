@@ -150,7 +150,9 @@ def test_the_config_chooses_the_objective(config, name, objective):
   assert found['objective'] == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize('noise', ['independent', 'antithetic'])
+@pytest.mark.parametrize(
+  'noise', [pytest.param('independent', marks=pytest.mark.slow), 'antithetic']
+)
 def test_the_config_chooses_the_noise(config, noise):
   config['bound'] |= dict(noise=noise, num_samples=2)
   built = study.from_config(config)
@@ -162,6 +164,7 @@ def test_the_config_chooses_the_noise(config, noise):
   assert averages['distortion'] == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.slow  # the objective above has both forms of the rate in it
 @pytest.mark.parametrize('kl', ['analytic', 'sampled'])
 def test_the_config_chooses_the_form_of_the_rate(config, kl):
   config['bound'] |= dict(kl=kl, num_samples=6)
@@ -175,7 +178,12 @@ def test_the_config_chooses_the_form_of_the_rate(config, kl):
 
 @pytest.mark.parametrize(
   ('binarize', 'conv'),
-  [('threshold', False), ('dynamic', False), ('none', False), ('dynamic', True)],
+  [
+    ('threshold', False),
+    pytest.param('dynamic', False, marks=pytest.mark.slow),
+    ('none', False),
+    ('dynamic', True),
+  ],
 )
 def test_the_decoder_starts_at_the_train_mean_in_the_units_that_the_model_sees(
   config, tmp_path, binarize, conv

@@ -250,7 +250,7 @@ def die_at(place, moment):
   return patch
 
 
-@pytest.mark.parametrize('moment', ['before', 'after'])
+@pytest.mark.parametrize('moment', [pytest.param('before', marks=pytest.mark.slow), 'after'])
 def test_attempts_that_die_at_every_write_in_turn_are_taken_up(finished, tmp_path, moment):
   """Each attempt goes on from the one before, and dies a step further; the last one is whole."""
   config, reference, _, _ = finished
@@ -266,8 +266,15 @@ def test_attempts_that_die_at_every_write_in_turn_are_taken_up(finished, tmp_pat
   assert workdir_module.is_finished(tmp_path / 'run')
 
 
-@pytest.mark.parametrize('moment', ['before', 'after'])
-@pytest.mark.parametrize('place', ['records.write_results', 'figures.draw_all'])
+@pytest.mark.parametrize(
+  ('place', 'moment'),
+  [
+    ('records.write_results', 'after'),
+    ('figures.draw_all', 'before'),
+    pytest.param('records.write_results', 'before', marks=pytest.mark.slow),
+    pytest.param('figures.draw_all', 'after', marks=pytest.mark.slow),
+  ],
+)
 def test_an_attempt_that_dies_once_is_taken_up(finished, tmp_path, place, moment):
   """In the middle of training, and after it: what the attempt before left is all there is."""
   config, reference, _, _ = finished
