@@ -95,15 +95,6 @@ def in_turns(config):
   return config
 
 
-def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(in_turns, tmp_path):
-  result = training.run(in_turns, tmp_path / 'run')
-  assert [row['status'] for row in result.rows] == ['done'] * 3
-  assert workdir.recorded_width(tmp_path / 'run') == 2
-  for row in result.rows:
-    assert row['test/elbo'] == pytest.approx(-row['test/distortion'] - row['test/rate'], rel=1e-5)
-    assert row['test/nll'] < -row['test/elbo'] + 5 * row['test/nll_stderr']
-
-
 @pytest.mark.usefixtures('no_estimates')
 def test_too_little_memory_halves_the_width(in_turns, tmp_path, caplog):
   """Down to one lane, which is tried in any case; the bits are those of that width."""

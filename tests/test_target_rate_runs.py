@@ -8,7 +8,7 @@ from run_files import assert_same_run
 
 import vae_jax
 from vae_jax import errors, placement, programs, records, study, weighting
-from vae_jax.runs import outcome, training
+from vae_jax.runs import outcome, training, workdir
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
@@ -60,6 +60,15 @@ def test_the_tables_have_the_multiplier_where_there_is_a_target(finished):
     assert abs(np.log(row['multiplier'] / logged[-1])) < 0.01 * 10  # of the mean of ten steps
     assert row['beta_normalised'] == pytest.approx(row['multiplier'] * row['latent_size'] / 64)
   assert rows[1]['beta_normalised'] == 2 * 2 / 64
+
+
+def test_a_run_in_turn_has_a_row_for_each_lane_and_records_its_width(finished):
+  rows = records.read_results(finished / 'results.csv')
+  assert [row['status'] for row in rows] == ['done'] * 3
+  assert workdir.recorded_width(finished) == 2
+  for row in rows:
+    assert row['test/elbo'] == pytest.approx(-row['test/distortion'] - row['test/rate'], rel=1e-5)
+    assert row['test/nll'] < -row['test/elbo'] + 5 * row['test/nll_stderr']
 
 
 def test_the_objective_of_an_evaluation_is_at_the_multiplier_of_its_state(finished):
