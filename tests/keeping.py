@@ -64,8 +64,8 @@ class Programs:
         progress = outcome.with_stops(built, progress)
       progress = states.begin(built, manager, progress)
       tracker = tracking.open_tracker(
-        directory, built.names, built.points, self.config,
-        tracking.Settings(group='', **self.config['wandb']), progress.step,
+        directory, built.names, built.points, self.config, {},
+        tracking.Settings(**self.config['wandb']), progress.step,
       )  # fmt: skip
       try:
         attempt = self.attempt(built, directory, manager, progress, tracker)

@@ -192,8 +192,8 @@ def test_a_journal_of_an_earlier_version_is_checked_too_and_sealed(run, caplog, 
   steps = resuming._log_points(built.train, directory, newest)
   missing = records.damage(path, steps, [None] * 2).missing
   assert missing == ([(30, 0), (30, 1)] if cadence == 'as it was' else [])
-  tracking.open_tracker(directory, built.names, built.points, config,
-                        tracking.Settings(group='', **config['wandb']), 40).close(0)  # fmt: skip
+  tracking.open_tracker(directory, built.names, built.points, config, {},
+                        tracking.Settings(**config['wandb']), 40).close(0)  # fmt: skip
   assert [row for row in rows if row['step'] != 30] == records.read_metrics(path)
   assert all(', "crc32": "' in line for line in path.read_text().splitlines())
 

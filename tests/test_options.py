@@ -158,7 +158,7 @@ def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monk
   of_lanes += ('still rises',)
   assert not [w for w in warnings if not any(words in w for words in of_lanes)]
   runs = list((tmp_path / 'run' / 'wandb').glob('offline-run-*'))
-  assert len(runs) == 4 + 1  # the lanes, and the summary of the study
+  assert len(runs) == 4 + 1  # the lanes, and the study
   pictures = [path.name for path in (tmp_path / 'run' / 'wandb').rglob('*.png')]
   for kind in ('reconstructions', 'samples'):
     assert sum(name.startswith(kind) for name in pictures) >= 4

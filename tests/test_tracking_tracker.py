@@ -15,9 +15,12 @@ pytestmark = pytest.mark.process
 
 
 def open_tracker(workdir, mode='disabled', restored_step=0):
-  settings = tracking.Settings(mode, '', '', '', ())
+  settings = tracking.Settings(mode, '', '', ())
   fields = [{'beta': 1.0}, {'beta': 4.0}]
-  return tracking.open_tracker(workdir, ['b1', 'b4'], fields, {}, settings, restored_step)
+  return tracking.open_tracker(workdir, ['b1', 'b4'], fields, {}, {}, settings, restored_step)
+
+
+NOTHING = tracking.Results({}, (), None)
 
 
 def pictures(lanes=2, dtype=np.uint8):
@@ -31,8 +34,7 @@ sys.path[:0] = {sys.path!r}
 import test_tracking_tracker as t
 tracker = t.open_tracker({str(tmp_path)!r})
 tracker.write(1, {{'x': t.jnp.ones(2)}})
-tracker.write_images(1, t.pictures())
-tracker.summarise([{{'lane': 0, 'status': 'done'}}])
+tracker.summarise(1, [{{'lane': 0, 'status': 'done'}}], t.pictures(), t.NOTHING)
 tracker.close(0)
 assert 'wandb' not in sys.modules
 """
@@ -81,7 +83,7 @@ def test_wandb_is_left_alone_after_its_first_failure(tmp_path, monkeypatch, capl
     calls.append(arguments[0])
     raise ConnectionError('first line\nsecond line')
 
-  monkeypatch.setattr(wandb_runs.WandbRuns, 'open_lanes', lambda *_: None)
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'open', lambda *_: None)
   monkeypatch.setattr(wandb_runs.WandbRuns, 'held_step', lambda _: 0)
   monkeypatch.setattr(wandb_runs.WandbRuns, 'log', fail)
   monkeypatch.setattr(wandb_runs.WandbRuns, 'finish', fail)
@@ -101,7 +103,7 @@ def test_wrong_calls_are_errors_and_not_warnings(tmp_path):
   tracker = open_tracker(tmp_path)
   for wrong in (pictures(dtype=np.float32), pictures(lanes=1), pictures(lanes=3)):
     with pytest.raises(ValueError, match="'samples': expected 2 pictures of uint8"):
-      tracker.write_images(1, wrong)
+      tracker.summarise(1, [], wrong, NOTHING)
   with pytest.raises(ValueError, match=r"'x' \(3,\): expected a metric of shape \(2,\)"):
     tracker.write(1, {'x': jnp.ones(3)})
   tracker.write(1, {'x': jnp.ones(2)})

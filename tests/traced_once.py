@@ -90,7 +90,6 @@ def programs():
       train=unpacked(study.TrainSettings, train),
       evaluation=unpacked(EvaluationSettings, config['evaluation']),
       program=unpacked(ProgramSettings, program),
-      wandb=one.wandb._replace(group=config['study']),
       foresight=study.foresight_of(config, one.dataset),
     )
 

@@ -39,6 +39,11 @@ class Server(http.server.ThreadingHTTPServer):
     self.runs: dict[str, Run] = {}
     self.lock = threading.Lock()
 
+  @property
+  def lanes(self) -> dict[str, Run]:
+    """The runs of lanes, by id."""
+    return {name: run for name, run in self.runs.items() if run.about['jobType'] == 'lane'}
+
   def handle_error(self, request: Any, client_address: Any) -> None:
     """Says nothing: the client drops its open connections when it ends."""
 

@@ -52,7 +52,9 @@ _gradients = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized
 _slug = dict(longest=128, without='/\\#?%:')  # it stands in a URL
 
 PAGE: Mapping[str, Any] = dict(
-  study=_key('', checks.text(empty=False, longest=200), 'its name: a title, and the W&B group'),
+  study=_key(
+    '', checks.text(empty=False, longest=200), 'its name: a title, and begins the W&B group'
+  ),
   # What is swept: data to the one program, so that a new value costs no compilation.
   lanes=dict(
     combine=_key(

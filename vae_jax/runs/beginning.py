@@ -97,7 +97,8 @@ def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
 
 
 def _open_tracker(built: study.Study, directory: pathlib.Path, step: int) -> tracking.Tracker:
-  recorded = workdir.read_config(directory)  # for W&B to show
+  recorded = workdir.read_config(directory)  # both are for W&B to show
+  provenance = workdir.read_provenance(directory)
   return tracking.open_tracker(
-    directory, built.names, built.points, recorded, built.wandb, restored_step=step
+    directory, built.names, built.points, recorded, provenance, built.wandb, restored_step=step
   )

@@ -204,7 +204,6 @@ def _finish(attempt: Attempt, progress: Progress, evaluations: Evaluations | Non
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()
   outcome.warn_of_rising(built, directory)
-  if images is not None:
-    attempt.tracker.write_images(progress.step, outcome.lane_grids(images))
-  attempt.tracker.summarise(result.rows, {path.stem: path for path in result.pictures})
+  grids = {} if images is None else outcome.lane_grids(images)
+  attempt.tracker.summarise(progress.step, result.rows, grids, outcome.results_of(directory))
   return result

@@ -80,7 +80,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
     train=unpacked(TrainSettings, config['train']),
     evaluation=unpacked(EvaluationSettings, config['evaluation']),
     program=unpacked(ProgramSettings, config['program']),
-    wandb=tracking.Settings(group=config['study'], **config['wandb']),
+    wandb=tracking.Settings(**config['wandb']),
     foresight=foresight_of(config, dataset),
   )
 

@@ -5,14 +5,16 @@ nothing waits for; whatever goes wrong there, or hangs, is one warning, never th
 run. After a restart no point stands twice, and W&B gets from metrics.jsonl what it has not got
 before.
 
-  tracker = open_tracker(workdir, names, lane_fields, config, settings, restored_step)
+  tracker = open_tracker(
+    workdir, names, lane_fields, config, provenance, settings, restored_step
+  )
   tracker.write(step, metrics)                 # metrics: name -> [G]
-  tracker.write_images(step, images)           # images: name -> G pictures
-  tracker.summarise(rows, pictures)
+  tracker.summarise(step, rows, images, results)  # images: name -> G pictures
   tracker.close(exit_code)
 """
 
+from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 from vae_jax.tracking.tracker import Tracker, open_tracker
 
-__all__ = ['Settings', 'Tracker', 'open_tracker']
+__all__ = ['Results', 'Settings', 'Tracker', 'open_tracker']

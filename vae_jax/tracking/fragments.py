@@ -18,8 +18,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from vae_jax import files
+from vae_jax.tracking.layout import STEP
 
 RECORD = 'fragments.json'
+OLD_STEP = 'train/step'  # as earlier versions named it
 
 _SECONDS = 60.0
 # Of W&B's files: the log format of LevelDB (github.com/google/leveldb, doc/log_format.md).
@@ -56,11 +58,15 @@ class Fragments(NamedTuple):
     )
 
 
-def look(directory: pathlib.Path) -> Fragments:
+def look(directory: pathlib.Path, study_id: str | None) -> Fragments:
   """Returns what is known of a directory, having looked into the fragments that are new in it.
 
   What a kill has torn is made whole, and what has no record is removed: because of one of them
   `wandb sync` leaves out others.
+
+  Args:
+    directory: WORKDIR/wandb.
+    study_id: what the ids of new runs end with; None of a run that is older than such ids.
 
   Raises:
     ValueError: RECORD cannot be read.
@@ -70,7 +76,7 @@ def look(directory: pathlib.Path) -> Fragments:
   if record.exists():
     known = Fragments(**json.loads(record.read_text()))
   else:
-    known = Fragments(_suffix(paths), {})
+    known = Fragments(study_id or _suffix(paths), {})
   new = {name: path for name, path in paths.items() if name not in known.steps}
   for name, path in new.items():
     if name.startswith('offline-'):
@@ -101,7 +107,7 @@ def _suffix(names: Iterable[str]) -> str:
 
 
 def _last_step(path: pathlib.Path) -> int | None:
-  """Returns the last `train/step` that W&B's own parser finds; None where there is no record."""
+  """Returns the last step that W&B's own parser finds; None where there is no record."""
   from wandb.util import get_core_path
 
   command = [get_core_path(), 'leet', 'inspect', '--no-observability', '--json', '--run-file']
@@ -110,9 +116,9 @@ def _last_step(path: pathlib.Path) -> int | None:
   )
   if output.returncode == 0 and not output.stdout:
     return None
-  records = [json.loads(line) for line in output.stdout.splitlines() if b'"train/step"' in line]
+  records = [json.loads(line) for line in output.stdout.splitlines() if b'"history"' in line]
   items = [record['history']['item'] for record in records if record['type'] == 'history']
-  return max((item['train/step'] for item in items), default=-1)
+  return max((item[key] for item in items for key in (STEP, OLD_STEP) if key in item), default=-1)
 
 
 def _whole_bytes(data: bytes) -> int:

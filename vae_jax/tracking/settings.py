@@ -10,12 +10,10 @@ class Settings(NamedTuple):
     mode: 'online', 'offline' (upload later with `wandb sync`) or 'disabled'.
     entity: the W&B user or team; '' is the account's default.
     project: the W&B project.
-    group: what the runs of one study share.
-    tags: tags of every run.
+    tags: tags of every run, beside the data set and the likelihood.
   """
 
   mode: str
   entity: str
   project: str
-  group: str
   tags: tuple[str, ...]

@@ -13,6 +13,7 @@ import numpy as np
 
 from vae_jax.records import journal
 from vae_jax.tracking import wandb_runs, worker
+from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 
 _MODES = ('online', 'offline', 'disabled')
@@ -57,8 +58,23 @@ class Tracker:
     self._journal.append(step, rows)
     self._submit(lambda: self._runs.log(step, rows))
 
-  def write_images(self, step: int, images: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Logs, for every name, one uint8 picture [H, W] or [H, W, 3] per lane; W&B only.
+  def summarise(
+    self,
+    step: int,
+    rows: Sequence[Mapping[str, Any]],
+    images: Mapping[str, Sequence[np.ndarray]],
+    results: Results,
+  ) -> None:
+    """Gives W&B what a run has come to; nothing of it goes to metrics.jsonl.
+
+    A lane whose row says `done` or `stopped` will be closed as finished, whatever the program's
+    exit code.
+
+    Args:
+      step: the last one.
+      rows: of results.csv.
+      images: name -> one uint8 picture [H, W] or [H, W, 3] per lane.
+      results: of the study.
 
     Raises:
       ValueError: not one uint8 picture per lane.
@@ -67,20 +83,8 @@ class Tracker:
     for name, image in pictures.items():
       if len(image) != self._lanes or any(picture.dtype != np.uint8 for picture in image):
         raise ValueError(f'images {name!r}: expected {self._lanes} pictures of uint8')
-    self._submit(lambda: self._runs.log_images(step, pictures))
-
-  def summarise(
-    self,
-    rows: Sequence[Mapping[str, Any]],
-    pictures: Mapping[str, os.PathLike | str] | None = None,
-  ) -> None:
-    """Gives W&B the final rows of results.csv, and picture files (name -> path) of the study.
-
-    A lane whose row says `done` or `stopped` will be closed as finished, whatever the program's
-    exit code.
-    """
     self._done = {row['lane'] for row in rows if row['status'] in ('done', 'stopped')}
-    self._submit(lambda: self._runs.summarise(rows, pictures or {}))
+    self._submit(lambda: self._runs.summarise(step, rows, pictures, results))
 
   def close(self, exit_code: int) -> None:
     """Flushes and ends everything, W&B whether it answers or not. May be called again."""
@@ -98,11 +102,12 @@ class Tracker:
     names: Sequence[str],
     lane_fields: Sequence[Mapping[str, Any]],
     config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
     path: pathlib.Path,
     restored_step: int,
   ) -> None:
     """Opens the runs, and logs from metrics.jsonl what earlier starts have not brought to W&B."""
-    self._runs.open_lanes(names, lane_fields, config)
+    self._runs.open(names, lane_fields, config, provenance)
     held = self._runs.held_step()
     if held >= restored_step:
       return
@@ -121,6 +126,7 @@ def open_tracker(
   names: Sequence[str],
   lane_fields: Sequence[Mapping[str, Any]],
   config: Mapping[str, Any],
+  provenance: Mapping[str, Any],
   settings: Settings,
   restored_step: int,
 ) -> Tracker:
@@ -129,8 +135,9 @@ def open_tracker(
   Args:
     workdir: the directory of the training run; it exists.
     names: names of the lanes (b4-z10-s0), all different; W&B run ids begin with them.
-    lane_fields: the hyperparameters of each lane; they stand in its W&B config under `lane`.
+    lane_fields: the hyperparameters of each lane; they stand on top of its W&B config.
     config: the whole config, a plain nested dict.
+    provenance: what provenance.json holds; runs of W&B are named after its study id.
     settings: see `Settings`.
     restored_step: the step of the checkpoint that the run continues from, 0 for a new run.
       Later rows of metrics.jsonl are removed: the run writes them again.
@@ -147,7 +154,9 @@ def open_tracker(
   disabled = settings.mode == 'disabled'
   runs = None if disabled else wandb_runs.WandbRuns(path.parent / 'wandb', settings)
   tracker = Tracker(record, runs, len(names))
-  tracker._submit(lambda: tracker._open_wandb(names, lane_fields, config, path, restored_step))
+  tracker._submit(
+    lambda: tracker._open_wandb(names, lane_fields, config, provenance, path, restored_step)
+  )
   return tracker
 
 

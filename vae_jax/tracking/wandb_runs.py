@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from vae_jax.records import scalars
-from vae_jax.tracking import descriptors, fragments, worker
+from vae_jax.tracking import descriptors, fragments, layout, worker
+from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 
 _INIT_SECONDS = 8.0
@@ -46,84 +47,102 @@ class WandbRuns:
     self._directory = directory
     self._settings = settings
     self._mode = settings.mode
-    self._field_names = ()
+    self._group, self._tags = '', ()
+    self._configs = []  # of the lanes' runs
     self._fragments = None
+    self._study = None
+    self._is_summed_up = False
     self._lanes = {}
     self._held = {}  # lane -> the last step that W&B has
-    self._others = []
+    self._still_open = {}  # lane -> the step of the row that it has of this start
     self._service = None  # wandb's connection to its process, wandb-core
-    # `wandb agent` names its trial where it would name every run; the first lane stands for it.
+    # `wandb agent` names its trial where it would name every run; the study's run stands for it.
     self._sweep_id = os.environ.pop('WANDB_SWEEP_ID', None)
     self._trial_id = os.environ.pop('WANDB_RUN_ID', None) if self._sweep_id else None
 
-  def open_lanes(
-    self, names: Sequence[str], lane_fields: Sequence[Mapping], config: Mapping
+  def open(
+    self,
+    names: Sequence[str],
+    lane_fields: Sequence[Mapping],
+    config: Mapping,
+    provenance: Mapping,
   ) -> None:
-    """Opens one run per lane: all of them online or, when that fails, all of them offline.
+    """Opens all runs: all of them online or, when that fails, all of them offline.
 
     Raises:
       RuntimeError: the process may not open as many files as the runs need.
     """
     self._directory.mkdir(exist_ok=True)
     self._directory.chmod(0o700)  # W&B makes its files readable by all
-    self._fragments = fragments.look(self._directory)
+    self._fragments = fragments.look(self._directory, provenance.get('study_id'))
     descriptors.raise_limit(len(names) + 1)
-    self._field_names = tuple(lane_fields[0])
-    configs = [{**config, 'lane': scalars.python_values(fields)} for fields in lane_fields]
+    self._group = f'{config["study"]}-{self._fragments.suffix}'
+    self._tags = layout.tags(self._settings.tags, config)
+    self._configs = [layout.lane_config(fields, config, provenance) for fields in lane_fields]
+    of_study = layout.study_config(config, provenance)
     if self._mode == 'online':
       try:
-        self._open_lanes(names, configs)
+        self._open_all(names, of_study)
         return
       except (Exception, SystemExit) as error:  # wandb may exit, too
         self._go_offline(error, len(names))
-    self._open_lanes(names, configs)
+    self._open_all(names, of_study)
 
   def log(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Logs one row per lane at an optimiser step, where W&B has not got it from an earlier start.
 
-    W&B's own step, which its server knows, is ours: so it can tell what it has.
+    W&B's own step, which its server knows, is ours: so it can tell what it has. A row stays open
+    until the next one, for what is logged at its step beside it.
     """
     for row in rows:
       if step > self._held[row['lane']]:
-        values = {name: value for name, value in row.items() if name not in ('lane', 'step')}
-        self._lanes[row['lane']].log({**values, 'train/step': step}, step=step, commit=True)
-        self._held[row['lane']] = step
+        self._lanes[row['lane']].log(layout.history(row), step=step)
+        self._held[row['lane']] = self._still_open[row['lane']] = step
 
   def held_step(self) -> int:
     """Returns the last step that W&B has of every lane, -1 for none."""
     return min(self._held.values())
 
-  def log_images(self, step: int, images: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Logs, for every name, one uint8 picture [H, W] or [H, W, 3] per lane."""
-    import wandb
-
-    for lane, run in self._lanes.items():
-      # Its row may be there already: a run that was stopped after its last step owes its pictures.
-      if step >= self._held[lane]:
-        pictures = {name: wandb.Image(image[lane]) for name, image in images.items()}
-        run.log({**pictures, 'train/step': step})
-
   def summarise(
-    self, rows: Sequence[Mapping[str, Any]], pictures: Mapping[str, os.PathLike | str]
+    self,
+    step: int,
+    rows: Sequence[Mapping[str, Any]],
+    images: Mapping[str, Sequence[np.ndarray]],
+    results: Results,
   ) -> None:
-    """Sets the summary of each lane's run; a further run gets all rows as a table."""
+    """Logs the NLL and the pictures of each lane at the last step, and sets all summaries."""
     import wandb
 
-    rows = [scalars.python_values(row) for row in rows]
-    in_config = {'lane', 'name', *self._field_names}
     for row in rows:
-      results = {k: v for k, v in row.items() if k not in in_config and v is not None}
-      self._lanes[row['lane']].summary.update(results)
+      lane, run = row['lane'], self._lanes[row['lane']]
+      last = layout.at_end(row) | {
+        f'media/{name}': wandb.Image(layout.enlarged(image[lane])) for name, image in images.items()
+      }
+      if step > self._held[lane] or step == self._still_open.get(lane):
+        run.log({**last, layout.STEP: step}, step=step)
+        self._held[lane] = step
+      elif run.summary.get('final/status') is None:  # stopped between the last row and here
+        run.log({**last, layout.STEP: step})
+      run.summary.update(layout.summary(row, self._configs[lane]))
+    self._summarise_study([scalars.python_values(row) for row in rows], results)
+
+  def _summarise_study(self, rows: Sequence[Mapping[str, Any]], results: Results) -> None:
+    import wandb
+
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = wandb.Table(columns, [[row.get(name) for name in columns] for row in rows])
-    summary = self._open('summary', 'summary', config={}, first=False)
-    self._others.append(summary)
-    summary.log(
-      {'results': table, **{name: wandb.Image(str(path)) for name, path in pictures.items()}}
-    )
+    shown = {f'study/{path.stem}': wandb.Image(str(path)) for path in results.pictures} | {
+      'study/results': wandb.Table(columns, [[row.get(name) for name in columns] for row in rows])
+    }
+    if results.report is not None:
+      shown['study/report'] = wandb.Html(str(results.report), inject=False)
+    self._study.log(shown)
+    self._study.summary.update(layout.study_summary(rows, results.verdict))
+    self._is_summed_up = True
 
   def finish(self, exit_codes: Sequence[int]) -> None:
     """Ends all runs, lane i with exit_codes[i], and waits for their uploads.
+
+    That of the study ends well once it is summed up, and as its worst lane before.
 
     Raises:
       TimeoutError: not everything was uploaded in time.
@@ -131,7 +150,8 @@ class WandbRuns:
     import wandb
 
     runs = [(run, exit_codes[lane]) for lane, run in self._lanes.items()]
-    runs += [(run, 0) for run in self._others]
+    if self._study is not None:
+      runs.append((self._study, 0 if self._is_summed_up else max(exit_codes)))
     # One by one, 64 runs need 10 s.
     worker.side_by_side(
       [functools.partial(run.finish, exit_code=code) for run, code in runs], len(runs)
@@ -167,7 +187,7 @@ class WandbRuns:
       self.finish([1] * lanes)  # until then the ids of the runs are in use
     self._mode = 'offline'
 
-  def _open_lanes(self, names: Sequence[str], configs: Sequence[Mapping]) -> None:
+  def _open_all(self, names: Sequence[str], of_study: Mapping) -> None:
     import wandb
 
     service = wandb.setup(wandb.Settings(silent=True)).ensure_service()
@@ -176,45 +196,49 @@ class WandbRuns:
       raise RuntimeError('not logged in (run `wandb login`, or set WANDB_API_KEY)')
 
     def open_lane(lane: int) -> None:
-      run = self._open(names[lane], 'train', configs[lane], first=lane == 0)
+      run = self._open(names[lane], 'lane', self._configs[lane])
       self._lanes[lane] = run
       self._held[lane] = self._held_by(run)
-      # W&B's own step counts log calls, and starts again at 0 after a restart.
-      run.define_metric('*', step_metric='train/step')
+      run.define_metric(layout.STEP, hidden=True)
+      run.define_metric('*', step_metric=layout.STEP)
 
     # The first run alone finds out whether there is a server; the others then wait side by side.
-    open_lane(0)
-    others = [functools.partial(open_lane, lane) for lane in range(1, len(names))]
-    worker.side_by_side(others, _OPENING_THREADS)
+    self._study = self._open('study', 'study', of_study)
+    lanes = [functools.partial(open_lane, lane) for lane in range(len(names))]
+    worker.side_by_side(lanes, _OPENING_THREADS)
 
   def _held_by(self, run: Any) -> int:
     """Returns the last step that W&B has of a run that was opened just now.
 
-    A server answers with the last step of its history, and with the summary, which alone is in our
-    steps where an earlier version of this program began the run, but may be older.
+    A server answers with the last step of its history. Its summary may be ahead of that, so it
+    counts only where an earlier version of this program began the run, which counted its calls.
     """
-    of_server = max(run.starting_step - 1, int(run.summary.get('train/step', -1)))
+    of_server, old = run.starting_step - 1, int(run.summary.get(fragments.OLD_STEP, -1))
+    if old > run.summary.get('_step', -1):
+      of_server = max(of_server, old)
     return max(of_server, self._fragments.held(run.id, self._mode == 'online'))
 
-  def _open(self, name: str, job_type: str, config: Mapping, first: bool) -> Any:
+  def _open(self, name: str, job_type: str, config: Mapping) -> Any:
     import wandb
+
+    is_study, own_id = job_type == 'study', f'{name}-{self._fragments.suffix}'
 
     return wandb.init(
       mode=self._mode,
       # Also offline: a restart writes a fragment, and `wandb sync` joins only what is resumed.
       resume='allow',
       reinit='create_new',
-      id=(first and self._trial_id) or f'{name}-{self._fragments.suffix}',
-      name=name,
+      id=(is_study and self._trial_id) or own_id,
+      name=own_id,
       job_type=job_type,
       config=config,
       # Under `wandb agent`, the environment holds the entity and the project of its sweep.
       entity=None if self._sweep_id else self._settings.entity or None,
       project=None if self._sweep_id else self._settings.project,
-      group=self._settings.group,
-      tags=self._settings.tags,
+      group=self._group,
+      tags=self._tags,
       dir=self._directory.parent,
-      settings=_run_settings(**({'sweep_id': self._sweep_id} if first else _LIGHT)),
+      settings=_run_settings(**({'sweep_id': self._sweep_id} if is_study else _LIGHT)),
     )
 
 

@@ -40,6 +40,7 @@ PROVENANCE = (
   Column('data_seen', 'how the arrays were read: kind, range, standardisation'),
   Column('event', 'the shape of one example'),
   Column('width', 'lanes in one program, on which the last bits depend'),
+  Column('study_id', "random: what W&B's runs of this run are named after", 'text'),
   Column('evaluated_on', 'which images: seed, counts, sha256 of their indices'),
   Column('changes', 'what changed when the run went on: step, key, before, after'),
   Column('processes', 'how many shared the lanes, where several did'),

@@ -26,6 +26,7 @@ from vae_jax.runs.outcome.progress import (
 )
 from vae_jax.runs.outcome.rising import warn_of_rising
 from vae_jax.runs.outcome.seeds import write_udr
+from vae_jax.runs.outcome.shown import results_of
 from vae_jax.runs.outcome.tables import (
   write_curve,
   write_disentanglement,
@@ -61,6 +62,7 @@ __all__ = [
   'read_verdict',
   'recorded',
   'regrouped',
+  'results_of',
   'review',
   'save_images',
   'scattered',

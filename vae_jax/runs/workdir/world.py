@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import secrets
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -52,13 +53,14 @@ def provenance(
   """Returns what produces a run: versions, commit, device, data, and the lanes per program.
 
   Width and devices are recorded because the last bits of a lane depend on them, and on nothing that
-  is beside it.
+  is beside it. The study id is random: it tells two launches of one study apart.
   """
   return here() | {
     'data': f'{data_name} {data_version}',
     'data_sha256': data_sha256,
     'event': list(event),
     'width': width,
+    'study_id': secrets.token_hex(4),
   }
 
 

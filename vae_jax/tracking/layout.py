@@ -1,0 +1,105 @@
+"""What stands where in W&B: config, history, summary and pictures of a run.
+
+The panels of a run come from what stands before the `/` of a key, and W&B groups runs by the keys
+of a flat config. So a metric has its split there, what a lane is stands on top of its config, and
+the step, over which all is drawn, has no section of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vae_jax.records import scalars
+
+STEP = 'step'
+_RENAMED = {'train': 'train_eval'}  # an evaluation, not what is trained with: that is `batch`
+_SIDE = 256  # pixels
+_NLL = ('validation/nll', 'test/nll')
+# Columns of results.csv that stand in the summary by themselves, or not at all: its lane's name
+# is that of the run.
+_OWN = ('lane', 'name', 'best_step', 'collapsed_at')
+
+
+def lane_config(fields: Mapping[str, Any], config: Mapping, provenance: Mapping) -> dict[str, Any]:
+  """Returns the config of a lane's run: its fields and what the study is, and the rest below."""
+  rest = {name: part for name, part in config.items() if name not in ('lanes', 'wandb')}
+  return scalars.python_values(fields) | _about(config, provenance) | {'config': rest}
+
+
+def study_config(config: Mapping, provenance: Mapping) -> dict[str, Any]:
+  """Returns the config of the run of a study."""
+  return _about(config, provenance) | {'config': dict(config)}
+
+
+def _about(config: Mapping, provenance: Mapping) -> dict[str, Any]:
+  git = provenance['git']
+  return {
+    'study': config['study'],
+    'data': config['data']['name'],
+    'data_sha256': provenance['data_sha256'],
+    'commit': None if git is None else git['commit'],
+    'device': provenance['device']['kind'],
+  }
+
+
+def tags(own: Sequence[str], config: Mapping) -> tuple[str, ...]:
+  """Returns the tags of every run: the user's, the data set, the likelihood."""
+  given = (*own, config['data']['name'], config['likelihood']['name'])
+  return tuple(dict.fromkeys(tag[:64] for tag in given))  # W&B refuses longer ones
+
+
+def history(row: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what is logged of a row of metrics.jsonl."""
+  values = {_key(name): value for name, value in row.items() if name not in ('lane', 'step')}
+  return values | {STEP: row['step']}
+
+
+def _key(metric: str) -> str:
+  split, _, name = metric.partition('/')
+  return f'{_RENAMED.get(split, split)}/{name}' if name else metric
+
+
+def at_end(row: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what is logged once, of a row of results.csv: the NLL."""
+  return {name: row[name] for name in _NLL if row.get(name) is not None}
+
+
+def summary(row: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the summary of a lane's run, of its row of results.csv; its config is not repeated."""
+  known = {**dict.fromkeys(_OWN), **config}
+  final = {
+    f'final/{_key(name)}': value
+    for name, value in row.items()
+    if name not in known and value is not None
+  }
+  found = {
+    'collapsed': row['collapsed_at'] is not None,
+    'diverged': row['status'] == 'diverged',
+  }
+  if row['best_step'] is not None:
+    found['best/step'] = row['best_step']
+  return scalars.python_values(final | found)
+
+
+def study_summary(rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the summary of the run of a study.
+
+  Args:
+    rows: of results.csv.
+    verdict: what verdict.json holds; {} where there is none.
+  """
+  ended = ('done', 'stopped', 'diverged', 'failed')
+  found = {'lanes': len(rows), 'lanes_done': sum(row['status'] in ended for row in rows)}
+  if not verdict:
+    return found
+  best = next(point for point in verdict['points'] if point['name'] == verdict['best'])
+  of_point = {f'best/{name}': value for name, value in best['fields'].items()}
+  of_point |= {'best/name': best['name'], 'best/nll': best['mean']}
+  return found | of_point | {'verdict': '\n'.join(verdict['sentences'])}
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+  """Returns a picture [H, W] or [H, W, 3] whose pixels are squares: its shorter side has 256."""
+  factor = -(-_SIDE // min(picture.shape[:2]))
+  return picture.repeat(factor, axis=0).repeat(factor, axis=1)
