@@ -59,9 +59,9 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path
   class CaughtError(Exception):
     pass
 
-  def catch(name, result=None):
+  def catch(name, result=None, place=3):
     def caught(*args):
-      seen[name] = args[3]
+      seen[name] = args[place]
       if result is None:
         raise CaughtError
       return result
@@ -70,7 +70,7 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path
 
   catch('aggregate', {'mutual_information': np.zeros(1)})
   catch('nll')
-  catch('pictures')
+  catch('make_pictures', place=1)
   cut = evaluation.cut
   monkeypatch.setattr(
     evaluation,
@@ -93,7 +93,7 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path
   expected = {
     'aggregate': sample('test', settings['aggregate_images']),
     'nll': sample('test', settings['nll_images']),
-    'pictures': sample('test', 8),
+    'make_pictures': sample('test', 8),
   }
   for name, images in expected.items():
     np.testing.assert_array_equal(seen[name], images)

@@ -148,7 +148,7 @@ def test_a_thin_nll_is_said(config, monkeypatch, caplog):
 def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monkeypatch):
   for name in ('WANDB_DIR', 'WANDB_DATA_DIR', 'WANDB_CACHE_DIR', 'WANDB_CONFIG_DIR'):
     monkeypatch.setenv(name, str(tmp_path / 'home'))
-  config['wandb'] |= dict(mode='offline', tags=('test',))
+  config['wandb'] |= dict(mode='offline', tags=('test',), images_every=1)
   monkeypatch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
   result = training.run(config, tmp_path / 'run')
   assert result.exit_code == 0
@@ -161,4 +161,4 @@ def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monk
   assert len(runs) == 4 + 1  # the lanes, and the study
   pictures = [path.name for path in (tmp_path / 'run' / 'wandb').rglob('*.png')]
   for kind in ('reconstructions', 'samples'):
-    assert sum(name.startswith(kind) for name in pictures) >= 4
+    assert sum(name.startswith(kind) for name in pictures) > 4  # also before the end

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.process
 
 
 def open_tracker(workdir, mode='disabled', restored_step=0):
-  settings = tracking.Settings(mode, '', '', ())
+  settings = tracking.Settings(mode, '', '', (), 0)
   fields = [{'beta': 1.0}, {'beta': 4.0}]
   return tracking.open_tracker(workdir, ['b1', 'b4'], fields, {}, {}, settings, restored_step)
 
@@ -104,6 +104,8 @@ def test_wrong_calls_are_errors_and_not_warnings(tmp_path):
   for wrong in (pictures(dtype=np.float32), pictures(lanes=1), pictures(lanes=3)):
     with pytest.raises(ValueError, match="'samples': expected 2 pictures of uint8"):
       tracker.summarise(1, [], wrong, NOTHING)
+    with pytest.raises(ValueError, match="'samples': expected 2 pictures of uint8"):
+      tracker.show(1, (0, 1), ([], []), wrong)
   with pytest.raises(ValueError, match=r"'x' \(3,\): expected a metric of shape \(2,\)"):
     tracker.write(1, {'x': jnp.ones(3)})
   tracker.write(1, {'x': jnp.ones(2)})

@@ -27,7 +27,7 @@ from PIL import Image
 from wandb.util import get_core_path
 
 from vae_jax import records, tracking
-from vae_jax.tracking import descriptors, fragments, wandb_runs
+from vae_jax.tracking import descriptors, fragments, options, wandb_runs
 from vae_jax.tracking import tracker as tracker_module
 
 pytestmark = pytest.mark.process
@@ -97,7 +97,7 @@ def server(monkeypatch):
 
 
 def open_tracker(workdir, mode, restored_step=0, lanes=3, provenance=PROVENANCE):
-  settings = tracking.Settings(mode, '', 'vae', ('test',))
+  settings = tracking.Settings(mode, '', 'vae', ('test',), 0)
   return tracking.open_tracker(
     workdir, NAMES[:lanes], FIELDS[:lanes], CONFIG, provenance, settings, restored_step
   )
@@ -259,6 +259,7 @@ time.sleep(60)
 def test_online_runs_arrive_at_the_server(workdir, server, capfd, caplog):
   tracker = open_tracker(workdir, 'online')
   tracker.write(10, metrics(10))
+  tracker.show(10, (2, 0), ([0.5, 0.5, 3.0], []), pictures(lanes=2))
   tracker.write(20, metrics(20))
   tracker.summarise(20, result_rows(), pictures(), NOTHING)
   tracker.close(exit_code=3)
@@ -281,7 +282,11 @@ def test_online_runs_arrive_at_the_server(workdir, server, capfd, caplog):
     ]
     assert run.rows[1]['test/nll'] == run.summary['final/test/nll'] == 80.5 + lane
     assert run.rows[1]['media/samples']['_type'] == 'image-file'  # in the row of its step
-    (picture,) = [content for path, content in run.files.items() if 'media/samples' in path]
+    assert ('media/samples' in run.rows[0]) == (lane != 1)
+    assert [sum(row['latents/rate']['values']) for row in run.rows if 'latents/rate' in row] == (
+      [3] if lane == 2 else []
+    )
+    *_, picture = [run.files[path] for path in sorted(run.files) if 'media/samples_20' in path]
     pixels = np.asarray(Image.open(io.BytesIO(picture)))
     assert pixels.shape == (256, 384)
     np.testing.assert_array_equal(pixels[::64, ::64], pictures()['samples'][lane])
@@ -560,7 +565,7 @@ def test_no_key_costs_one_warning_and_nothing_else(workdir, server, monkeypatch,
 
 
 def test_a_server_that_goes_away_ends_the_wait_not_the_training(workdir, monkeypatch, caplog):
-  monkeypatch.setattr(wandb_runs, '_FINISH_SECONDS', 2.0)
+  monkeypatch.setattr(options, '_FINISH_SECONDS', 2.0)
   monkeypatch.setenv('WANDB_API_KEY', KEY)
   with wandb_server.serve() as server:
     monkeypatch.setenv('WANDB_BASE_URL', server.url)
@@ -613,7 +618,7 @@ def test_the_limit_of_open_files_is_raised_or_named(workdir, monkeypatch, caplog
 
 
 def test_forty_lanes_open_quickly_and_write_in_milliseconds(workdir):
-  settings = tracking.Settings('offline', '', 'vae', ())
+  settings = tracking.Settings('offline', '', 'vae', (), 0)
   names = [f'b{lane}' for lane in range(40)]
   began = time.monotonic()
   tracker = tracking.open_tracker(
@@ -652,9 +657,9 @@ def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplo
   ended = threading.Event()
 
   def act(*_, **__):
-    if fault == 'exits':
-      sys.exit(1)
-    ended.wait()
+    if fault == 'hangs':
+      ended.wait()  # and then goes on into no other test
+    sys.exit(1)
 
   monkeypatch.setattr(tracker_module, '_CLOSE_SECONDS', 1.0)
   monkeypatch.setattr(wandb if name == 'init' else wandb.Run, name, act)

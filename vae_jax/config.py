@@ -176,6 +176,7 @@ PAGE: Mapping[str, Any] = dict(
     entity=_key('', checks.text(empty=True, **_slug), 'a user or a team'),
     project=_key('vae_jax', checks.text(empty=False, **_slug), 'its project'),
     tags=_key((), checks.tuple_of(checks.text(empty=False, longest=64)), 'of its runs'),
+    images_every=_key(0, _count, 'evaluations between pictures of each lane; 0: at the end alone'),
   ),
 )
 

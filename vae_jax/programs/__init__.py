@@ -26,8 +26,8 @@ from vae_jax.programs.reviews import (
   aggregate,
   encode,
   make_evaluate,
+  make_pictures,
   make_refit,
-  pictures,
 )
 
 __all__ = [
@@ -49,11 +49,11 @@ __all__ = [
   'make_evaluate',
   'make_examine',
   'make_nll',
+  'make_pictures',
   'make_refit',
   'multipliers_of',
   'nll',
   'params_of',
-  'pictures',
   'run_chunk',
   'state_shapes',
   'take_chunk',

@@ -96,19 +96,18 @@ _UNITS = 8  # latents that are walked along
 _INTERPOLATED = 4  # of the images, two by two
 
 
-def pictures(
+def make_pictures(
   model: networks.Model,
-  params: Any,
-  lanes: Lane,
   images: np.ndarray,
   coded: np.ndarray,
   scale: float,
   shown: tuple[float, float],
   size: int,
-  usage: Array,
   place: Placement,
-) -> Pictures:
-  """Returns reconstructions of `images` [n, *event], prior samples and walks along z of each lane.
+) -> Callable[..., Pictures]:
+  """Returns (params [G], lanes [G], usage [G, Z]) -> the pictures of each lane.
+
+  They are reconstructions of `images` [n, *event], prior samples and walks along z.
 
   The traversal moves the two latents of the largest usage [G, Z], see `evaluation.traverse`;
   `units` one latent after the other, see `evaluation.walk`; `interpolations` go from image to image
@@ -153,5 +152,9 @@ def pictures(
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   program = lanewise(one_lane, place, per_lane=3)
-  *made, codes = jax.device_get(placement.joined(program(params, lanes, usage, x)))
-  return Pictures(to_pixels(x[:count]), *map(to_pixels, made), np.asarray(codes, np.float32))
+
+  def pictures(params: Any, lanes: Lane, usage: Array) -> Pictures:
+    *made, codes = jax.device_get(placement.joined(program(params, lanes, usage, x)))
+    return Pictures(to_pixels(x[:count]), *map(to_pixels, made), np.asarray(codes, np.float32))
+
+  return pictures

@@ -13,6 +13,7 @@ from vae_jax import data, errors, evaluation, placement, programs, records, stud
 from vae_jax.runs import outcome, states
 from vae_jax.runs.outcome import Outcome, Progress
 from vae_jax.runs.reports import Reports
+from vae_jax.runs.showing import Showing
 
 Evaluations = Mapping[str, evaluation.Evaluation]  # of the splits, by name
 
@@ -69,6 +70,7 @@ def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations |
   if not is_training(progress, attempt.last):
     return progress, evaluations
   reports = Reports(built.names, progress.step, attempt.last)
+  showing = Showing(built, attempt.tracker)
   with tqdm.tqdm(total=attempt.last, initial=progress.step, unit='step', disable=None) as bar:
     while is_training(progress, attempt.last):
       attempt, progress = _regrouped(attempt, progress)
@@ -77,6 +79,8 @@ def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations |
         attempt.signal_number()
       )  # read once, so that what is raised below has been saved
       _log(attempt, progress, metrics, save=signal_number != 0)
+      if evaluations is not None:
+        showing.show(progress, evaluations)
       best = reports.best(outcome.of_all(progress, metrics), progress.reasons)
       bar.set_postfix_str(f'{best}, {len(progress.choice.training)} lanes')
       bar.update(progress.step - bar.n)

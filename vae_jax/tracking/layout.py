@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vae_jax.records import scalars
+from vae_jax.tracking.results import Results
 
 STEP = 'step'
 _RENAMED = {'train': 'train_eval'}  # an evaluation, not what is trained with: that is `batch`
@@ -99,7 +100,27 @@ def study_summary(rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any])
   return found | of_point | {'verdict': '\n'.join(verdict['sentences'])}
 
 
-def enlarged(picture: np.ndarray) -> np.ndarray:
+def study_history(rows: Sequence[Mapping[str, Any]], results: Results) -> dict[str, Any]:
+  """Returns what the run of a study logs: the rows of results.csv, the pictures and the page."""
+  import wandb
+
+  columns = list(dict.fromkeys(name for row in rows for name in row))
+  cells = [[row.get(name) for name in columns] for row in rows]
+  shown = {f'study/{path.stem}': wandb.Image(str(path)) for path in results.pictures}
+  shown['study/results'] = wandb.Table(columns, cells)
+  if results.report is not None:
+    shown['study/report'] = wandb.Html(str(results.report), inject=False)
+  return shown
+
+
+def media(images: Mapping[str, Sequence[np.ndarray]], place: int) -> dict[str, Any]:
+  """Returns the pictures of the lane at one place, as a run logs them."""
+  import wandb
+
+  return {f'media/{name}': wandb.Image(_enlarged(image[place])) for name, image in images.items()}
+
+
+def _enlarged(picture: np.ndarray) -> np.ndarray:
   """Returns a picture [H, W] or [H, W, 3] whose pixels are squares: its shorter side has 256."""
   factor = -(-_SIDE // min(picture.shape[:2]))
   return picture.repeat(factor, axis=0).repeat(factor, axis=1)

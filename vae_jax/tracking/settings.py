@@ -11,9 +11,11 @@ class Settings(NamedTuple):
     entity: the W&B user or team; '' is the account's default.
     project: the W&B project.
     tags: tags of every run, beside the data set and the likelihood.
+    images_every: evaluations between two pictures of a lane; 0 for those at the end alone.
   """
 
   mode: str
   entity: str
   project: str
   tags: tuple[str, ...]
+  images_every: int

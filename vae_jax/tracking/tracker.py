@@ -35,6 +35,11 @@ class Tracker:
     self._worker = worker.Worker(_CALL_SECONDS, _warn) if runs is not None else None
 
   @property
+  def copies(self) -> bool:
+    """Whether there is a W&B to show anything in."""
+    return self._runs is not None
+
+  @property
   def last_step(self) -> int:
     """The last step in metrics.jsonl, -1 before the first write."""
     return self._journal.last_step
@@ -58,6 +63,27 @@ class Tracker:
     self._journal.append(step, rows)
     self._submit(lambda: self._runs.log(step, rows))
 
+  def show(
+    self,
+    step: int,
+    lanes: Sequence[int],
+    rates: Sequence[np.ndarray],
+    images: Mapping[str, Sequence[np.ndarray]],
+  ) -> None:
+    """Gives W&B, beside the row of n lanes at a step, what metrics.jsonl does not hold.
+
+    Args:
+      step: of the last row.
+      lanes: the n lanes.
+      rates: of the latents of each lane, in nats; drawn as a histogram.
+      images: name -> one uint8 picture [H, W] or [H, W, 3] for each of them.
+
+    Raises:
+      ValueError: not one uint8 picture per lane.
+    """
+    pictures = _pictures(images, len(lanes))
+    self._submit(lambda: self._runs.show(step, lanes, rates, pictures))
+
   def summarise(
     self,
     step: int,
@@ -79,10 +105,7 @@ class Tracker:
     Raises:
       ValueError: not one uint8 picture per lane.
     """
-    pictures = {name: [np.asarray(p) for p in image] for name, image in images.items()}
-    for name, image in pictures.items():
-      if len(image) != self._lanes or any(picture.dtype != np.uint8 for picture in image):
-        raise ValueError(f'images {name!r}: expected {self._lanes} pictures of uint8')
+    pictures = _pictures(images, self._lanes)
     self._done = {row['lane'] for row in rows if row['status'] in ('done', 'stopped')}
     self._submit(lambda: self._runs.summarise(step, rows, pictures, results))
 
@@ -158,6 +181,17 @@ def open_tracker(
     lambda: tracker._open_wandb(names, lane_fields, config, provenance, path, restored_step)
   )
   return tracker
+
+
+def _pictures(
+  images: Mapping[str, Sequence[np.ndarray]], lanes: int
+) -> dict[str, list[np.ndarray]]:
+  """Returns pictures as arrays; raises ValueError where they are not one of uint8 per lane."""
+  pictures = {name: [np.asarray(p) for p in image] for name, image in images.items()}
+  for name, image in pictures.items():
+    if len(image) != lanes or any(picture.dtype != np.uint8 for picture in image):
+      raise ValueError(f'images {name!r}: expected {lanes} pictures of uint8')
+  return pictures
 
 
 def _warn(error: BaseException) -> None:

@@ -18,23 +18,11 @@ from typing import Any
 import numpy as np
 
 from vae_jax.records import scalars
-from vae_jax.tracking import descriptors, fragments, layout, worker
+from vae_jax.tracking import descriptors, fragments, layout, options, worker
 from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 
-_INIT_SECONDS = 8.0
-_FINISH_SECONDS = 11.0
 _OPENING_THREADS = 8
-
-# One run records the machine, the code and the packages for all.
-_LIGHT = {
-  'x_disable_stats': True,
-  'x_disable_meta': True,
-  'x_disable_machine_info': True,
-  'x_save_requirements': False,
-  'disable_git': True,
-  'disable_code': True,
-}
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +87,23 @@ class WandbRuns:
         self._lanes[row['lane']].log(layout.history(row), step=step)
         self._held[row['lane']] = self._still_open[row['lane']] = step
 
+  def show(
+    self,
+    step: int,
+    lanes: Sequence[int],
+    rates: Sequence[np.ndarray],
+    images: Mapping[str, Sequence[np.ndarray]],
+  ) -> None:
+    """Adds rates of latents and pictures to the rows of some lanes that are open at a step."""
+    import wandb
+
+    for place, lane in enumerate(lanes):
+      if self._still_open.get(lane) == step:
+        shown = layout.media(images, place)
+        if len(rates[place]):
+          shown['latents/rate'] = wandb.Histogram(rates[place])
+        self._lanes[lane].log(shown, step=step)
+
   def held_step(self) -> int:
     """Returns the last step that W&B has of every lane, -1 for none."""
     return min(self._held.values())
@@ -111,13 +116,9 @@ class WandbRuns:
     results: Results,
   ) -> None:
     """Logs the NLL and the pictures of each lane at the last step, and sets all summaries."""
-    import wandb
-
     for row in rows:
       lane, run = row['lane'], self._lanes[row['lane']]
-      last = layout.at_end(row) | {
-        f'media/{name}': wandb.Image(layout.enlarged(image[lane])) for name, image in images.items()
-      }
+      last = layout.at_end(row) | layout.media(images, lane)
       if step > self._held[lane] or step == self._still_open.get(lane):
         run.log({**last, layout.STEP: step}, step=step)
         self._held[lane] = step
@@ -127,15 +128,7 @@ class WandbRuns:
     self._summarise_study([scalars.python_values(row) for row in rows], results)
 
   def _summarise_study(self, rows: Sequence[Mapping[str, Any]], results: Results) -> None:
-    import wandb
-
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    shown = {f'study/{path.stem}': wandb.Image(str(path)) for path in results.pictures} | {
-      'study/results': wandb.Table(columns, [[row.get(name) for name in columns] for row in rows])
-    }
-    if results.report is not None:
-      shown['study/report'] = wandb.Html(str(results.report), inject=False)
-    self._study.log(shown)
+    self._study.log(layout.study_history(rows, results))
     self._study.summary.update(layout.study_summary(rows, results.verdict))
     self._is_summed_up = True
 
@@ -238,24 +231,10 @@ class WandbRuns:
       group=self._group,
       tags=self._tags,
       dir=self._directory.parent,
-      settings=_run_settings(**({'sweep_id': self._sweep_id} if is_study else _LIGHT)),
+      settings=options.of_study(self._sweep_id) if is_study else options.of_lane(),
     )
 
 
 def first_line(reason: Any) -> str:
   """Returns the first line of an exception's message, or its class when it has none."""
   return (str(reason).strip() or type(reason).__name__).splitlines()[0]
-
-
-def _run_settings(**settings: Any) -> Any:
-  """Returns the settings of one run: those that all runs share, and the given ones."""
-  import wandb
-
-  return wandb.Settings(
-    console='off',  # a captured stdout would go to every run
-    init_timeout=_INIT_SECONDS,
-    finish_timeout=_FINISH_SECONDS,
-    finish_timeout_raises=True,
-    x_transaction_log_flush_interval=1.0,  # kill -9 loses what was not flushed; default: 15 s
-    **settings,
-  )

@@ -10,7 +10,7 @@ from vae_jax.runs.outcome.betas import write_betas
 from vae_jax.runs.outcome.choice import Choice, recorded
 from vae_jax.runs.outcome.divergence import explained
 from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
-from vae_jax.runs.outcome.images import lane_grids, save_images
+from vae_jax.runs.outcome.images import lane_grids, make_pictures, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.numbers import nats
 from vae_jax.runs.outcome.page import write_page
@@ -53,6 +53,7 @@ __all__ = [
   'host',
   'lane_grids',
   'make_evaluate',
+  'make_pictures',
   'metrics_of',
   'nats',
   'of_all',

@@ -1,6 +1,7 @@
 """The images that a run leaves."""
 
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 from jax import Array
@@ -20,28 +21,36 @@ def save_images(
 
   Examples [D] are no images: there None is returned and nothing written.
   """
-  if len(study.event) != 3:
+  make = make_pictures(study)
+  if make is None:
     return None
-  coded = study.sample('test', _NUM_CODED)
-  pictures = programs.pictures(
-    study.model,
-    programs.params_of(state),
-    study.lanes,
-    study.dataset.test[study.sample('test', _NUM_PICTURES)],
-    study.dataset.test[coded],
-    study.dataset.fixed_scale,
-    study.dataset.range,
-    _NUM_PICTURES,
-    usage,
-    study.place,
-  )
+  pictures = make(programs.params_of(state), study.lanes, usage)
   with manifest.recorded_path(directory / 'images.npz') as temporary:
-    np.savez_compressed(temporary, **pictures._asdict(), **_labels(study, coded))
+    np.savez_compressed(temporary, **pictures._asdict(), **_labels(study))
   return pictures
 
 
-def _labels(study: Study, chosen: np.ndarray) -> dict[str, np.ndarray]:
-  """Returns the labels of some of the test images, and what they are; {} where none are known."""
+def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
+  """Returns (params [n], lanes [n], usage [n, Z]) -> pictures; None where examples are no images.
+
+  It is compiled once, where it is called first.
+  """
+  if len(study.event) != 3:
+    return None
+  return programs.make_pictures(
+    study.model,
+    study.dataset.test[study.sample('test', _NUM_PICTURES)],
+    study.dataset.test[study.sample('test', _NUM_CODED)],
+    study.dataset.fixed_scale,
+    study.dataset.range,
+    _NUM_PICTURES,
+    study.place,
+  )
+
+
+def _labels(study: Study) -> dict[str, np.ndarray]:
+  """Returns the labels of the coded images, and what they are; {} where none are known."""
+  chosen = study.sample('test', _NUM_CODED)
   labels, factors = study.dataset.labels, study.dataset.factors
   if labels is not None:
     return {'labels': labels['test'][chosen], 'labels_of': np.array('class')}
