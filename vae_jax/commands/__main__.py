@@ -14,13 +14,14 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax evaluate --workdir=runs/digits                   evaluate a run anew
   vae-jax compare --workdir=runs/a --workdir=runs/b        did a change help?
   vae-jax report --workdir=runs/digits                     report.html: the answer on one page
+  vae-jax upload --workdir=runs/digits                     to W&B: what its server lacks
 
   vae-jax train --help              the flags of a command
   vae-jax train --helpfull          and every key of a config
   vae-jax train --config=digits --print_config             every key of a study with its value
 """
 
-NAMES = ('train', 'evaluate', 'compare', 'report')
+NAMES = ('train', 'evaluate', 'compare', 'report', 'upload')
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from vae_jax import data, errors, files, identity, paths, programs, records, stopping, study
 from vae_jax.records import manifest
-from vae_jax.runs import checkpoint, extending, model_file, outcome, states, workdir
+from vae_jax.runs import checkpoint, extending, model_file, outcome, states, uploading, workdir
 from vae_jax.runs.outcome import Outcome, Progress
 
 
@@ -67,6 +67,8 @@ def evaluate(
       model_file.write(directory, built)
       _record(built, config, directory)
     manifest.settle(target)
+    if own:
+      uploading.update(directory)
     return result
 
 

@@ -208,6 +208,6 @@ def _finish(attempt: Attempt, progress: Progress, evaluations: Evaluations | Non
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()
   outcome.warn_of_rising(built, directory)
-  grids = {} if images is None else outcome.lane_grids(images)
+  grids = {} if images is None else outcome.lane_grids(images._asdict())
   attempt.tracker.summarise(progress.step, result.rows, grids, outcome.results_of(directory))
   return result

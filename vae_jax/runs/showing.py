@@ -27,7 +27,7 @@ class Showing:
     if self._pictures is not None and self._is_due(progress.step):
       params = programs.params_of(progress.state)
       lanes = outcome.picked(self._built.lanes, progress.lanes)
-      images = outcome.lane_grids(self._pictures(params, lanes, found.variances))
+      images = outcome.lane_grids(self._pictures(params, lanes, found.variances)._asdict())
     self._tracker.show(progress.step, progress.lanes, rates, images)
 
   def _is_due(self, step: int) -> bool:

@@ -34,13 +34,13 @@ def study_config(config: Mapping, provenance: Mapping) -> dict[str, Any]:
 
 
 def _about(config: Mapping, provenance: Mapping) -> dict[str, Any]:
-  git = provenance['git']
+  git, device = provenance.get('git'), provenance.get('device')  # not of every earlier version
   return {
     'study': config['study'],
     'data': config['data']['name'],
     'data_sha256': provenance['data_sha256'],
     'commit': None if git is None else git['commit'],
-    'device': provenance['device']['kind'],
+    'device': None if device is None else device['kind'],
   }
 
 

@@ -1,5 +1,6 @@
 """The one place where a training loop reports: journal first, then the copy in W&B."""
 
+import functools
 import itertools
 import logging
 import operator
@@ -27,12 +28,20 @@ _log = logging.getLogger(__name__)
 class Tracker:
   """What `open_tracker` returns: the open journal, and a thread that copies it to W&B."""
 
-  def __init__(self, record: journal.Journal, runs: wandb_runs.WandbRuns | None, lanes: int):
+  def __init__(
+    self,
+    record: journal.Journal,
+    runs: wandb_runs.WandbRuns | None,
+    lanes: int,
+    later: str,
+  ):
     self._journal = record
     self._runs = runs
     self._lanes = lanes
     self._done = set()
-    self._worker = worker.Worker(_CALL_SECONDS, _warn) if runs is not None else None
+    self._worker = (
+      worker.Worker(_CALL_SECONDS, functools.partial(_warn, later)) if runs is not None else None
+    )
 
   @property
   def copies(self) -> bool:
@@ -176,7 +185,7 @@ def open_tracker(
   record = journal.open_journal(path, restored_step)
   disabled = settings.mode == 'disabled'
   runs = None if disabled else wandb_runs.WandbRuns(path.parent / 'wandb', settings)
-  tracker = Tracker(record, runs, len(names))
+  tracker = Tracker(record, runs, len(names), f'vae-jax upload --workdir={path.parent}')
   tracker._submit(
     lambda: tracker._open_wandb(names, lane_fields, config, provenance, path, restored_step)
   )
@@ -194,9 +203,10 @@ def _pictures(
   return pictures
 
 
-def _warn(error: BaseException) -> None:
+def _warn(later: str, error: BaseException) -> None:
   _log.warning(
-    'W&B tracking stopped (metrics.jsonl has everything): %s: %s',
+    'W&B tracking stopped (metrics.jsonl has everything; later: %s): %s: %s',
+    later,
     type(error).__name__,
-    wandb_runs.first_line(error),
+    worker.first_line(error),
   )

@@ -30,8 +30,16 @@ _log = logging.getLogger(__name__)
 class WandbRuns:
   """The open W&B runs of one program."""
 
-  def __init__(self, directory: pathlib.Path, settings: Settings):
-    """Opens nothing yet; `directory` is WORKDIR/wandb."""
+  def __init__(self, directory: pathlib.Path, settings: Settings, patient: bool = False):
+    """Opens nothing yet.
+
+    Args:
+      directory: WORKDIR/wandb.
+      settings: see `Settings`.
+      patient: whether it is an upload: it waits for the server, never goes offline, and only what
+        the server has got counts.
+    """
+    self._patient = patient
     self._directory = directory
     self._settings = settings
     self._mode = settings.mode
@@ -68,7 +76,7 @@ class WandbRuns:
     self._tags = layout.tags(self._settings.tags, config)
     self._configs = [layout.lane_config(fields, config, provenance) for fields in lane_fields]
     of_study = layout.study_config(config, provenance)
-    if self._mode == 'online':
+    if self._mode == 'online' and not self._patient:
       try:
         self._open_all(names, of_study)
         return
@@ -104,6 +112,11 @@ class WandbRuns:
           shown['latents/rate'] = wandb.Histogram(rates[place])
         self._lanes[lane].log(shown, step=step)
 
+  @property
+  def address(self) -> str:
+    """The page of the study's run, once all runs are open."""
+    return self._study.url
+
   def held_step(self) -> int:
     """Returns the last step that W&B has of every lane, -1 for none."""
     return min(self._held.values())
@@ -125,9 +138,7 @@ class WandbRuns:
       elif run.summary.get('final/status') is None:  # stopped between the last row and here
         run.log({**last, layout.STEP: step})
       run.summary.update(layout.summary(row, self._configs[lane]))
-    self._summarise_study([scalars.python_values(row) for row in rows], results)
-
-  def _summarise_study(self, rows: Sequence[Mapping[str, Any]], results: Results) -> None:
+    rows = [scalars.python_values(row) for row in rows]
     self._study.log(layout.study_history(rows, results))
     self._study.summary.update(layout.study_summary(rows, results.verdict))
     self._is_summed_up = True
@@ -172,9 +183,9 @@ class WandbRuns:
 
   def _go_offline(self, reason: Exception, lanes: int) -> None:
     _log.warning(
-      'W&B cannot be used online and goes on offline (later: wandb sync %s): %s',
-      self._directory,
-      first_line(reason),
+      'W&B cannot be used online and goes on offline (later: vae-jax upload --workdir=%s): %s',
+      self._directory.parent,
+      worker.first_line(reason),
     )
     with contextlib.suppress(Exception, SystemExit):
       self.finish([1] * lanes)  # until then the ids of the runs are in use
@@ -209,6 +220,8 @@ class WandbRuns:
     of_server, old = run.starting_step - 1, int(run.summary.get(fragments.OLD_STEP, -1))
     if old > run.summary.get('_step', -1):
       of_server = max(of_server, old)
+    if self._patient:
+      return of_server
     return max(of_server, self._fragments.held(run.id, self._mode == 'online'))
 
   def _open(self, name: str, job_type: str, config: Mapping) -> Any:
@@ -231,10 +244,7 @@ class WandbRuns:
       group=self._group,
       tags=self._tags,
       dir=self._directory.parent,
-      settings=options.of_study(self._sweep_id) if is_study else options.of_lane(),
+      settings=options.of_study(self._sweep_id, self._patient)
+      if is_study
+      else options.of_lane(self._patient),
     )
-
-
-def first_line(reason: Any) -> str:
-  """Returns the first line of an exception's message, or its class when it has none."""
-  return (str(reason).strip() or type(reason).__name__).splitlines()[0]

@@ -118,3 +118,8 @@ def side_by_side(acts: Sequence[Act], threads: int) -> None:
     worker.join()
   if raised:
     raise raised[0]
+
+
+def first_line(reason: object) -> str:
+  """Returns the first line of an exception's message, or its class when it has none."""
+  return (str(reason).strip() or type(reason).__name__).splitlines()[0]

@@ -1,7 +1,7 @@
 """The images that a run leaves."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jax import Array
@@ -59,17 +59,19 @@ def _labels(study: Study) -> dict[str, np.ndarray]:
   return {}
 
 
-def lane_grids(pictures: programs.Pictures) -> dict[str, list[np.ndarray]]:
-  """Returns pictures of reconstructions, samples and a traversal per lane, as pixels."""
+def lane_grids(pictures: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
+  """Returns a picture of reconstructions, samples and traversals per lane, of images.npz."""
   from vae_jax import figures  # matplotlib: see `outcome.review`
 
-  return {
+  grids = {
     'reconstructions': [
-      figures.image_grid(np.concatenate([pictures.originals, lane]), columns=len(lane))
-      for lane in pictures.reconstructions
+      figures.image_grid(np.concatenate([pictures['originals'], lane]), columns=len(lane))
+      for lane in pictures['reconstructions']
     ],
-    'samples': [figures.image_grid(lane, columns=len(lane) // 2) for lane in pictures.samples],
-    'traversals': [
-      figures.image_grid(np.concatenate(lane), columns=len(lane)) for lane in pictures.traversals
-    ],
+    'samples': [figures.image_grid(lane, columns=len(lane) // 2) for lane in pictures['samples']],
   }
+  if 'traversals' in pictures:  # not of the oldest runs
+    grids['traversals'] = [
+      figures.image_grid(np.concatenate(lane), columns=len(lane)) for lane in pictures['traversals']
+    ]
+  return grids
