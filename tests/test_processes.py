@@ -121,7 +121,10 @@ def assert_same_study(workdir: pathlib.Path, reference: pathlib.Path):
     np.testing.assert_allclose(values[split].elbo, like.elbo, rtol=1e-4)
   config, like = (json.loads((d / 'config.json').read_text()) for d in (workdir, reference))
   assert config == like
-  assert json.loads((workdir / 'provenance.json').read_text())['finished'] is True
+  own = [workdir, *(multihost.cutting.share_directory(workdir, index) for index in (0, 1))]
+  recorded = [json.loads((path / 'provenance.json').read_text()) for path in own]
+  assert recorded[0]['finished'] is True
+  assert len({each['study_id'] for each in recorded}) == 1  # one group of W&B
 
 
 def assert_same_pictures(workdir: pathlib.Path, reference: pathlib.Path):
@@ -169,7 +172,8 @@ def test_shares_that_are_gathered_are_what_one_process_leaves(reference, tmp_pat
   config, workdir, drawn = long_config(), tmp_path / 'run', []
   without_pictures(monkeypatch)
   for index in (0, 1):
-    training.run(multihost.cut(config, index, 2), workdir / f'process-{index}')
+    share, together = multihost.cut(config, index, 2), multihost.cutting.study_id(workdir)
+    training.run(share, workdir / f'process-{index}', study_id=together)
     if index == 0:
       with pytest.raises(errors.Stopped, match=r'^process 1 ended without finishing the share'):
         multihost.gather(config, workdir, 2)

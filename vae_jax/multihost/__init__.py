@@ -6,16 +6,17 @@ of them see WORKDIR. The only thing that passes between processes is whether the
 there is no need of `jax.distributed`, whose processes abort where another one is missing or dies.
 """
 
+import functools
 import logging
 import math
 import os
 import pathlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vae_jax import errors, paths
-from vae_jax.multihost.cutting import check, cut, share_directory
+from vae_jax.multihost.cutting import check, cut, share_directory, study_id
 from vae_jax.multihost.gathering import gather, is_done, unfinished
 from vae_jax.multihost.joining import joined
 from vae_jax.multihost.listening import listening
@@ -54,15 +55,14 @@ def run(
   directory = paths.expanded(directory, '--workdir')
   share = cut(config, index, here.count)
   own = share_directory(directory, index)
+  train = functools.partial(training.run, share, own, study_id=study_id(directory))
   if not index:
-    return _lead(config, share, directory, here, from_scratch)
+    return _lead(config, train, directory, here, from_scratch)
   if is_done(share, own):
-    return training.run(share, own)
+    return train()
   with joined(here, index) as is_left_alone:
     try:
-      return training.run(
-        share, own, lambda: signal.SIGTERM if is_left_alone() else 0, from_scratch
-      )
+      return train(lambda: signal.SIGTERM if is_left_alone() else 0, from_scratch)
     except errors.Stopped as stopped:
       if not is_left_alone():
         raise
@@ -71,7 +71,7 @@ def run(
 
 def _lead(
   config: Mapping[str, Any],
-  share: Mapping[str, Any],
+  train: Callable[..., outcome.Outcome],
   directory: pathlib.Path,
   here: Meeting,
   from_scratch: bool,
@@ -83,7 +83,7 @@ def _lead(
 
   with listening(here, at_work) as peers:
     try:
-      training.run(share, share_directory(directory, 0), from_scratch=from_scratch)
+      train(from_scratch=from_scratch)
     except errors.Stopped:
       raise  # and so part from the others, which then save and stop
     except Exception as error:  # raised again below, when the others need it no more

@@ -1,14 +1,20 @@
 """Which lanes a share has, and whether a workdir holds shares of this very study."""
 
+import contextlib
 import os
 import pathlib
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from vae_jax import config as settings
-from vae_jax import errors, identity, paths, validation
+from vae_jax import errors, files, identity, paths, validation
+from vae_jax.multihost.meeting import wait
 from vae_jax.runs import workdir
 from vae_jax.study.points import points_of
+
+_STUDY_ID = '.study_id'
+_STUDY_ID_SECONDS = 5.0  # for which another process is waited for that writes it
 
 
 def cut(config: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:
@@ -42,6 +48,23 @@ def first_lane(num_lanes: int, index: int, count: int) -> int:
 def share_directory(directory: os.PathLike | str, index: int) -> pathlib.Path:
   """Returns where in a workdir process `index` has its share."""
   return pathlib.Path(directory) / f'process-{index}'
+
+
+def study_id(directory: pathlib.Path) -> str:
+  """Returns what the shares of a workdir are known by together, drawn by whichever comes first.
+
+  '' where that one was killed before it had written it.
+
+  Raises:
+    StorageError: the directory cannot be written.
+  """
+  path = directory / _STUDY_ID
+  with files.storage_errors(directory):
+    files.make_directory(directory)
+    with contextlib.suppress(FileExistsError), open(path, 'x') as file:
+      file.write(secrets.token_hex(4))
+    wait(path.read_text, _STUDY_ID_SECONDS)
+    return path.read_text()
 
 
 def check(config: Mapping[str, Any], directory: os.PathLike | str, count: int) -> None:

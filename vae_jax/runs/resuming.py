@@ -19,12 +19,12 @@ TOO_WIDE = (placement.TooWideError, jax.errors.JaxRuntimeError)
 
 
 def claim(
-  built: study.Study, config: Mapping[str, Any], directory: pathlib.Path
+  built: study.Study, config: Mapping[str, Any], directory: pathlib.Path, study_id: str | None
 ) -> AbstractContextManager[None]:
-  """Holds a directory as that of a study; see `workdir.claim`."""
+  """Holds a directory as that of a study; see `workdir.claim` and `workdir.provenance`."""
   dataset = built.dataset
   provenance = workdir.provenance(
-    dataset.name, dataset.version, dataset.sha256, built.event, built.place.width
+    dataset.name, dataset.version, dataset.sha256, built.event, built.place.width, study_id
   )
   provenance['evaluated_on'] = built.sampling()
   provenance['data_seen'] = data.seen(dataset, config['data']['standardize'])

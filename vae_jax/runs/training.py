@@ -19,6 +19,7 @@ def run(
   asked_to_stop: Callable[[], int] = lambda: 0,
   from_scratch: bool = False,
   extend: bool = False,
+  study_id: str | None = None,
 ) -> Outcome:
   """Trains every lane of a study as one program and evaluates it; continues a run that stopped.
 
@@ -31,6 +32,7 @@ def run(
     asked_to_stop: returns 0, or the number of the signal as by which to stop.
     from_scratch: whether a run whose checkpoints are lost may begin again at step 0.
     extend: whether a run takes in the lanes that the config has beside its own; see `extending`.
+    study_id: of a study of which this is a share; else a new run draws one.
 
   Raises:
     InputError, DamagedError, InUseError, StorageError: see `vae_jax.errors`.
@@ -47,7 +49,7 @@ def run(
   if (stands := _finished(config, directory)) is not None:
     return stands
   built = study.from_config(config)
-  claimed = resuming.claim(built, config, directory)
+  claimed = resuming.claim(built, config, directory, study_id)
   with claimed, stopping.deferred(asked_to_stop) as signal_number:
     if (stands := resuming.finished(config, directory)) is not None:
       return stands  # two were started at once, and the other one finished first

@@ -48,19 +48,25 @@ _EFFECTS = {
 
 
 def provenance(
-  data_name: str, data_version: str, data_sha256: str, event: Sequence[int], width: int
+  data_name: str,
+  data_version: str,
+  data_sha256: str,
+  event: Sequence[int],
+  width: int,
+  study_id: str | None = None,
 ) -> dict[str, Any]:
   """Returns what produces a run: versions, commit, device, data, and the lanes per program.
 
   Width and devices are recorded because the last bits of a lane depend on them, and on nothing that
-  is beside it. The study id is random: it tells two launches of one study apart.
+  is beside it. The study id tells two launches of one study apart: it is random, but for the shares
+  of a study, which have one.
   """
   return here() | {
     'data': f'{data_name} {data_version}',
     'data_sha256': data_sha256,
     'event': list(event),
     'width': width,
-    'study_id': secrets.token_hex(4),
+    'study_id': study_id or secrets.token_hex(4),
   }
 
 
