@@ -229,9 +229,7 @@ def test_pictures_show_the_range_of_the_data_set(tmp_path, monkeypatch, array, s
   monkeypatch.setattr(
     reviews, 'lanewise', lambda *args, **options: lambda *args: (args[-1][None, :3],) * 6
   )
-  shown = reviews.pictures(
-    None,
-    None,
+  pictures = reviews.make_pictures(
     None,
     dataset.test[:3],
     dataset.test[3:],
@@ -239,8 +237,8 @@ def test_pictures_show_the_range_of_the_data_set(tmp_path, monkeypatch, array, s
     dataset.range,
     8,
     None,
-    None,
   )
+  shown = pictures(None, None, None)
   black, white = expected if array.min() < 0 else (0, 255 if array.max() > 1 else 1)
   levels = np.round(255 * (array[40:43] - np.float64(black)) / (np.float64(white) - black))
   levels = np.clip(levels, 0, 255)

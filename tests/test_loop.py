@@ -88,7 +88,7 @@ def given(attempt, monkeypatch):
   given = {}
   attempt.workdir, attempt.signal_number = None, lambda: 0
   attempt.tracker = types.SimpleNamespace(
-    write=lambda step, metrics, lanes: None, summarise=lambda rows, pictures: None
+    write=lambda step, metrics, lanes: None, summarise=lambda *arguments: None, copies=False
   )
   attempt.checkpoints = None
 
@@ -100,6 +100,7 @@ def given(attempt, monkeypatch):
   note('write_disentanglement', None)
   note('write_results', None)
   note('warn_of_rising', None)
+  note('results_of', None)
   note('review', (types.SimpleNamespace(rows=[], pictures=[]), None))
   monkeypatch.setattr(loop.states, 'save', lambda checkpoints, progress: None)
   return given

@@ -98,7 +98,9 @@ def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
 
 def _open_tracker(built: study.Study, directory: pathlib.Path, step: int) -> tracking.Tracker:
   recorded = workdir.read_config(directory)  # both are for W&B to show
-  provenance = workdir.read_provenance(directory)
+  # The new lanes of an extension, which train without W&B, have none of their own.
+  is_shown = built.wandb.mode != 'disabled'
+  provenance = workdir.read_provenance(directory) if is_shown else {}
   return tracking.open_tracker(
     directory, built.names, built.points, recorded, provenance, built.wandb, restored_step=step
   )
