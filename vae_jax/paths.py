@@ -39,3 +39,21 @@ def expanded(path: os.PathLike | str, key: str) -> pathlib.Path:
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
       raise errors.InputError(f'{what} cannot be used: {error.strerror}') from error
   return expanded_path
+
+
+def of_output(path: os.PathLike | str, suffix: str) -> pathlib.Path:
+  """Returns where a file that is asked for by --out goes.
+
+  Args:
+    path: as given.
+    suffix: that it must have, such as '.png'.
+
+  Raises:
+    InputError: it has another suffix, or its directory does not exist; see also `expanded`.
+  """
+  place = expanded(path, '--out')
+  if place.suffix != suffix:
+    raise errors.InputError(f'--out={path} is no {suffix}; give --out={place.with_suffix(suffix)}')
+  if not place.parent.is_dir():
+    raise errors.InputError(f'--out={path}: there is no directory {place.parent}; make it first')
+  return place

@@ -31,14 +31,14 @@ def main(given: flags.FlagValues) -> int:
   Raises:
     InputError: there are not two of them, or they cannot be compared.
   """
-  from vae_jax import comparison
+  from vae_jax import comparison, paths
   from vae_jax.runs import comparing
 
   if len(given.workdir) != 2:
     raise errors.InputError(
       f'--workdir is given {len(given.workdir)} times; give it twice: --workdir=A --workdir=B'
     )
-  out = comparing.picture_path(given.out) if given.out is not None else None
+  out = paths.of_output(given.out, '.png') if given.out is not None else None
   found = comparing.compare(*given.workdir)
   print('\n'.join(comparison.sentences(found)), flush=True)
   if out is not None:

@@ -19,7 +19,7 @@ from vae_jax.records.per_image import (
   write_per_image,
 )
 from vae_jax.records.points import Ranges, ranges_of, steps_in, with_step
-from vae_jax.records.results import chosen_on, read_results, write_results
+from vae_jax.records.results import chosen_on, read_results, results_of, write_results
 from vae_jax.records.scalars import python_numbers
 from vae_jax.records.schemas import result_columns
 from vae_jax.records.tables import read_lane_table, read_table, write_table
@@ -55,6 +55,7 @@ __all__ = [
   'read_results',
   'read_table',
   'result_columns',
+  'results_of',
   'steps_in',
   'steps_of',
   'take_out',

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from vae_jax import errors, files
 
@@ -108,6 +109,22 @@ def verify(path: os.PathLike | str) -> None:
       return
     if read(directory).get(name) == allowed:
       raise errors.DamagedError(f'{path} {CHANGED if path.exists() else MISSING} ({NAME})')
+
+
+def read_json(path: os.PathLike | str) -> dict[str, Any]:
+  """Returns what a JSON file of a run holds; {} of a run that does not have it.
+
+  Raises:
+    DamagedError: it is not what was written.
+  """
+  path = pathlib.Path(path)
+  if not path.exists():
+    return {}
+  verify(path)
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise errors.DamagedError(f'{path} cannot be read ({error})') from error
 
 
 def settle(directory: os.PathLike | str, *also: str) -> None:

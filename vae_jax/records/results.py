@@ -1,9 +1,11 @@
 """results.csv: one row a lane, with its hyperparameters and the newest of every result."""
 
 import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vae_jax import errors
 from vae_jax.records import schemas, tables
 
 
@@ -36,3 +38,20 @@ def read_results(path: os.PathLike | str) -> list[dict[str, Any]]:
     DamagedError: it is no table of lanes, or a row has not as many cells as the header.
   """
   return tables.read_table(path, schemas.names(schemas.RESULTS_FIRST))
+
+
+def results_of(directory: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the rows of results.csv of a workdir that must have one.
+
+  Raises:
+    InputError: it has no results yet.
+    DamagedError: see `read_results`.
+  """
+  path = directory / 'results.csv'
+  rows = read_results(path) if path.exists() else []
+  if not rows:
+    raise errors.InputError(
+      f'--workdir={directory} has no results.csv; it comes with the first evaluation of '
+      'vae-jax train'
+    )
+  return rows

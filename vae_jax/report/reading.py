@@ -1,13 +1,12 @@
 """What a page says of one study: the files of its workdir, read."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import errors, forecast, records
+from vae_jax import forecast, records
 from vae_jax.figures import points
 from vae_jax.records import manifest
 
@@ -68,17 +67,11 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
     InputError: it has no results yet.
     DamagedError: a file is not what was written.
   """
-  path = directory / 'results.csv'
-  stored = records.read_results(path) if path.exists() else []
-  if not stored:
-    raise errors.InputError(
-      f'--workdir={directory} has no results.csv; it comes with the first evaluation of '
-      'vae-jax train'
-    )
+  stored = records.results_of(directory)
   rows, split = points.chosen(stored)
   tables = {name: _read_table(directory / f'{name}.csv', name, rows) for name in _TABLES}
   rows = [_with_scores(row, tables) for row in rows]
-  config = _read_json(directory / 'config.json')
+  config = manifest.read_json(directory / 'config.json')
   metrics = directory / 'metrics.jsonl'
   return Study(
     directory=directory,
@@ -88,23 +81,13 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
     split=split,
     swept=points.sweep(rows),
     config=config,
-    provenance=_read_json(directory / 'provenance.json'),
-    verdict=_read_json(directory / 'verdict.json'),
+    provenance=manifest.read_json(directory / 'provenance.json'),
+    verdict=manifest.read_json(directory / 'verdict.json'),
     metrics=records.read_metrics(metrics) if metrics.exists() else [],
     tables=tables,
     forecast=_read_forecast(directory / 'forecast.csv'),
     images=_read_images(directory / 'images.npz', len(rows)),
   )
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-  if not path.exists():
-    return {}
-  manifest.verify(path)
-  try:
-    return json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
-    raise errors.DamagedError(f'{path} cannot be read ({error})') from error
 
 
 def _read_table(path: pathlib.Path, name: str, rows: Rows) -> dict[int, Rows]:

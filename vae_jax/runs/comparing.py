@@ -42,20 +42,6 @@ def compare(one: os.PathLike | str, other: os.PathLike | str) -> comparison.Comp
   return comparison.compare(*(_side(run, split) for run in runs), split)
 
 
-def picture_path(out: os.PathLike | str) -> pathlib.Path:
-  """Returns where a picture goes.
-
-  Raises:
-    InputError: it is no .png, or its directory does not exist.
-  """
-  path = paths.expanded(out, '--out')
-  if path.suffix != '.png':
-    raise errors.InputError(f'--out={out} is no .png; give --out={path.with_suffix(".png")}')
-  if not path.parent.is_dir():
-    raise errors.InputError(f'--out={out}: there is no directory {path.parent}; make it first')
-  return path
-
-
 def draw(found: comparison.Comparison, path: pathlib.Path) -> None:
   """Draws the curves of a comparison.
 

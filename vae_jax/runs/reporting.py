@@ -30,7 +30,10 @@ def report(
 
   directories = [paths.expanded(each, '--workdir') for each in workdirs]
   several = len(directories) > 1
-  path = _place(out, directories, pages.NAME)
+  if out is not None:
+    path = paths.of_output(out, '.html')
+  else:
+    path = pathlib.Path(pages.NAME) if several else directories[0] / pages.NAME
   _check_different(directories)
   for directory in directories:
     workdir.read_config(directory)  # or it holds no run
@@ -38,19 +41,6 @@ def report(
   studies = [pages.read(d, key) for d, key in zip(directories, keys, strict=False)]
   said = [line for other in directories[1:] for line in _compared(directories[0], other)]
   pages.write(studies, path, said)
-  return path
-
-
-def _place(
-  out: os.PathLike | str | None, directories: Sequence[pathlib.Path], name: str
-) -> pathlib.Path:
-  if out is None:
-    return directories[0] / name if len(directories) == 1 else pathlib.Path(name)
-  path = paths.expanded(out, '--out')
-  if path.suffix != '.html':
-    raise errors.InputError(f'--out={out} is no .html; give --out={path.with_suffix(".html")}')
-  if not path.parent.is_dir():
-    raise errors.InputError(f'--out={out}: there is no directory {path.parent}; make it first')
   return path
 
 

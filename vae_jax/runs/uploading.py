@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from vae_jax import errors, lane_fields, paths, records, tracking, validation
-from vae_jax.records import manifest
 from vae_jax.runs import outcome, workdir
 
 
@@ -57,14 +56,7 @@ def update(directory: pathlib.Path) -> None:
 
 def _upload(directory: pathlib.Path, config: dict[str, Any]) -> str:
   """Uploads a run whose directory is held; see `upload`."""
-  path = directory / 'results.csv'
-  if not path.exists():
-    raise errors.InputError(
-      f'--workdir={directory} has no results.csv; it comes with the first evaluation of '
-      'vae-jax train'
-    )
-  manifest.verify(path)
-  rows = records.read_results(path)
+  rows = records.results_of(directory)
   fields = [
     {name: row[name] for name in lane_fields.NAMES if row.get(name) is not None} for row in rows
   ]

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_jax import errors, records, verdict
+from vae_jax import records, verdict
 from vae_jax.records import manifest
 
 NAME = 'verdict.json'
@@ -34,11 +34,4 @@ def read_verdict(directory: pathlib.Path) -> dict[str, Any]:
   Raises:
     DamagedError: it is not what was written.
   """
-  path = directory / NAME
-  if not path.exists():
-    return {}
-  manifest.verify(path)
-  try:
-    return json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
-    raise errors.DamagedError(f'{path} cannot be read ({error})') from error
+  return manifest.read_json(directory / NAME)
