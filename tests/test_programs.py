@@ -224,9 +224,10 @@ def test_a_lane_alone_is_the_lane_in_the_sweep(images):
     difference = jax.tree.map(
       lambda a, b: np.abs(a - b).max(), lane_of(alone.params, 0), lane_of(together.params, i)
     )
-    assert max(jax.tree.leaves(difference)) < 1e-6
+    # A step of Adam is 1e-3, whatever is drawn; how much of it is rounding is up to the processor.
+    assert max(jax.tree.leaves(difference)) < 1e-5
     for name in metrics:
-      np.testing.assert_allclose(alone_metrics[name][0], metrics[name][i], rtol=1e-6)
+      np.testing.assert_allclose(alone_metrics[name][0], metrics[name][i], rtol=1e-5)
 
 
 def test_seeds_differ_and_the_same_seed_agrees(images):
