@@ -12,7 +12,18 @@ from figure_data import metrics_of
 from report_run import BETAS, SIZES, Parsed, make_run, rows_of
 
 from vae_jax import errors, report
-from vae_jax.report import charts, colours, evidence, heat_maps, learning, pictures, tradeoff, units
+from vae_jax.report import (
+  charts,
+  colours,
+  evidence,
+  heat_maps,
+  lanes,
+  learning,
+  pictures,
+  tradeoff,
+  units,
+  words,
+)
 from vae_jax.runs import outcome, reporting
 
 pytestmark = pytest.mark.run
@@ -215,6 +226,39 @@ def test_curves_are_those_of_the_journal(study):
   for lane, (steps, values) in found.of_lanes.items():
     expected = {r['step']: r['test/elbo'] for r in rows if r['lane'] == lane}
     assert dict(zip(steps, values, strict=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_test_set_has_its_say_where_another_split_chose(study):
+  chosen = study._replace(split='validation')
+  said = words.on_test(chosen, [4, 5])  # beta 1, latent size 2: 94.0 and 94.1, with 0.5 each
+  assert said == (
+    'On the test set, by which nothing was chosen: 94.05 nats, ± 0.50 of the images alone.'
+  )
+  assert [words.on_test(study, [4, 5]), words.on_test(chosen, [])] == ['', '']
+  assert 'test NLL' in [heading for _, heading, _ in lanes.columns([chosen])]
+  assert 'test NLL' not in [heading for _, heading, _ in lanes.columns([study])]
+
+
+def test_a_lane_that_still_learns_says_so(tmp_path):
+  path = make_run(tmp_path / 'run')
+  lines = [
+    {'lane': lane, 'step': step, 'test/objective': -100 + slope * step}
+    for lane, slope in ((0, 0.0), (1, 0.02), (2, 0.005))
+    for step in range(10, 101, 10)
+  ]
+  (path / 'metrics.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+  study = report.read(path)
+  said = [lanes.warnings(study, row) for row in study.rows]
+  assert said[1] == ['learning curve still rising, by 20 nats in 1,000 steps']
+  assert not any(said[:1] + said[2:])  # 10 steps more would bring 0.05 nats
+
+
+def test_latents_are_named_in_the_order_of_the_pictures(study):
+  for row in study.rows:  # `figure_data.latents_of`: the mean varies most in the latent of rank 0
+    order = np.argsort(np.random.default_rng(row['lane']).permutation(row['latent_size'])).tolist()
+    about = lanes.of_page(study, row)
+    assert about['walks'] == order[: min(row['latent_size'] // 2, 3)]  # 3 have a walk
+    assert about['axes'] == [f'latent {latent}' for latent in order[:2]]
 
 
 def test_two_studies_keep_their_lanes_and_the_comparison_stands_on_top(tmp_path, directory):

@@ -88,6 +88,18 @@ def test_the_answer_is_seen_without_scrolling_and_the_page_fits_a_telephone(page
   assert page.value('document.title') != 'evil'
 
 
+def test_a_print_cuts_no_chart_off(page):
+  page.send('Emulation.setEmulatedMedia', media='print')
+  try:
+    page.value("document.body.style.width = '800px'")  # no event tells the charts of it
+    ends = page.value(
+      "[...document.querySelectorAll('svg')].map(e => e.getBoundingClientRect().right)"
+    )
+  finally:
+    page.send('Emulation.setEmulatedMedia', media='')
+  assert len(ends) > 5 and max(ends) <= 800
+
+
 def test_a_press_on_a_heading_sorts_and_a_second_one_the_other_way(page):
   names = column(page, 'lane')
   page.value(f'{head("NLL")}.firstChild.focus()')

@@ -14,7 +14,7 @@ from conftest import small_config, without_pictures
 
 import vae_jax
 from vae_jax import config as settings
-from vae_jax import lanes, records, study
+from vae_jax import lanes, records, study, verdict
 from vae_jax.multihost import cut, gathering
 from vae_jax.runs import evaluating, training
 from vae_jax.runs.outcome import rising, trust
@@ -160,7 +160,7 @@ def test_a_slope_and_its_error_are_scipys():
   steps = np.arange(5) * 500 + 1000
   values = 0.003 * steps + rng.normal(size=5)
   expected = scipy.stats.linregress(steps, values)
-  slope = rising.slope_of(steps, values)
+  slope = verdict.slope_of(steps, values)
   assert slope.mean == pytest.approx(expected.slope, rel=1e-9)
   least = expected.slope - scipy.stats.t(3).ppf(0.99) * expected.stderr
   assert slope.least == pytest.approx(least, rel=1e-9)
@@ -169,7 +169,7 @@ def test_a_slope_and_its_error_are_scipys():
 def test_of_curves_that_are_level_one_in_a_hundred_is_said_to_rise():
   rng = np.random.default_rng(1)
   draws = 4000
-  wrong = sum(rising.slope_of(range(4), row).least > 0 for row in rng.normal(size=(draws, 4)))
+  wrong = sum(verdict.slope_of(range(4), row).least > 0 for row in rng.normal(size=(draws, 4)))
   assert abs(wrong / draws - 0.01) < 5 * math.sqrt(0.01 * 0.99 / draws)
 
 

@@ -79,7 +79,7 @@ def _map(study: Study, specs: Specs) -> Markup | None:
   spec, column = heat_maps.heat_map(study, 'nll'), 'nll'
   if spec is None:
     spec, column = heat_maps.heat_map(study, 'elbo'), 'elbo'
-  title = f'{study.key} {study.split} {charts.NAMES[column]}'.strip()
+  title = f'{study.key} {study.split.capitalize()} {charts.NAMES[column]}'.strip()
   columns = len(charts.settings(study))
   return chart(specs, f'map-{study.key}', spec, title, _UNDER[column], columns)
 
@@ -92,7 +92,8 @@ def _title(studies: Sequence[Study]) -> str:
 def _verdict(study: Study) -> Markup:
   first, *rest = words.answer(study)
   result, opens, explained = first.partition(' (')  # what ± is
-  more = [tag('li', sentence) for sentence in [*rest, words.standing(study)]]
+  said = [words.on_test(study, best_lanes(study)), *rest, words.standing(study)]
+  more = [tag('li', sentence) for sentence in said if sentence]
   return tag(
     'section',
     tag('h2', f'{study.key}: {study.directory}') if study.key else None,

@@ -26,7 +26,12 @@ def nll_curve(study: Study) -> charts.Spec | None:
   names = list(dict.fromkeys(row['lane'] for row in rows))
   scale = {'domain': names, 'range': colours.ordered(len(names))}
   encoding = {
-    'x': charts.field('samples', scale={'type': 'log'}, title='importance samples of each image'),
+    'x': charts.field(
+      'samples',
+      scale={'type': 'log'},
+      title='importance samples of each image',
+      axis={'values': sorted({row['samples'] for row in rows}), 'labelOverlap': True},
+    ),
     'y': charts.field('nll', scale={'zero': False}, title='test NLL (nats)'),
     'color': charts.field('lane', 'nominal', sort=names, scale=scale, legend={'title': None}),
     'tooltip': [

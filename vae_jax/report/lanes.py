@@ -5,7 +5,7 @@ from typing import Any
 
 from vae_jax import records
 from vae_jax.figures import points
-from vae_jax.report import charts
+from vae_jax.report import charts, pictures
 from vae_jax.report.markup import Markup, tag
 from vae_jax.report.reading import Study
 
@@ -25,6 +25,8 @@ def warnings(study: Study, row: Mapping[str, Any]) -> list[str]:
     found.append(
       f'one importance sample carries the NLL of {100 * lonely:.0f} % of the images: too few'
     )
+  if (slope := study.rising.get(row['lane'])) is not None and row['status'] == 'done':
+    found.append(f'learning curve still rising, by {1000 * slope:.2g} nats in 1,000 steps')
   if row['status'] == 'running':
     found.append(f'not done: figures of step {row["step"]}')
   return found
@@ -33,6 +35,7 @@ def warnings(study: Study, row: Mapping[str, Any]) -> list[str]:
 def of_page(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
   """Returns what the scripts of the page read of a lane, but for its pictures."""
   latents = study.tables['latents'][row['lane']]
+  used = _used(latents)
   return {
     'id': study.lane_id(row),
     'study': study.key,
@@ -41,12 +44,20 @@ def of_page(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
     'facts': _facts(study, row),
     'warnings': warnings(study, row),
     'width': int(study.images['originals'].shape[2]) if study.images else 0,
+    'walks': used[: pictures.walks(study, row['lane'])],
+    'axes': [f'latent {latent}' for latent in used[:2]],
     'latents': [
       {'latent': f'{line["latent"]}', 'rate': line['rate'], 'active': bool(line['active'])}
       for line in sorted(latents, key=lambda line: -(line['rate'] or 0.0))
       if line['rate'] is not None
     ],
   }  # fmt: skip
+
+
+def _used(latents: Sequence[Mapping[str, Any]]) -> list[int]:
+  """Returns the latents that pictures and codes are of, in their order: that used most first."""
+  read = [line for line in latents if line['layer'] == min(each['layer'] for each in latents)]
+  return [line['latent'] for line in sorted(read, key=lambda line: -(line['mean_variance'] or 0.0))]
 
 
 def _facts(study: Study, row: Mapping[str, Any]) -> str:
@@ -84,7 +95,9 @@ def columns(studies: Sequence[Study]) -> list[tuple[str, str, str]]:
     ('nll', 'NLL', 'number'), ('nll_stderr', '± s.e.', 'number'), ('elbo', 'ELBO', 'number'),
     ('rate', 'R', 'number'), ('distortion', 'D', 'number'), ('active_units', 'active', 'number'),
   ]  # fmt: skip
-  figures += [(name, name.replace('_', ' '), 'number') for name in _SCORES]
+  if any(study.split != 'test' for study in studies):
+    figures.append(('test/nll', 'test NLL', 'number'))
+  figures += [(name, charts.NAMES[name], 'number') for name in _SCORES]
   every = [*first, ('name', 'lane', 'text'), *fields, ('status', 'status', 'text'),
            ('step', 'step', 'number'), *figures, ('warnings', 'warnings', 'text')]  # fmt: skip
   known = {key for study in studies for row in study.rows for key in _values(study, row)}

@@ -67,7 +67,7 @@ def specs(kind: str, low: float) -> dict[str, charts.Spec]:
   place = {
     'x': charts.field('step', title='step', axis={'tickCount': 6, 'grid': False}),
     'y': charts.field(
-      'value', title=f'{kind} ELBO (nats)', scale={'zero': False, 'domainMin': low}
+      'value', title=f'{kind} ELBO (nats)', scale={'zero': False, 'nice': True, 'domainMin': low}
     ),
     'color': charts.field('colour', 'nominal', scale=None),
   }

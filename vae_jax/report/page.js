@@ -94,7 +94,8 @@
         const image = element('img', {alt: `${words}, of ${id}`});
         image.addEventListener('load', () => enlarge(image, lane.width));
         image.src = lane.pictures[kind];
-        return element('figure', {}, element('figcaption', {textContent: words}), image);
+        const rows = kind === 'units' && lane.walks.length ? `: ${lane.walks.join(', ')}` : '';
+        return element('figure', {}, element('figcaption', {textContent: words + rows}), image);
       }));
     for (const row of rows) row.classList.toggle('shown', row.dataset.lane === id);
     drawLane(lane);
@@ -125,7 +126,11 @@
       }));
     const data = lane.codes.map(([x, y], i) => ({x, y, ...known(i)}));
     const alone = data.every(({x, y}) => x === y);
-    if (data.length) draw(codes, {...about.specs[alone ? 'code' : 'codes'], datasets: {codes: data}});
+    const {encoding, ...rest} = about.specs[alone ? 'code' : 'codes'];
+    const [first, second] = lane.axes;
+    const named = {...encoding, x: {...encoding.x, title: first}};
+    if (!alone) named.y = {...encoding.y, title: second};
+    if (data.length) draw(codes, {...rest, encoding: named, datasets: {codes: data}});
   }
   byId('lane').addEventListener('change', (event) => show(event.target.value));
   document.addEventListener('click', (event) => {

@@ -44,9 +44,10 @@ def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
   return [_of_lane(study, i, share) for i in lanes]
 
 
-def _active(study: Study, i: int) -> int:
-  """Returns how many latents of a lane are active; the walks begin with these."""
-  return sum(bool(line['active']) for line in study.tables['latents'][i])
+def walks(study: Study, i: int) -> int:
+  """Returns along how many latents of a lane it is walked: those that are active come first."""
+  active = sum(bool(line['active']) for line in study.tables['latents'][i])
+  return min(active, study.images['units'].shape[1]) if 'units' in study.images else 0
 
 
 def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
@@ -57,7 +58,7 @@ def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
       continue
     made = images[kind][i]
     if kind == 'units':
-      made = made[: _active(study, i)]
+      made = made[: walks(study, i)]
     if not len(made):
       continue
     if made.ndim == 5:  # [rows, columns, H, W, C]

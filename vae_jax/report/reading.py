@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import forecast, records
+from vae_jax import forecast, lane_fields, records, verdict
 from vae_jax.figures import points
 from vae_jax.records import manifest
 
@@ -26,6 +26,7 @@ class Study(NamedTuple):
     swept: how its settings are told apart.
     config, provenance, verdict: its JSON files; {} where there is none.
     metrics: the rows of metrics.jsonl.
+    rising: of the lanes whose objective still rises at the end, by how many nats a step.
     tables: the rows of the other tables, by name and lane; of one that is not there none.
     forecast: of collapse, where the run has one.
     images: see `records.images`; {} where there are none.
@@ -41,6 +42,7 @@ class Study(NamedTuple):
   provenance: Mapping[str, Any]
   verdict: Mapping[str, Any]
   metrics: Sequence[Mapping[str, Any]]
+  rising: Mapping[int, float]
   tables: Mapping[str, Mapping[int, Rows]]
   forecast: forecast.Forecast | None
   images: Mapping[str, np.ndarray]
@@ -72,7 +74,8 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
   tables = {name: _read_table(directory / f'{name}.csv', name, rows) for name in _TABLES}
   rows = [_with_scores(row, tables) for row in rows]
   config = manifest.read_json(directory / 'config.json')
-  metrics = directory / 'metrics.jsonl'
+  journal = directory / 'metrics.jsonl'
+  metrics = records.read_metrics(journal) if journal.exists() else []
   return Study(
     directory=directory,
     title=str(config.get('study') or directory.resolve().name),
@@ -83,7 +86,8 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
     config=config,
     provenance=manifest.read_json(directory / 'provenance.json'),
     verdict=manifest.read_json(directory / 'verdict.json'),
-    metrics=records.read_metrics(metrics) if metrics.exists() else [],
+    metrics=metrics,
+    rising=_rising(metrics, rows, split, config),
     tables=tables,
     forecast=_read_forecast(directory / 'forecast.csv'),
     images=_read_images(directory / 'images.npz', len(rows)),
@@ -104,6 +108,14 @@ def _with_scores(
   lines = [line for name in _SCORES for line in tables[name][row['lane']]]
   found = {name: value for line in lines for name, value in line.items()}
   return {**row, **found, **row}  # behind the lane fields, whose place says what they are
+
+
+def _rising(
+  metrics: Sequence[Mapping[str, Any]], rows: Rows, split: str, config: Mapping[str, Any]
+) -> dict[int, float]:
+  points = {row['lane']: {**lane_fields.DEFAULTS, **row} for row in rows}
+  total = (config.get('train') or {}).get('steps', 0)
+  return verdict.still_rising(metrics, points, split, total)
 
 
 def _read_forecast(path: pathlib.Path) -> forecast.Forecast | None:

@@ -118,12 +118,20 @@ def table(studies: Sequence[Study]) -> Markup:
     'p',
     tag('label', 'filter ', words_of),
     tag('label', 'status ', tag('select', options, id_='status')),
+    tag('span', 'a press on a heading sorts', class_='subtitle'),
     tag('span', id_='matching', aria_live='polite'),
     class_='tools',
   )
+  splits = ' or '.join(dict.fromkeys(study.split for study in studies))
+  said = f'NLL, ELBO, R and D: {splits} set, nats per example.'
   whole = tag('table', tag('thead', tag('tr', head)), tag('tbody', body), id_='lanes')
   place = dict(tabindex='0', role='region', aria_label='table of lanes')
-  return _section('All lanes', tools, tag('div', whole, class_='scroll tall', **place))
+  return _section(
+    'All lanes',
+    tag('p', said, class_='subtitle'),
+    tools,
+    tag('div', whole, class_='scroll tall', **place),
+  )
 
 
 def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup:
@@ -141,10 +149,12 @@ def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup:
     maps = [
       answer.chart(specs, f'{column}-{study.key}', heat_maps.heat_map(study, column),
                    _of(study, title), words_of, len(charts.settings(study)))
-      for column, title, words_of in (('elbo', f'{study.split} ELBO', _HIGHER), *_MAPS)
+      for column, title, words_of in (('elbo', f'{study.split.capitalize()} ELBO', _HIGHER), *_MAPS)
     ]  # fmt: skip
     found += [*maps[:2], over_beta, *maps[2:]]
-  return _section('How the latents are used', tag('div', found, class_='charts three'))
+  drawn = [each for each in found if each]
+  look = 'charts' if len(drawn) == 4 else 'charts three'  # no row of one
+  return _section('How the latents are used', tag('div', drawn, class_=look))
 
 
 def learning_curves(
@@ -164,7 +174,7 @@ def learning_curves(
   look = dict(role='img', aria_label=spec['description'], style=f'height:{spec["height"] + 50}px')
   return _section(
     'Learning',
-    tag('p', f'{kind} ELBO over the steps, {under}.', class_='subtitle'),
+    tag('p', f'{kind.capitalize()} ELBO over the steps, {under}.', class_='subtitle'),
     tag('p', tag('label', 'colour and group by ', tag('select', by, id_='group')), class_='tools'),
     tag('fieldset', tag('legend', 'shown'), tag('div', id_='groups'), class_='groups'),
     tag('div', class_='chart', id_='learning', **look),

@@ -33,7 +33,8 @@ def subtitle(study: Study) -> str:
   parts += [str(study.provenance[name]) for name in ('data',) if name in study.provenance]
   likelihood, encoder = (sections[name].get('name') for name in ('likelihood', 'encoder'))
   parts += [f'{likelihood} likelihood'] if likelihood else []
-  parts += [f'{encoder} {tuple(sections["encoder"].get("hidden", ()))}'] if encoder else []
+  widths = sections['encoder'].get('hidden') or sections['encoder'].get('channels') or ()
+  parts += [f'{encoder} {"-".join(map(str, widths))}'.strip()] if encoder else []
   return ' · '.join(parts)
 
 
@@ -72,6 +73,17 @@ def answer(study: Study) -> list[str]:
   ]
 
 
+def on_test(study: Study, lanes: Sequence[int]) -> str:
+  """Returns the test NLL of lanes that were chosen without it; '' where there is none."""
+  found = [
+    [points.value(study.rows[i], name) for i in lanes] for name in ('test/nll', 'test/nll_stderr')
+  ]
+  if study.split == 'test' or not lanes or any(None in each for each in found):
+    return ''
+  nll, error = (charts.shown(float(np.mean(each))) for each in found)
+  return f'On the test set, by which nothing was chosen: {nll} nats, ± {error} of the images alone.'
+
+
 def counted(study: Study) -> Sequence[Mapping[str, Any]]:
   """Returns the lanes that count: those not lost, with an ELBO."""
   rows = study.rows
@@ -87,9 +99,9 @@ def of_forecast(study: Study) -> str:
 
 def under_tradeoff(studies: Sequence[Study]) -> str:
   """Returns the line under the title of the chart of rate and distortion."""
-  said = ['left and below is better', 'dotted: slope −β']
+  said = ['lower left is better', 'dotted: slope −β']
   if any(len(cell.lanes) > 1 for study in studies for cell in points.cells(study.rows, ('rate',))):
-    said.append('bars: least to largest seed')
+    said.append('bars: range of seeds')
   if len(studies) == 1:
     said += filter(None, [of_forecast(studies[0])])
     if hidden := tradeoff.outside(studies[0]):
