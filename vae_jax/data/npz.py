@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from vae_jax import checks, errors
+from vae_jax.data import labels as classes
 from vae_jax.data import sources
 from vae_jax.data.sources import short
 
@@ -44,11 +45,16 @@ _OTHER_FILES = (
 )
 
 
-def open_npz(path: Annotated[str, checks.text(empty=True)] = '') -> sources.Source:
+def open_npz(
+  path: Annotated[str, checks.text(empty=True)] = '',
+  labels: Annotated[str, checks.text(empty=True)] = '',
+) -> sources.Source:
   """Returns the user's own .npz file; its named arrays are the splits.
 
   Args:
     path: of the file; `~` is the home directory.
+    labels: the array that has the classes of each array of examples, for the pictures of codes:
+      'images=labels', or 'train=train_labels,test=test_labels' of all that are used.
 
   Raises:
     InputError: there is no such file, or it is not an .npz file.
@@ -67,8 +73,17 @@ def open_npz(path: Annotated[str, checks.text(empty=True)] = '') -> sources.Sour
     if splits.count(name) > 1:
       raise errors.InputError(f'{where} holds two arrays named {short(name)}; give each its own')
 
+  def array(name: str) -> np.ndarray:
+    return _read_array(file, members[splits.index(name)], name, where)
+
+  labels_of = classes.parse(labels, splits, where)
+
   def read(split: str) -> sources.Examples:
-    return sources.Examples(_read_array(file, members[splits.index(split)], split, where))
+    examples = array(split)
+    if (name := labels_of.get(split)) is None:
+      return sources.Examples(examples)
+    what = f'{where}: array {short(name)}'
+    return sources.Examples(examples, classes.checked(array(name), examples, what))
 
   return sources.Source('npz', file.name, where, splits, read)
 
