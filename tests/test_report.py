@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from figure_data import metrics_of
+from PIL import Image
 from report_run import BETAS, SIZES, Parsed, make_run, rows_of
 
 from vae_jax import errors, report
@@ -217,6 +219,29 @@ def test_pictures_of_many_lanes_stay_within_their_bytes(study, monkeypatch):
   whole = size()
   monkeypatch.setattr(pictures, '_BUDGET', 0.7 * whole)
   assert size() <= 0.7 * whole * 1.15  # the frames of the PNGs stay
+
+
+def test_vectors_are_strips_each_above_its_reconstruction(study):
+  lanes, size = len(study.rows), 12
+  draw = np.random.default_rng(0)
+  shapes = {'originals': (4,), 'reconstructions': (lanes, 4), 'units': (lanes, 3, 4)}
+  strips = {
+    name: draw.integers(0, 255, (*shape, 1, size, 1), np.uint8) for name, shape in shapes.items()
+  }
+  study = study._replace(images=strips)
+  found = pictures.of_lanes(study)[0]
+  enlarged = pictures.enlargement(study)
+  shown = pixels_of(found['reconstructions'])
+  high = len(shown) // 4
+  assert high * enlarged >= 20 and shown.shape[1] == size
+  pairs = np.stack([strips['originals'], strips['reconstructions'][0]], axis=1)[..., 0, :, 0]
+  for i, pair in enumerate(pairs):
+    np.testing.assert_array_equal(shown[i * (high + 1) : i * (high + 1) + 2], pair)
+  assert len(pixels_of(found['units'])) == 4  # one of two latents is active, at four values
+
+
+def pixels_of(uri):
+  return np.array(Image.open(io.BytesIO(base64.b64decode(uri.partition(',')[2]))))
 
 
 def test_curves_are_those_of_the_journal(study):

@@ -138,13 +138,16 @@ def _forecast(workdir: pathlib.Path) -> forecast.Forecast | None:
 def _draw_images(
   images: Mapping[str, np.ndarray], rows: Sequence[Mapping], study: str
 ) -> dict[str, Figure | None]:
-  """Returns the pictures made of images; those of an older run have no traversals."""
+  """Returns the pictures made of images; those of an older run have no traversals.
+
+  Of vectors, strips that are one value high, none are drawn: in rows and columns they are not read.
+  """
   originals, made = images['originals'], images['reconstructions']
   drawn = {
     'reconstructions': reconstructions(originals, made, rows, study=study),
     'samples': samples(images['samples'], rows, study=study),
   }
-  if 'traversals' in images:
+  if 'traversals' in images and originals.shape[1] > 1:
     drawn['traversals'] = traversals(images['traversals'], rows, study)
   return drawn
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from vae_jax import data, evaluation, networks, placement
 from vae_jax.lanes import Lane
@@ -101,7 +102,7 @@ def make_pictures(
   images: np.ndarray,
   coded: np.ndarray,
   scale: float,
-  shown: tuple[float, float],
+  shown: tuple[ArrayLike, ArrayLike],
   size: int,
   place: Placement,
 ) -> Callable[..., Pictures]:
@@ -117,6 +118,7 @@ def make_pictures(
   Args:
     shown: the values that are drawn as black and white, `Dataset.range`; what is beyond them is
       clipped. Of the data set and not of these images: their colours would change with the choice.
+      One for all values of an example, or one for each, [*event].
     size: prior samples, and images of each walk.
   """
   count = len(images)
@@ -148,7 +150,7 @@ def make_pictures(
 
   def to_pixels(values):
     values = np.nan_to_num(np.asarray(values, np.float64))
-    unit = (values - black) / max(white - black, np.finfo(np.float32).tiny)
+    unit = (values - black) / np.maximum(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   program = lanewise(one_lane, place, per_lane=3)

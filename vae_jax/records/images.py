@@ -11,6 +11,8 @@
                    value of the first one
   labels_of        text, what that is
 
+An example [D] that is no image is a strip, an image [1, D, 1].
+
 The last five are not in the files of older runs, nor are the traversals in those of the oldest.
 
 It is written by `runs.outcome.images`.

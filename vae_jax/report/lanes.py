@@ -43,7 +43,7 @@ def of_page(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
                'latent size': str(row['latent_size']), 'seed': str(row['seed'])},
     'facts': _facts(study, row),
     'warnings': warnings(study, row),
-    'width': int(study.images['originals'].shape[2]) if study.images else 0,
+    'enlargement': pictures.enlargement(study),
     'walks': used[: pictures.walks(study, row['lane'])],
     'axes': [f'latent {latent}' for latent in used[:2]],
     'latents': [

@@ -88,22 +88,19 @@
     byId('lane').value = id;
     byId('facts').textContent = lane.facts;
     byId('warnings').replaceChildren(...lane.warnings.map((text) => element('li', {textContent: text})));
-    byId('pictures').replaceChildren(...Object.entries(about.kinds)
+    byId('pictures').replaceChildren(...Object.entries(about.kinds[lane.study])
       .filter(([kind]) => lane.pictures[kind])
       .map(([kind, words]) => {
         const image = element('img', {alt: `${words}, of ${id}`});
-        image.addEventListener('load', () => enlarge(image, lane.width));
+        image.addEventListener('load', () => {
+          image.style.width = `${lane.enlargement * image.naturalWidth}px`;
+        });
         image.src = lane.pictures[kind];
         const rows = kind === 'units' && lane.walks.length ? `: ${lane.walks.join(', ')}` : '';
         return element('figure', {}, element('figcaption', {textContent: words + rows}), image);
       }));
     for (const row of rows) row.classList.toggle('shown', row.dataset.lane === id);
     drawLane(lane);
-  }
-  function enlarge(image, width) {
-    // Whole multiples of a pixel look alike; one factor for all pictures of a lane.
-    const factor = Math.max(1, Math.round(56 / width));
-    image.style.width = `${factor * image.naturalWidth}px`;
   }
   function drawLane(lane) {
     const place = byId('latents');
@@ -118,7 +115,7 @@
     const codes = byId('codes');
     codes.parentElement.hidden = !lane.codes.length;
     codes.previousElementSibling.replaceChildren(
-      element('span', {textContent: `test images along the latents used most${of ? `, by ${of}: ` : ''}`}),
+      element('span', {textContent: `test examples along the latents used most${of ? `, by ${of}: ` : ''}`}),
       ...names.map((name, i) => {
         const dot = element('i');
         dot.style.background = colour(i);

@@ -46,7 +46,7 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
       for study in studies
       for i, row in enumerate(study.rows)
     ],
-    'kinds': pictures.KINDS,
+    'kinds': {study.key: pictures.kinds(study) for study in studies},
     'labels': {study.key: units.labels(study) for study in studies},
     'best': answer.best_lane(studies[0]),
     'specs': specs,

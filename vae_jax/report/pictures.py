@@ -14,16 +14,46 @@ from vae_jax.report.reading import Study
 _BUDGET = 4_000_000  # bytes of all pictures of a page, as text
 _FEWEST = 2  # images of a row
 _MEASURED = 8  # lanes whose pictures tell how many bytes those of all are
+_IMAGE = 56  # pixels of the page, that an image is wide about
 _CLEAR = 255  # the level that is not drawn; white is one less
 
-# What is shown of a lane, in this order: name in images.npz, heading, and what it says.
-KINDS = {
+# What is shown of a lane, in this order: name in images.npz, and what it says.
+_KINDS = {
   'reconstructions': 'test images, and their reconstructions below',
   'samples': 'samples of the prior',
   'interpolations': 'between two test images, along z',
   'units': 'one row for each active latent, from −2 to 2; the one used most first',
   'traversals': 'the two latents used most, from −1 to 1, across and down',  # of older runs
 }
+_OF_STRIPS = _KINDS | {
+  'reconstructions': 'test examples, each above its reconstruction; a column is a value, black to '
+  'white its least to largest in training',
+  'samples': 'samples of the prior, a line each',
+  'interpolations': 'between two test examples, along z, downwards',
+  'units': 'one block for each active latent, from −2 down to 2; the one used most first',
+}
+_STRIP = 480, 24  # pixels of the page: of a strip about, and of a value at most
+_LINE = 10  # pixels of the page, that a strip is high at least
+
+
+def kinds(study: Study) -> dict[str, str]:
+  """Returns what is shown of each lane, in order, and what it says."""
+  return _OF_STRIPS if _is_strip(study) else _KINDS
+
+
+def _is_strip(study: Study) -> bool:
+  """Tells whether examples are vectors, of which there are strips, [1, D, 1]."""
+  return bool(study.images) and study.images['originals'].shape[1] == 1
+
+
+def enlargement(study: Study) -> int:
+  """Returns how many pixels of the page a pixel of a picture has: one factor for all of a study."""
+  if not study.images:
+    return 1
+  width = study.images['originals'].shape[2]
+  if _is_strip(study):
+    return max(1, min(_STRIP[1], round(_STRIP[0] / width)))
+  return max(1, round(_IMAGE / width))
 
 
 def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
@@ -53,7 +83,8 @@ def walks(study: Study, i: int) -> int:
 def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
   """Returns the pictures of one lane, with a share of the images of each row."""
   images, found = study.images, {}
-  for kind in KINDS:
+  is_strip = _is_strip(study)
+  for kind in _KINDS:
     if kind not in images or (kind == 'traversals' and 'units' in images):
       continue
     made = images[kind][i]
@@ -65,15 +96,28 @@ def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
       made = made[:, _spread(made.shape[1], share)]
       if kind == 'traversals':
         made = made[_spread(len(made), share)]
-      found[kind] = uri(made.reshape(-1, *made.shape[2:]), made.shape[1])
-      continue
-    made = made[_spread(len(made), share)]
-    if kind == 'samples':
+    else:
+      made = made[_spread(len(made), share)]
+    if kind == 'reconstructions':
+      originals = images['originals'][_spread(len(images['originals']), share)]
+      made = np.stack([originals, made], axis=int(is_strip))
+    if is_strip:
+      found[kind] = uri(_blocks(study, made), 1)
+    elif kind == 'samples':
       found[kind] = uri(made, math.ceil(len(made) / 2))
     else:
-      originals = images['originals'][_spread(len(images['originals']), share)]
-      found[kind] = uri(np.concatenate([originals, made]), len(made))
+      found[kind] = uri(made.reshape(-1, *made.shape[2:]), made.shape[1])
   return found
+
+
+def _blocks(study: Study, strips: np.ndarray) -> np.ndarray:
+  """Returns strips [(rows,) n, 1, D, 1], one close below the other in each row, as [rows, H, D, 1].
+
+  They are as many pixels high as can be seen.
+  """
+  *rows, _, width, channels = strips.shape
+  blocks = strips.reshape(*(rows if len(rows) == 2 else (1, *rows)), width, channels)
+  return blocks.repeat(-(-_LINE // enlargement(study)), axis=1)
 
 
 def _spread(count: int, share: float) -> np.ndarray:

@@ -90,7 +90,7 @@ def one_lane(studies: Sequence[Study]) -> Markup:
     )
     for name, under in (
       ('latents', 'rate of each latent, in nats; grey: not active'),
-      ('codes', 'test images along the latents used most'),
+      ('codes', 'test examples along the latents used most'),
     )
   ]
   return _section(

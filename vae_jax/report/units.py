@@ -104,7 +104,7 @@ def _codes(x: charts.Spec, y: charts.Spec, height: int) -> charts.Spec:
   colour = charts.field('colour', 'nominal', scale=None)
   tooltip = [charts.field('label', 'nominal')]
   return charts.spec(
-    'Test images along the latents used most, coloured by label',
+    'Test examples along the latents used most, coloured by label',
     height=height,
     data={'name': 'codes'},
     mark={'type': 'point', 'filled': True, 'size': 22, 'opacity': 0.85},

@@ -29,7 +29,7 @@ def subtitle(study: Study) -> str:
   sections = {name: study.config.get(name) or {} for name in ('train', 'likelihood', 'encoder')}
   if 'steps' in sections['train']:
     batch = sections['train']['batch_size']
-    parts.append(f'{sections["train"]["steps"]:,} steps of {batch} images')
+    parts.append(f'{sections["train"]["steps"]:,} steps of {batch} examples')
   parts += [str(study.provenance[name]) for name in ('data',) if name in study.provenance]
   likelihood, encoder = (sections[name].get('name') for name in ('likelihood', 'encoder'))
   parts += [f'{likelihood} likelihood'] if likelihood else []

@@ -42,7 +42,7 @@ FILES = (
   File(
     'images.npz',
     'test images, and of each lane reconstructions, samples, walks along its latents and between '
-    'images, and where test images lie along the two latents used most',
+    'images, and where test images lie along the two latents used most; vectors are strips',
   ),
   File(
     'figures/*.png',

@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
-from vae_jax import programs
+from vae_jax import data, programs
 from vae_jax.records import manifest
 from vae_jax.study import Study
 
 _NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
 _NUM_CODED = 400  # test images whose codes are kept
+_WIDEST = 4096  # values of a vector that is drawn
+_RANGED = 2048  # training examples that tell the range of each value
 
 
 def save_images(
@@ -19,7 +22,7 @@ def save_images(
 ) -> programs.Pictures | None:
   """Writes images.npz, see `records.images`: what every lane makes of test images and of codes.
 
-  Examples [D] are no images: there None is returned and nothing written.
+  None is returned and nothing written where an example is too large to be seen.
   """
   make = make_pictures(study)
   if make is None:
@@ -31,21 +34,41 @@ def save_images(
 
 
 def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
-  """Returns (params [n], lanes [n], usage [n, Z]) -> pictures; None where examples are no images.
+  """Returns (params [n], lanes [n], usage [n, Z]) -> pictures; None of vectors beyond _WIDEST.
 
-  It is compiled once, where it is called first.
+  An example [D] is a strip, an image [1, D, 1]. It is compiled once, where it is called first.
   """
-  if len(study.event) != 3:
+  is_vector = len(study.event) == 1
+  if is_vector and study.event[0] > _WIDEST:
     return None
-  return programs.make_pictures(
+  make = programs.make_pictures(
     study.model,
     study.dataset.test[study.sample('test', _NUM_PICTURES)],
     study.dataset.test[study.sample('test', _NUM_CODED)],
     study.dataset.fixed_scale,
-    study.dataset.range,
+    _shown(study.dataset),
     _NUM_PICTURES,
     study.place,
   )
+  return (lambda *arguments: _as_strips(make(*arguments))) if is_vector else make
+
+
+def _as_strips(pictures: programs.Pictures) -> programs.Pictures:
+  *pixels, codes = pictures
+  return programs.Pictures(*(array[..., None, :, None] for array in pixels), codes)
+
+
+def _shown(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
+  """Returns the values that are drawn as black and as white: those of `Dataset.range`.
+
+  The columns of a table have units of their own: of real vectors each has a black and a white, the
+  first and the last hundredth of its training values.
+  """
+  if dataset.train.ndim != 2 or dataset.support not in ('real', 'count'):
+    return dataset.range
+  rows = dataset.train[:: -(-len(dataset.train) // _RANGED)]
+  low, high = np.percentile(rows, (1, 99), axis=0)
+  return low, np.where(high > low, high, low + 1)
 
 
 def _labels(study: Study) -> dict[str, np.ndarray]:
@@ -60,18 +83,23 @@ def _labels(study: Study) -> dict[str, np.ndarray]:
 
 
 def lane_grids(pictures: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
-  """Returns a picture of reconstructions, samples and traversals per lane, of images.npz."""
+  """Returns a picture of reconstructions, samples and traversals per lane, of images.npz.
+
+  Strips stand one below the other, each with its reconstruction below it.
+  """
   from vae_jax import figures  # matplotlib: see `outcome.review`
 
+  originals = pictures['originals']
+  is_strip = originals.shape[1] == 1
+
+  def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    return figures.image_grid(images, columns=1 if is_strip else columns)
+
+  pairs = [np.stack([originals, lane], axis=int(is_strip)) for lane in pictures['reconstructions']]
   grids = {
-    'reconstructions': [
-      figures.image_grid(np.concatenate([pictures['originals'], lane]), columns=len(lane))
-      for lane in pictures['reconstructions']
-    ],
-    'samples': [figures.image_grid(lane, columns=len(lane) // 2) for lane in pictures['samples']],
+    'reconstructions': [grid(np.concatenate(pair), pair.shape[1]) for pair in pairs],
+    'samples': [grid(lane, len(lane) // 2) for lane in pictures['samples']],
   }
   if 'traversals' in pictures:  # not of the oldest runs
-    grids['traversals'] = [
-      figures.image_grid(np.concatenate(lane), columns=len(lane)) for lane in pictures['traversals']
-    ]
+    grids['traversals'] = [grid(np.concatenate(lane), len(lane)) for lane in pictures['traversals']]
   return grids

@@ -1,0 +1,95 @@
+"""Vectors [D] are strips, images [1, D, 1]: of each value its own range, one below the other."""
+
+import types
+
+import numpy as np
+import pytest
+from figure_data import fill_workdir, grid
+
+from vae_jax import data, figures, programs
+from vae_jax.runs import outcome
+from vae_jax.runs.outcome import images as saved
+
+pytestmark = pytest.mark.run
+
+SIZE, LANES = 5, 2
+
+
+def made_of(monkeypatch, size=SIZE):
+  """Returns a study of vectors, and the arguments and the results of what makes its pictures."""
+  rng = np.random.default_rng(0)
+  train = (rng.normal(size=(500, size)) * 10.0 ** (np.arange(size) % 5)).astype(np.float32)
+  dataset = types.SimpleNamespace(
+    train=train,
+    test=train[:20],
+    support='real',
+    fixed_scale=1.0,
+    range=(train.min(), train.max()),
+  )
+  built = types.SimpleNamespace(
+    event=(size,),
+    dataset=dataset,
+    model=None,
+    place=None,
+    sample=lambda split, count: data.subset(20, count, 0),
+  )
+  shapes = [(8,), (LANES, 8), (LANES, 8), (LANES, 8, 8), (LANES, 3, 8), (LANES, 2, 8)]
+  pixels = [rng.integers(0, 256, (*shape, size), np.uint8) for shape in shapes]
+  codes = rng.normal(size=(LANES, 20, 2))
+  given = []
+
+  def make_pictures(*arguments):
+    given.append(arguments)
+    return lambda *of_lanes: programs.Pictures(*pixels, codes)
+
+  monkeypatch.setattr(programs, 'make_pictures', make_pictures)
+  return built, given, pixels, codes
+
+
+def test_they_become_images_of_one_line_and_codes_stay(monkeypatch):
+  built, _, pixels, codes = made_of(monkeypatch)
+  *found, points = saved.make_pictures(built)(None, None, None)
+  for array, expected in zip(found, pixels, strict=True):
+    assert array.shape == (*expected.shape[:-1], 1, SIZE, 1)
+    np.testing.assert_array_equal(array[..., 0, :, 0], expected)
+  np.testing.assert_array_equal(points, codes)
+
+
+def test_each_value_has_a_black_and_a_white_of_its_own(monkeypatch):
+  built, given, *_ = made_of(monkeypatch)
+  built.dataset.train[:, 2] = 7.0
+  saved.make_pictures(built)
+  black, white = given[0][4]
+  train = np.sort(built.dataset.train, axis=0)
+  for value in (0, 1, 3, 4):  # a hundredth of 500 is beyond either end
+    assert train[4, value] <= black[value] <= train[5, value]
+    assert train[-6, value] <= white[value] <= train[-5, value]
+  assert (black[2], white[2]) == (7.0, 8.0)
+  built.dataset.support = 'unit'
+  saved.make_pictures(built)
+  assert given[1][4] == built.dataset.range
+
+
+def test_of_those_that_no_screen_is_wide_enough_for_there_are_none(monkeypatch):
+  built, *_ = made_of(monkeypatch, size=4097)
+  assert saved.make_pictures(built) is None
+
+
+def test_in_a_grid_each_stands_above_its_reconstruction(monkeypatch):
+  built, _, pixels, _ = made_of(monkeypatch)
+  grids = outcome.lane_grids(saved.make_pictures(built)(None, None, None)._asdict())
+  originals, reconstructions, samples, *_ = pixels
+  grid = grids['reconstructions'][1][..., 0]
+  np.testing.assert_array_equal(grid[::4], originals)  # each second line is white
+  np.testing.assert_array_equal(grid[2::4], reconstructions[1])
+  np.testing.assert_array_equal(grids['samples'][0][::2, :, 0], samples[0])
+
+
+def test_walks_over_two_latents_are_no_figure(tmp_path, monkeypatch):
+  built, *_ = made_of(monkeypatch)
+  fill_workdir(tmp_path, grid((1.0,), (2,), (0, 1)), images=False)
+  found = saved.make_pictures(built)(None, None, None)
+  np.savez(tmp_path / 'images.npz', **found._asdict())
+  figures.draw_all(tmp_path)
+  drawn = {path.stem for path in (tmp_path / 'figures').iterdir()}
+  assert 'reconstructions' in drawn and 'traversals' not in drawn
