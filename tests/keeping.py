@@ -67,8 +67,5 @@ class Programs:
         directory, built.names, built.points, self.config, {},
         tracking.Settings(**self.config['wandb']), progress.step,
       )  # fmt: skip
-      try:
-        attempt = self.attempt(built, directory, manager, progress, tracker)
-        return loop._loop(attempt, progress)[0]
-      finally:
-        tracker.close(0)
+      attempt = self.attempt(built, directory, manager, progress, tracker)
+      return loop.train_to_the_last(attempt, progress)

@@ -21,6 +21,9 @@ SETTINGS = study.TrainSettings(
 )
 
 
+SAID = types.SimpleNamespace(doing=lambda what: None)
+
+
 @pytest.fixture
 def attempt(monkeypatch):
   """Its state is the step that it is of; what it evaluates is noted."""
@@ -64,7 +67,7 @@ def progress_at(step):
 
 @pytest.mark.parametrize(('begin', 'stop'), [(10, 20), (30, 40), (60, 65), (55, 60)])
 def test_what_is_evaluated_is_the_state_of_the_step_that_is_logged(attempt, begin, stop):
-  progress, metrics, evaluations = loop._advance(attempt, progress_at(begin))
+  progress, metrics, evaluations = loop._advance(attempt, progress_at(begin), SAID)
   assert (progress.step, progress.state) == (stop, stop)
   assert attempt.noted == [(stop, stop)]
   assert metrics['test/elbo'] == metrics['batch/elbo'] == -stop
@@ -74,7 +77,7 @@ def test_what_is_evaluated_is_the_state_of_the_step_that_is_logged(attempt, begi
 
 @pytest.mark.parametrize('begin', [0, 20, 40])
 def test_between_the_evaluations_the_last_one_stands(attempt, begin):
-  progress, metrics, evaluations = loop._advance(attempt, progress_at(begin))
+  progress, metrics, evaluations = loop._advance(attempt, progress_at(begin), SAID)
   assert progress.step == begin + 10
   assert not attempt.noted
   assert evaluations is None
@@ -88,7 +91,10 @@ def given(attempt, monkeypatch):
   given = {}
   attempt.workdir, attempt.signal_number = None, lambda: 0
   attempt.tracker = types.SimpleNamespace(
-    write=lambda step, metrics, lanes: None, summarise=lambda *arguments: None, copies=False
+    write=lambda step, metrics, lanes: None,
+    summarise=lambda *arguments: None,
+    close=lambda exit_code: None,
+    copies=False,
   )
   attempt.checkpoints = None
 
@@ -101,7 +107,7 @@ def given(attempt, monkeypatch):
   note('write_results', None)
   note('warn_of_rising', None)
   note('results_of', None)
-  note('review', (types.SimpleNamespace(rows=[], pictures=[]), None))
+  note('review', (types.SimpleNamespace(rows=[], pictures=[], exit_code=0), None))
   monkeypatch.setattr(loop.states, 'save', lambda checkpoints, progress: None)
   return given
 
@@ -109,7 +115,7 @@ def given(attempt, monkeypatch):
 @pytest.mark.parametrize('begin', [60, 65])
 def test_the_last_state_is_evaluated_once_and_all_that_follows_is_of_it(attempt, given, begin):
   """At the last log point; at the end where there is no step left."""
-  loop._finish(attempt, *loop._loop(attempt, progress_at(begin)))
+  loop.train_and_finish(attempt, progress_at(begin))
   assert attempt.noted == [(65, 65)]
   assert given['open_kept'][2] == 65
   assert given['estimate'][1] == 65

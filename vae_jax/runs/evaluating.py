@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 
 from vae_jax import data, errors, files, identity, paths, programs, records, stopping, study
 from vae_jax.records import manifest
-from vae_jax.runs import checkpoint, extending, model_file, outcome, states, uploading, workdir
+from vae_jax.runs import (
+  checkpoint,
+  extending,
+  model_file,
+  outcome,
+  reports,
+  states,
+  uploading,
+  workdir,
+)
 from vae_jax.runs.outcome import Outcome, Progress
 
 
@@ -80,13 +89,18 @@ def _evaluated(
 ) -> Outcome:
   """Evaluates a checkpoint and writes tables and pictures."""
   state = outcome.that_counts(progress)
-  evaluations = outcome.make_evaluate(built)(state, progress.step)
-  kept = outcome.open_kept(built, target, state, signal_number)
-  estimates = outcome.estimate(built, state, kept)
-  outcome.write_disentanglement(built, target, state, kept)
-  final = progress.step == built.train.steps or not progress.choice.training
-  result, _ = outcome.review(built, target, progress, evaluations, estimates, final)
-  kept.discard()
+  step = progress.step
+  with reports.opened(built.names, built.chosen_on, step, step) as said:
+    said.doing('evaluating')
+    evaluations = outcome.make_evaluate(built)(state, step)
+    kept = outcome.open_kept(built, target, state, signal_number)
+    pieces = said.pieces(kept)
+    estimates = outcome.estimate(built, state, pieces)
+    outcome.write_disentanglement(built, target, state, pieces)
+    final = step == built.train.steps or not progress.choice.training
+    said.doing('writing tables, pictures and report.html')
+    result, _ = outcome.review(built, target, progress, evaluations, estimates, final)
+    kept.discard()
   return result
 
 

@@ -1,5 +1,6 @@
 """One attempt at a study: from the step it starts with to the review. The loop of the codebase."""
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,10 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
-import tqdm
 
 from vae_jax import data, errors, evaluation, placement, programs, records, study, tracking
-from vae_jax.runs import outcome, states
+from vae_jax.runs import outcome, reports, states
 from vae_jax.runs.outcome import Outcome, Progress
 from vae_jax.runs.reports import Reports
 from vae_jax.runs.showing import Showing
@@ -42,7 +42,8 @@ def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
   """Trains, evaluates, and closes the tracker with the exit code of the program."""
   exit_code = 1
   try:
-    result = _finish(attempt, *_loop(attempt, progress))
+    with _reports(attempt, progress) as said:
+      result = _finish(attempt, *_loop(attempt, progress, said), said)
     exit_code = result.exit_code
     return result
   except errors.Stopped as stopped:
@@ -55,12 +56,20 @@ def train_and_finish(attempt: Attempt, progress: Progress) -> Outcome:
 def train_to_the_last(attempt: Attempt, progress: Progress) -> Progress:
   """Trains to the step at which the attempt ends, and evaluates nothing more there."""
   try:
-    return _loop(attempt, progress)[0]
+    with _reports(attempt, progress) as said:
+      return _loop(attempt, progress, said)[0]
   finally:
     attempt.tracker.close(0)
 
 
-def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations | None]:
+def _reports(attempt: Attempt, progress: Progress) -> contextlib.AbstractContextManager[Reports]:
+  built = attempt.study
+  return reports.opened(built.names, built.chosen_on, progress.step, attempt.last)
+
+
+def _loop(
+  attempt: Attempt, progress: Progress, said: Reports
+) -> tuple[Progress, Evaluations | None]:
   """Trains to the last step, or until all lanes have stopped; every log point is a place to stop.
 
   Returns:
@@ -69,27 +78,21 @@ def _loop(attempt: Attempt, progress: Progress) -> tuple[Progress, Evaluations |
   built, evaluations = attempt.study, None
   if not is_training(progress, attempt.last):
     return progress, evaluations
-  reports = Reports(built.names, progress.step, attempt.last)
   showing = Showing(built, attempt.tracker)
-  with tqdm.tqdm(total=attempt.last, initial=progress.step, unit='step', disable=None) as bar:
-    while is_training(progress, attempt.last):
-      attempt, progress = _regrouped(attempt, progress)
-      progress, metrics, evaluations = _advance(attempt, progress)
-      signal_number = (
-        attempt.signal_number()
-      )  # read once, so that what is raised below has been saved
-      _log(attempt, progress, metrics, save=signal_number != 0)
-      if evaluations is not None:
-        showing.show(progress, evaluations)
-      best = reports.best(outcome.of_all(progress, metrics), progress.reasons)
-      bar.set_postfix_str(f'{best}, {len(progress.choice.training)} lanes')
-      bar.update(progress.step - bar.n)
-      if bar.disable:  # no terminal: lines for the log instead
-        reports.write(progress.step, best, evaluated=evaluations is not None)
-      if signal_number and is_training(progress, attempt.last):
-        raise errors.Stopped(
-          signal_number, f'stopped and saved at step {progress.step}; the same command continues'
-        )
+  while is_training(progress, attempt.last):
+    attempt, progress = _regrouped(attempt, progress)
+    progress, metrics, evaluations = _advance(attempt, progress, said)
+    signal_number = attempt.signal_number()  # read once, so that what is raised below is saved
+    _log(attempt, progress, metrics, save=signal_number != 0)
+    if evaluations is not None:
+      showing.show(progress, evaluations)
+    # Between two evaluations the last one stands: by it choosing goes.
+    figures = progress.evaluated or outcome.of_all(progress, metrics)
+    said.trained(progress.step, figures, progress.reasons, evaluated=evaluations is not None)
+    if signal_number and is_training(progress, attempt.last):
+      raise errors.Stopped(
+        signal_number, f'stopped and saved at step {progress.step}; the same command continues'
+      )
   is_last = progress.step == built.train.steps
   is_of_all = is_last and progress.resting is None and progress.best is None
   return progress, evaluations if is_of_all else None
@@ -114,7 +117,7 @@ def on_devices(built: study.Study, lanes: Sequence[int]) -> Any:
 
 
 def _advance(
-  attempt: Attempt, progress: Progress
+  attempt: Attempt, progress: Progress, said: Reports
 ) -> tuple[Progress, dict[str, Any], Evaluations | None]:
   """Trains to the next log point, and evaluates there if it is time."""
   built, settings = attempt.study, attempt.study.train
@@ -132,6 +135,7 @@ def _advance(
   )
   progress, evaluations = outcome.explained(built, attempt.examine, progress), None
   if stop % settings.evaluate_every == 0 or stop == settings.steps:
+    said.doing(f'evaluating at step {stop}')
     evaluations = _evaluate(attempt, progress)
     new = outcome.metrics_of(evaluations)
     metrics = metrics | new
@@ -186,13 +190,16 @@ def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save:
     states.save(attempt.checkpoints, progress)
 
 
-def _finish(attempt: Attempt, progress: Progress, evaluations: Evaluations | None) -> Outcome:
+def _finish(
+  attempt: Attempt, progress: Progress, evaluations: Evaluations | None, said: Reports
+) -> Outcome:
   """Adds the NLL, the final rows and the pictures.
 
   Args:
     attempt: whose steps are done.
     progress: at the last step.
     evaluations: of what counts, where they are known.
+    said: to whom to say what is being done.
   """
   if signal_number := attempt.signal_number():
     raise errors.Stopped(signal_number, 'stopped after training; the same command evaluates')
@@ -200,11 +207,14 @@ def _finish(attempt: Attempt, progress: Progress, evaluations: Evaluations | Non
   progress = outcome.explained(built, attempt.examine, progress)
   state = outcome.that_counts(progress)
   if evaluations is None:
+    said.doing('evaluating')
     evaluations = attempt.evaluate(state, progress.step)
   kept = outcome.open_kept(built, directory, state, attempt.signal_number)
-  estimates = outcome.estimate(built, state, kept)
-  outcome.write_disentanglement(built, directory, state, kept)
+  pieces = said.pieces(kept)
+  estimates = outcome.estimate(built, state, pieces)
+  outcome.write_disentanglement(built, directory, state, pieces)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
+  said.doing('writing tables, pictures and report.html')
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()
   outcome.warn_of_rising(built, directory)

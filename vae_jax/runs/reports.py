@@ -1,68 +1,177 @@
-"""Progress lines while a study trains: step, time left, best ELBO."""
+"""What is said while a study trains and is evaluated: one bar in a terminal, lines in a log.
 
+with reports.opened(names, 'validation', first=0, total=2000) as said:
+  said.doing('evaluating')                   # until the next word
+  said.trained(100, metrics, reasons, evaluated=True)
+  estimate(said.pieces(kept))                # names each piece before it is computed
+"""
+
+import contextlib
 import logging
+import re
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TextIO
 
 import tqdm
+from tqdm.contrib import logging as redirecting
 
-from vae_jax.runs import outcome
+from vae_jax import programs
+from vae_jax.runs import standing
+from vae_jax.runs.standing import Standing
 
 _SECONDS = 10.0  # between two lines
 _SECONDS_OF_EVALUATIONS = 1.0  # between two lines of evaluations
+_SECONDS_OF_BAR = 0.1  # between two looks of a bar
+_COLUMNS = 79  # of a terminal that does not say how wide it is
+_NARROWEST_BAR = 10
+
+
+@contextlib.contextmanager
+def opened(
+  names: Sequence[str],
+  split: str,
+  first: int,
+  total: int,
+  stream: TextIO | None = None,
+  clock: Callable[[], float] = time.monotonic,
+) -> Iterator['Reports']:
+  """Yields the reports of one attempt; what is logged meanwhile goes above the bar.
+
+  Args:
+    names: of the lanes, [G].
+    split: by which choosing goes.
+    first, total: the steps that are done, and those of the run.
+    stream: stderr by default; a bar where it is a terminal.
+    clock: in seconds.
+  """
+  stream = stream or sys.stderr
+  with contextlib.ExitStack() as stack:
+    bar = None
+    if stream.isatty():
+      text = f'{first}/{total} steps'
+      bar = stack.enter_context(
+        tqdm.tqdm(
+          desc=text,
+          total=total,
+          initial=first,
+          file=stream,
+          dynamic_ncols=True,
+          bar_format='{desc}',
+        )
+      )
+      stack.enter_context(redirecting.logging_redirect_tqdm())
+    said = Reports(names, split, first, total, bar, clock)
+    yield said
+    said.end()
 
 
 class Reports:
-  """Lines for a log, where there is no terminal for a bar; bounded by time, not by log points."""
+  """What is said, and when: bounded by time, not by log points; see `opened`."""
 
   def __init__(
     self,
     names: Sequence[str],
+    split: str,
     first: int,
     total: int,
-    clock: Callable[[], float] = time.monotonic,
+    bar: tqdm.tqdm | None,
+    clock: Callable[[], float],
   ):
-    self._names, self._first, self._total, self._clock = names, first, total, clock
-    self._began, self._written = clock(), None
+    self._names, self._split, self._bar, self._clock = names, split, bar, clock
+    self._first, self._step, self._total = first, first, total
+    self._began = self._opened = clock()
+    self._said = None  # when
+    self._last: Standing | None = None
 
-  def best(self, metrics: Mapping[str, Sequence], reasons: Sequence[str | None]) -> str:
-    """Returns the best ELBO and its lane, of the lanes that did not diverge.
-
-    Args:
-      metrics: on the host, name -> [G].
-      reasons: why a lane diverged, [G].
-    """
-    known = (split for split in ('validation', 'test', 'batch') if f'{split}/elbo' in metrics)
-    split = next(known)
-    alive = [
-      (elbo, name)
-      for elbo, name, reason in zip(metrics[f'{split}/elbo'], self._names, reasons, strict=True)
-      if elbo is not None and reason is None
-    ]
-    gone = sum(reason is not None for reason in reasons)
-    note = f', {gone} diverged' if gone else ''
-    if not alive:
-      return f'no ELBO{note}'
-    elbo, name = max(alive)
-    return f'best {split} ELBO {outcome.nats(elbo)} nats ({name}){note}'
-
-  def write(self, step: int, best: str, evaluated: bool) -> None:
-    """Logs a line, unless the last one was a moment ago.
+  def trained(
+    self, step: int, metrics: Mapping[str, Sequence], reasons: Sequence[str | None], evaluated: bool
+  ) -> None:
+    """Says where training stands, unless the last word was a moment ago.
 
     Args:
       step: the number of steps taken.
-      best: from `best`.
+      metrics: of the lanes, on the host, name -> [G]: the newest evaluation, or of the batches.
+      reasons: why a lane diverged, [G].
       evaluated: whether the lanes were evaluated at this step.
     """
     now = self._clock()
     each = (now - self._began) / (step - self._first)
-    if self._written is None:
-      # From here on: what comes before the first line, such as a reason to find, comes once.
+    if self._step == self._first:
+      # From here on: what comes before the first word, such as a reason to find, comes once.
       self._began, self._first = now, step
-    pause = _SECONDS_OF_EVALUATIONS if evaluated else _SECONDS
-    if self._written is not None and now - self._written < pause and step < self._total:
+    self._step = step
+    if self._bar is None:
+      pause = _SECONDS_OF_EVALUATIONS if evaluated else _SECONDS
+    else:
+      pause = 0.0 if evaluated else _SECONDS_OF_BAR
+    if self._is_early(now, pause) and step < self._total:
       return
-    self._written = now
-    left = tqdm.tqdm.format_interval((self._total - step) * each)
-    done = 100 * step // self._total
-    logging.info('step %d of %d (%d %%), %s left, %s', step, self._total, done, left, best)
+    self._said = now
+    elbo = standing.elbo_of(metrics, reasons, self._names, self._split)
+    self._last = Standing(step, self._total, each, elbo)
+    if self._bar is not None:
+      self._draw(self._last.texts())
+    else:
+      logging.info('%s', self._last)
+
+  def doing(self, what: str) -> None:
+    """Says what is being done until the next word."""
+    if self._bar is not None:
+      self._draw_doing(what)
+    elif self._step == self._total:  # before, the lines of training say enough
+      logging.info('%s', what)
+
+  def pieces(self, each: programs.Pieces) -> programs.Pieces:
+    """Returns `each` with a word before a piece is computed, unless the last was a moment ago."""
+    began = self._clock()
+
+    def said(name: str, compute: Callable[[], programs.Arrays]) -> programs.Arrays:
+      nonlocal began
+      now = self._clock()
+      left, began = _left(name, now - began), now
+      if not self._is_early(now, _SECONDS if self._bar is None else _SECONDS_OF_BAR):
+        self._said = now
+        if self._bar is None:
+          logging.info('%s%s', name, left)
+        else:
+          self._draw_doing(name + left)
+      return each(name, compute)
+
+    return said
+
+  def end(self) -> None:
+    """Leaves in the terminal what was trained, not what was done last."""
+    if self._bar is None:
+      return
+    self._bar.leave = self._last is not None
+    if self._last is not None:
+      taken = tqdm.tqdm.format_interval(self._clock() - self._opened)
+      steps = f'{self._step}/{self._total} steps in {taken}'
+      self._draw([*(f'{steps}, {elbo}' for elbo in self._last.elbo.texts()), steps])
+
+  def _is_early(self, now: float, pause: float) -> bool:
+    return self._said is not None and now - self._said < pause
+
+  def _draw_doing(self, what: str) -> None:
+    steps = f'{self._step}/{self._total} steps, '
+    best = '' if self._last is None else f', {self._last.elbo.texts()[2]}'
+    self._draw([f'{steps}{what}{best}', f'{steps}{what}', what])
+
+  def _draw(self, texts: Sequence[str]) -> None:
+    """Shows the first of some texts that fits in one line, and a bar in what is left of it."""
+    width = self._bar.format_dict['ncols'] or _COLUMNS
+    text = next((text for text in texts if len(text) <= width), texts[-1][:width])
+    room = width - len(text) >= _NARROWEST_BAR
+    self._bar.bar_format = '{desc} |{bar}|' if room else '{desc}'
+    self._bar.n = self._step
+    self._bar.set_description_str(text)
+
+
+def _left(name: str, seconds: float) -> str:
+  """Returns how long the parts from this one on take, if each takes as long as the one before."""
+  if not (match := re.search(r', part (\d+) of (\d+)$', name)) or match.group(1) == '1':
+    return ''
+  number, count = map(int, match.groups())
+  return f', {tqdm.tqdm.format_interval((count - number + 1) * seconds)} left'

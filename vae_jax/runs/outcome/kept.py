@@ -48,7 +48,6 @@ class Kept:
       )
     self._done[name] = jax.tree.map(np.asarray, jax.device_get(compute()))
     if time.monotonic() - self._saved > _SECONDS:
-      logging.info('%s is done', name)
       self._save()
     return self._done[name]
 
