@@ -34,6 +34,13 @@ def test_the_page_has_every_key_once_and_no_other():
   assert keys_of(given) < set(validation.keys.every())
 
 
+def test_a_key_of_two_kinds_takes_both_in_a_file():
+  given = config.base()
+  for value in (8, 'best'):
+    given.wandb.lanes = value
+    assert config.complete(given)['wandb']['lanes'] == value
+
+
 def test_what_a_study_must_state_is_refused_where_it_does_not():
   given = config.base().to_dict()
   with pytest.raises(errors.InputError, match='study'):

@@ -96,8 +96,8 @@ def server(monkeypatch):
     yield server
 
 
-def open_tracker(workdir, mode, restored_step=0, lanes=3, provenance=PROVENANCE):
-  settings = tracking.Settings(mode, '', 'vae', ('test',), 0)
+def open_tracker(workdir, mode, restored_step=0, lanes=3, provenance=PROVENANCE, own='all'):
+  settings = tracking.Settings(mode, '', 'vae', ('test',), 0, own)
   return tracking.open_tracker(
     workdir, NAMES[:lanes], FIELDS[:lanes], CONFIG, provenance, settings, restored_step
   )

@@ -81,6 +81,9 @@ BAD = [
   ('wandb.project', 'a:b', ('1 to 128 characters and none of / \\ # ? % :',)),
   ('wandb.project', 'x' * 129, ('1 to 128 characters',)),
   ('wandb.entity', 'a/b', ('0 to 128 characters',)),
+  ('wandb.lanes', 'bst', ("'best'", 'a whole number of at least 1')),
+  ('wandb.lanes', 0, ('nearest valid value is 1',)),
+  ('wandb.lanes', 7.6, ('nearest valid value is 8',)),
   ('wandb.tags', ('ok', 'x' * 65), ('wandb.tags[1]', '1 to 64 characters')),
 ]
 

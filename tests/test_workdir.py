@@ -50,7 +50,7 @@ def with_value(config, key, value):
 OTHERWISE = {
   'study': 'another', 'data.name': 'shapes', 'data.path': 'moved.npz', 'wandb.mode': 'offline',
   'wandb.entity': 'me', 'wandb.project': 'other', 'wandb.tags': ('new',), 'train.steps': 100,
-  'wandb.images_every': 2,
+  'wandb.images_every': 2, 'wandb.lanes': 'best',
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
   'train.checkpoint_every': 40, 'program.width': 2, 'program.memory_gib': 3.0, 'train.patience': 5,
   'program.resident_gib': 0.0,

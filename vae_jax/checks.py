@@ -78,6 +78,17 @@ def whole(low: int, high: int = 2**31 - 1) -> Check:
   return check
 
 
+def name_or_count(*names: str) -> Check:
+  """One of these names, or a whole number of at least 1."""
+  named, count = choice(*names, otherwise='a whole number of at least 1'), whole(1)
+
+  def check(key: str, value: Any) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    (count if is_number else named)(key, value)
+
+  return check
+
+
 def real(low: float, high: float) -> Check:
   """A finite number."""
 

@@ -36,11 +36,13 @@ class Setting(NamedTuple):
     default: its value where nothing sets it, at which it does nothing.
     check: raises InputError for what it cannot be.
     meaning: for a person.
+    kind: the type of its values, `object` for several; None for that of the default.
   """
 
   default: Any
   check: checks.Check
   meaning: str
+  kind: type | None = None
 
 
 _key, _one_of, _text = Setting, checks.choice, checks.text(empty=False)
@@ -49,6 +51,7 @@ _size = checks.tuple_of(_positive, sizes=(0, 2))
 _range = checks.tuple_of(checks.real(-1e37, 1e37), sizes=(0, 2))
 _betas = checks.tuple_of(checks.real(0.0, 1e30))
 _gradients = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized')
+_lanes = checks.name_or_count('all', 'best')
 _slug = dict(longest=128, without='/\\#?%:')  # it stands in a URL
 
 PAGE: Mapping[str, Any] = dict(
@@ -177,19 +180,29 @@ PAGE: Mapping[str, Any] = dict(
     project=_key('vae_jax', checks.text(empty=False, **_slug), 'its project'),
     tags=_key((), checks.tuple_of(checks.text(empty=False, longest=64)), 'of its runs'),
     images_every=_key(0, _count, 'evaluations between pictures of each lane; 0: at the end alone'),
+    lanes=_key(
+      'all',
+      _lanes,
+      "that have a W&B run: so many, spread evenly, or 'best', one at the end",
+      object,
+    ),
   ),
 )
 
 
 def base() -> config_dict.ConfigDict:
   """Returns the page at its values; `study`, `data.name` and what is trained are for a study."""
-  return config_dict.ConfigDict(_values(PAGE))
+  return config_dict.ConfigDict(_values(PAGE, typed=True))
 
 
-def _values(tree: Any) -> Any:
+def _values(tree: Any, typed: bool = False) -> Any:
+  if isinstance(tree, Setting) and typed and tree.kind:
+    return config_dict.FieldReference(tree.default, field_type=tree.kind)
   if isinstance(tree, Setting):
     return tree.default
-  return {name: _values(below) for name, below in tree.items()} if isinstance(tree, dict) else tree
+  if isinstance(tree, dict):
+    return {name: _values(below, typed) for name, below in tree.items()}
+  return tree
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,9 @@
-"""The settings of W&B under which its runs are opened."""
+"""Where the runs of W&B go, and the settings under which they are opened."""
 
 from typing import Any
+
+from vae_jax.tracking.settings import Settings
+from vae_jax.tracking.trial import Trial
 
 _INIT_SECONDS = 8.0
 _FINISH_SECONDS = 11.0
@@ -17,14 +20,20 @@ _LIGHT = {
 }
 
 
-def of_study(sweep_id: str | None, patient: bool) -> Any:
-  """Returns the settings of the run of a study, which is a trial where there is a sweep."""
-  return _settings(patient, sweep_id=sweep_id)
+def of_run(is_study: bool, trial: Trial, place: Settings, patient: bool) -> dict[str, Any]:
+  """Returns where a run of W&B goes, and its settings, as `wandb.init` takes them.
 
-
-def of_lane(patient: bool) -> Any:
-  """Returns the settings of the run of a lane."""
-  return _settings(patient, **_LIGHT)
+  Args:
+    is_study: whether it is the run of the study, which is a trial where there is a sweep.
+    trial, place: of all runs.
+    patient: whether it waits for the server.
+  """
+  # Under `wandb agent`, the environment holds the entity and the project of its sweep.
+  return {
+    'entity': None if trial.sweep_id else place.entity or None,
+    'project': None if trial.sweep_id else place.project,
+    'settings': _settings(patient, **({'sweep_id': trial.sweep_id} if is_study else _LIGHT)),
+  }
 
 
 def _settings(patient: bool, **settings: Any) -> Any:

@@ -7,11 +7,12 @@ class Settings(NamedTuple):
   """Where the W&B runs go.
 
   Attributes:
-    mode: 'online', 'offline' (upload later with `wandb sync`) or 'disabled'.
+    mode: 'online', 'offline' (upload later with `vae-jax upload`) or 'disabled'.
     entity: the W&B user or team; '' is the account's default.
     project: the W&B project.
     tags: tags of every run, beside the data set and the likelihood.
     images_every: evaluations between two pictures of a lane; 0 for those at the end alone.
+    lanes: that have a run of their own; see `choosing.while_training`.
   """
 
   mode: str
@@ -19,3 +20,4 @@ class Settings(NamedTuple):
   project: str
   tags: tuple[str, ...]
   images_every: int
+  lanes: str | int = 'all'

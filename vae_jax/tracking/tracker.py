@@ -45,8 +45,8 @@ class Tracker:
 
   @property
   def copies(self) -> bool:
-    """Whether there is a W&B to show anything in."""
-    return self._runs is not None
+    """Whether there is a W&B to show anything of a lane in."""
+    return self._runs is not None and self._runs.shows_lanes
 
   @property
   def last_step(self) -> int:
@@ -162,7 +162,7 @@ def open_tracker(
   settings: Settings,
   restored_step: int,
 ) -> Tracker:
-  """Opens metrics.jsonl in `workdir`, and one W&B run per lane unless W&B is disabled.
+  """Opens metrics.jsonl in `workdir`, and the W&B runs unless W&B is disabled.
 
   Args:
     workdir: the directory of the training run; it exists.

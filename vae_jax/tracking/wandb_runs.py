@@ -1,4 +1,4 @@
-"""One W&B run per lane, all held by one process, and one run that sums up the study.
+"""One W&B run per lane that has one, all held by one process, and one that sums up the study.
 
 Everything here may raise whatever wandb raises, and hang as long as wandb hangs: the tracker calls
 it in a thread, catches it, and goes on without it. wandb is imported on use: it costs half a
@@ -9,16 +9,15 @@ the whole program, as Ctrl-C does: its lanes are trained together.
 import contextlib
 import functools
 import logging
-import os
+import math
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vae_jax.records import scalars
-from vae_jax.tracking import descriptors, fragments, layout, options, worker
+from vae_jax.records import journal, scalars
+from vae_jax.tracking import choosing, core, descriptors, fragments, layout, options, trial, worker
 from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 
@@ -44,7 +43,7 @@ class WandbRuns:
     self._settings = settings
     self._mode = settings.mode
     self._group, self._tags = '', ()
-    self._configs = []  # of the lanes' runs
+    self._names, self._configs = (), []  # of all lanes
     self._fragments = None
     self._study = None
     self._is_summed_up = False
@@ -52,9 +51,7 @@ class WandbRuns:
     self._held = {}  # lane -> the last step that W&B has
     self._still_open = {}  # lane -> the step of the row that it has of this start
     self._service = None  # wandb's connection to its process, wandb-core
-    # `wandb agent` names its trial where it would name every run; the study's run stands for it.
-    self._sweep_id = os.environ.pop('WANDB_SWEEP_ID', None)
-    self._trial_id = os.environ.pop('WANDB_RUN_ID', None) if self._sweep_id else None
+    self._trial = trial.take()
 
   def open(
     self,
@@ -71,18 +68,22 @@ class WandbRuns:
     self._directory.mkdir(exist_ok=True)
     self._directory.chmod(0o700)  # W&B makes its files readable by all
     self._fragments = fragments.look(self._directory, provenance.get('study_id'))
-    descriptors.raise_limit(len(names) + 1)
+    self._names = names
+    own = choosing.while_training(self._settings.lanes, len(names))
+    descriptors.raise_limit(max(len(own), 1) + 1)
+    if len(own) > choosing.MANY:
+      _log.warning('W&B gets a run of each of %d lanes; fewer by wandb.lanes=8, or best', len(own))
     self._group = f'{config["study"]}-{self._fragments.suffix}'
     self._tags = layout.tags(self._settings.tags, config)
     self._configs = [layout.lane_config(fields, config, provenance) for fields in lane_fields]
     of_study = layout.study_config(config, provenance)
     if self._mode == 'online' and not self._patient:
       try:
-        self._open_all(names, of_study)
+        self._open_all(own, of_study)
         return
       except (Exception, SystemExit) as error:  # wandb may exit, too
         self._go_offline(error, len(names))
-    self._open_all(names, of_study)
+    self._open_all(own, of_study)
 
   def log(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Logs one row per lane at an optimiser step, where W&B has not got it from an earlier start.
@@ -91,7 +92,7 @@ class WandbRuns:
     until the next one, for what is logged at its step beside it.
     """
     for row in rows:
-      if step > self._held[row['lane']]:
+      if step > self._held.get(row['lane'], math.inf):
         self._lanes[row['lane']].log(layout.history(row), step=step)
         self._held[row['lane']] = self._still_open[row['lane']] = step
 
@@ -113,13 +114,18 @@ class WandbRuns:
         self._lanes[lane].log(shown, step=step)
 
   @property
+  def shows_lanes(self) -> bool:
+    """Whether a lane has a run while it trains."""
+    return self._settings.lanes != 'best'
+
+  @property
   def address(self) -> str:
     """The page of the study's run, once all runs are open."""
     return self._study.url
 
-  def held_step(self) -> int:
-    """Returns the last step that W&B has of every lane, -1 for none."""
-    return min(self._held.values())
+  def held_step(self) -> float:
+    """Returns the last step that W&B has of every lane that has a run, -1 for none."""
+    return min(self._held.values(), default=math.inf)
 
   def summarise(
     self,
@@ -129,8 +135,10 @@ class WandbRuns:
     results: Results,
   ) -> None:
     """Logs the NLL and the pictures of each lane at the last step, and sets all summaries."""
-    for row in rows:
-      lane, run = row['lane'], self._lanes[row['lane']]
+    if self._settings.lanes == 'best':
+      self._replay(choosing.best_of(rows, results.verdict))
+    for lane, run in self._lanes.items():
+      row = rows[lane]
       last = layout.at_end(row) | layout.media(images, lane)
       if step > self._held[lane] or step == self._still_open.get(lane):
         run.log({**last, layout.STEP: step}, step=step)
@@ -164,15 +172,8 @@ class WandbRuns:
     wandb.teardown()
 
   def abandon(self) -> None:
-    """Ends wandb-core, without which no call of wandb waits, and what wandb would do at exit.
-
-    What wandb-core was given a second ago is in the files of WORKDIR/wandb.
-    """
-    if self._service is not None:  # there are no public names for these two
-      self._service._cleanup()
-      self._service._proc._process.kill()
-    if 'wandb' in sys.modules:
-      sys.modules['wandb'].teardown()
+    """Ends wandb-core: from then on no call of wandb waits."""
+    core.kill(self._service)
 
   def _record_fragments(self) -> None:
     """Records which steps the files of this start hold: they may be removed before the next."""
@@ -191,25 +192,33 @@ class WandbRuns:
       self.finish([1] * lanes)  # until then the ids of the runs are in use
     self._mode = 'offline'
 
-  def _open_all(self, names: Sequence[str], of_study: Mapping) -> None:
+  def _open_all(self, own: Sequence[int], of_study: Mapping) -> None:
     import wandb
 
-    service = wandb.setup(wandb.Settings(silent=True)).ensure_service()
-    self._service = service if service.owns_service else None
+    self._service = core.start()
     if self._mode == 'online' and not wandb.login(prompt=False, verify=False):
       raise RuntimeError('not logged in (run `wandb login`, or set WANDB_API_KEY)')
 
-    def open_lane(lane: int) -> None:
-      run = self._open(names[lane], 'lane', self._configs[lane])
-      self._lanes[lane] = run
-      self._held[lane] = self._held_by(run)
-      run.define_metric(layout.STEP, hidden=True)
-      run.define_metric('*', step_metric=layout.STEP)
-
     # The first run alone finds out whether there is a server; the others then wait side by side.
     self._study = self._open('study', 'study', of_study)
-    lanes = [functools.partial(open_lane, lane) for lane in range(len(names))]
+    lanes = [functools.partial(self._open_lane, lane) for lane in own]
     worker.side_by_side(lanes, _OPENING_THREADS)
+
+  def _open_lane(self, lane: int) -> None:
+    run = self._open(self._names[lane], 'lane', self._configs[lane])
+    self._lanes[lane] = run
+    self._held[lane] = self._held_by(run)
+    run.define_metric(layout.STEP, hidden=True)
+    run.define_metric('*', step_metric=layout.STEP)
+
+  def _replay(self, lane: int | None) -> None:
+    """Opens the run of a lane that had none, and logs what metrics.jsonl has of it."""
+    if lane is None:
+      return
+    self._open_lane(lane)
+    for row in journal.read_metrics(self._directory.parent / 'metrics.jsonl'):
+      if row['lane'] == lane:
+        self.log(row['step'], [row])
 
   def _held_by(self, run: Any) -> int:
     """Returns the last step that W&B has of a run that was opened just now.
@@ -228,23 +237,17 @@ class WandbRuns:
     import wandb
 
     is_study, own_id = job_type == 'study', f'{name}-{self._fragments.suffix}'
-
     return wandb.init(
       mode=self._mode,
       # Also offline: a restart writes a fragment, and `wandb sync` joins only what is resumed.
       resume='allow',
       reinit='create_new',
-      id=(is_study and self._trial_id) or own_id,
+      id=(is_study and self._trial.run_id) or own_id,
       name=own_id,
       job_type=job_type,
       config=config,
-      # Under `wandb agent`, the environment holds the entity and the project of its sweep.
-      entity=None if self._sweep_id else self._settings.entity or None,
-      project=None if self._sweep_id else self._settings.project,
       group=self._group,
       tags=self._tags,
       dir=self._directory.parent,
-      settings=options.of_study(self._sweep_id, self._patient)
-      if is_study
-      else options.of_lane(self._patient),
+      **options.of_run(is_study, self._trial, self._settings, self._patient),
     )

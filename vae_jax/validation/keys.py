@@ -78,4 +78,6 @@ def kind_of(config: Mapping[str, Any], key: str) -> type | None:
   if section in parts.SECTIONS and name in (found := own(config, section)):
     return found[name].kind
   setting = below.get(name)
-  return type(setting.default) if isinstance(setting, Setting) else None
+  if not isinstance(setting, Setting):
+    return None
+  return setting.kind or type(setting.default)

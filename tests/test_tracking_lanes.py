@@ -1,0 +1,128 @@
+"""`wandb.lanes`: which lanes have a W&B run of their own."""
+
+import jax.numpy as jnp
+import pytest
+from test_tracking_wandb import (  # noqa: F401 (its fixtures)
+  CONFIG,
+  FIELDS,
+  HASH,
+  NAMES,
+  PROVENANCE,
+  isolated,
+  metrics,
+  open_tracker,
+  pictures,
+  result_rows,
+  server,
+  steps,
+  warnings,
+  workdir,
+)
+
+from vae_jax import records, tracking
+from vae_jax.tracking import choosing
+
+pytestmark = pytest.mark.process
+
+BEST = {
+  'best': 'b4',
+  'chosen_on': 'test',
+  'sentences': ['One.'],
+  'points': [
+    {'name': 'b1', 'lanes': [0], 'fields': {}, 'mean': 79.5},
+    {'name': 'b4', 'lanes': [2, 1], 'fields': {}, 'mean': 79.0},
+  ],
+}
+
+
+@pytest.mark.parametrize(
+  ('setting', 'lanes', 'expected'),
+  [
+    ('all', 3, [0, 1, 2]),
+    ('best', 3, []),
+    (1, 3, [0]),
+    (2, 40, [0, 39]),
+    (5, 40, [0, 9, 19, 29, 39]),
+    (8, 5, [0, 1, 2, 3, 4]),
+    (8, 1, [0]),
+  ],
+)
+def test_so_many_lanes_are_spread_evenly(setting, lanes, expected):
+  assert choosing.while_training(setting, lanes) == expected
+
+
+def test_the_best_lane_is_that_of_the_verdict_else_of_the_objective():
+  rows = [
+    {'lane': i, 'status': status, 'validation/elbo': -1.0, 'validation/objective': objective}
+    | {'test/nll': (80.5, 81.5, 82.5)[i], 'test/objective': -i}
+    for i, (status, objective) in enumerate((('done', -3.0), ('stopped', -2.0), ('failed', -1.0)))
+  ]
+  assert choosing.best_of(rows, BEST) == 1
+  assert choosing.best_of(rows, {}) == choosing.best_of(rows, {'best': None}) == 1
+  assert choosing.best_of(rows[2:], {}) is None
+
+
+def test_a_thousand_lanes_open_nine_runs(workdir, caplog):  # noqa: F811
+  settings = tracking.Settings('offline', '', 'vae', (), 0, 8)
+  names = [f'b{lane}' for lane in range(1000)]
+  fields = [{'beta': lane} for lane in range(1000)]
+  for restored_step in (0, 10):  # the same ones when it goes on
+    tracker = tracking.open_tracker(
+      workdir, names, fields, CONFIG, PROVENANCE, settings, restored_step
+    )
+    tracker.write(restored_step + 10, {'batch/elbo': jnp.arange(1000)})
+    tracker.close(exit_code=0)
+  found = [path.name for path in (workdir / 'wandb').glob('offline-run-*')]
+  opened = {name.split('-', 3)[3].removesuffix(f'-{HASH}') for name in found}
+  spread = [lane * 999 // 7 for lane in range(8)]
+  assert (len(found), opened) == (18, {'study', *(f'b{lane}' for lane in spread)})
+  assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 2000
+  assert warnings(caplog) == []
+
+
+def test_the_best_lane_alone_is_uploaded_whole_at_the_end(workdir, server):  # noqa: F811
+  tracker = open_tracker(workdir, 'online', own='best')
+  assert not tracker.copies
+  tracker.write(10, metrics(10))
+  tracker.show(10, (0, 1, 2), ([], [], []), pictures())
+  tracker.close(exit_code=143)
+  assert list(server.runs) == [f'study-{HASH}']
+  tracker = open_tracker(workdir, 'online', restored_step=10, own='best')
+  tracker.write(20, metrics(20))
+  results = tracking.Results(BEST, (), None)
+  tracker.summarise(20, result_rows(), pictures(), results)
+  tracker.close(exit_code=0)
+
+  def check():
+    assert set(server.runs) == {f'study-{HASH}', f'{NAMES[1]}-{HASH}'}
+    (best,) = server.lanes.values()
+    assert [(row['step'], row['batch/elbo']) for row in best.rows] == [(10, -9), (20, -19)]
+    assert 'media/samples' in best.rows[1]
+    assert best.summary['final/test/nll'] == best.rows[1]['test/nll'] == 81.5
+    (table, *_) = [c for path, c in server.runs[f'study-{HASH}'].files.items() if '.table' in path]
+    assert all(name.encode() in table for name in NAMES)
+
+  check()
+  settings = tracking.Settings('online', '', 'vae', (), 0, 'best')
+  rows = records.read_metrics(workdir / 'metrics.jsonl')
+  ended = tracking.Ended(20, result_rows(), pictures(), results)
+  tracking.upload(workdir, NAMES, FIELDS, CONFIG, PROVENANCE, settings, rows, ended)
+  check()
+
+
+def test_more_lanes_later_have_their_rows_from_the_journal(workdir, server):  # noqa: F811
+  tracker = open_tracker(workdir, 'online', own=2)
+  tracker.write(10, metrics(10))
+  tracker.close(exit_code=143)
+  assert set(server.lanes) == {f'{NAMES[0]}-{HASH}', f'{NAMES[2]}-{HASH}'}
+  tracker = open_tracker(workdir, 'online', restored_step=10)
+  tracker.write(20, metrics(20))
+  tracker.close(exit_code=143)
+  assert [steps(run.rows) for run in server.lanes.values()] == [[10, 20]] * 3
+
+
+def test_very_many_runs_are_one_warning(workdir, monkeypatch, caplog):  # noqa: F811
+  monkeypatch.setattr(choosing, 'MANY', 2)
+  open_tracker(workdir, 'offline').close(exit_code=0)
+  (warning,) = warnings(caplog)
+  assert 'wandb.lanes' in warning and '3 lanes' in warning
