@@ -109,6 +109,20 @@ def test_the_map_has_the_mean_of_each_point_and_outlines_what_the_verdict_says(s
   }
 
 
+@pytest.mark.parametrize(('columns', 'decimals'), [(3, 2), (16, 2), (20, 1), (28, None)])
+def test_the_numbers_of_a_map_do_not_touch(tmp_path, columns, decimals):
+  """The columns have 540 pixels together, and a digit of the small font takes six."""
+  rows = rows_of(np.geomspace(0.1, 10, columns).round(4).tolist(), (2,), (0,))
+  spec = heat_maps.heat_map(report.read(make_run(tmp_path / 'run', rows)), 'nll')
+  fonts = [layer['mark']['fontSize'] for layer in spec['layer'] if layer['mark']['type'] == 'text']
+  assert len(fonts) == (decimals is not None)
+  if fonts:
+    found = {len(row['text'].partition('.')[2]) for row in spec['data']['values']}
+    assert found == {decimals}
+    longest = max(len(row['text']) for row in spec['data']['values'])
+    assert longest * 6 * fonts[0] / 11 <= 540 / columns
+
+
 def test_scores_of_the_codes_stand_beside_the_figures_and_are_no_hyperparameters(study):
   assert study.swept.fields == ('beta',)
   spec = heat_maps.heat_map(study, 'udr')

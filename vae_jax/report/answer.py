@@ -9,7 +9,9 @@ from vae_jax.report.reading import Study
 Specs = dict[str, charts.Spec]  # of the page, by the name of their place
 
 _AXIS = 50  # pixels below a chart
-_COLUMN = 40  # pixels that a column of a map takes at least
+_COLUMN, _MARGIN = 45, 60  # pixels that a column of a map takes at least, and what is beside them
+_WIDE = 540  # pixels, that all columns take at least where they are many
+_NARROW = 34  # pixels of a column, even then
 _UNDER = {
   'nll': 'nats, lower is better · outlined: best · dashed: not told from it',
   'elbo': 'nats, higher is better; the NLL is not known',
@@ -52,9 +54,11 @@ def chart(
   if spec is None:
     return None
   specs[name] = spec
+  column = max(_NARROW, min(_COLUMN, _WIDE // max(1, columns)))
+  wide = column * columns + _MARGIN if columns else 0
   place = tag(
     'div', class_='chart', data_chart=name, role='img', aria_label=spec['description'],
-    style=f'height:{round(spec["height"]) + _AXIS}px;min-width:{_COLUMN * columns}px',
+    style=f'min-height:{round(spec["height"]) + _AXIS}px;min-width:{wide}px',
   )  # fmt: skip
   caption = tag('figcaption', tag('b', title), tag('span', under))
   return tag('figure', caption, tag('div', place, class_='scroll'))

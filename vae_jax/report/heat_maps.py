@@ -9,7 +9,8 @@ from vae_jax.figures import points
 from vae_jax.report import charts, colours
 from vae_jax.report.reading import Study
 
-_MOST_NUMBERED = 18  # columns, beyond which numbers would touch
+_WIDTH = 540  # pixels, that all columns have together
+_FONTS = (13, 7.6), (11, 6.5)  # sizes, and pixels that a digit takes with what is around it
 _CELL = 22, 75  # pixels: least and most height of a row
 _ERRORS = 4  # standard errors of a lane that the colours reach at least
 _HEIGHT = 300  # pixels, that all rows may take together where they can
@@ -62,15 +63,20 @@ def heat_map(study: Study, column: str) -> charts.Spec | None:
       'encoding': {'color': fill, 'tooltip': tooltip},
     }
   ]
-  if len(settings) <= _MOST_NUMBERED:
+  if size := _font_size(data, len(settings)):
     text = {'text': charts.field('text', 'nominal'), 'color': ink, 'tooltip': tooltip}
-    size = 13 if len(settings) <= 8 else 11
     layers.append({'mark': {'type': 'text', 'fontSize': size}, 'encoding': text})
   if column == 'nll':
     layers += _outlines(data)
   height = float(np.clip(_HEIGHT / len(sizes), *_CELL)) * len(sizes)
   words = f'{name} on the {study.split} set over {charts.setting_title(study)} and latent size'
   return charts.spec(words, height=height, data=charts.values(data), encoding=place, layer=layers)
+
+
+def _font_size(data: Sequence[dict[str, Any]], columns: int) -> int | None:
+  """Returns the size of the numbers; None where they would touch."""
+  longest = max(len(row['text']) for row in data)
+  return next((size for size, wide in _FONTS if longest * wide <= _WIDTH / columns), None)
 
 
 def _axis(study: Study) -> dict[str, Any]:
@@ -104,7 +110,7 @@ def _data(
     high = max(high, low + _ERRORS * float(np.median(errors or [0.0])))
   best, worst = sign * low, sign * high
   painted = dict(zip(map(id, known), colours.shades(means, best, worst), strict=True))
-  digits = 1 if max(map(abs, means)) >= 199.995 else 2
+  digits = _digits(means, len(charts.settings(study)))
   rows = []
   for cell in cells:
     row = {
@@ -127,6 +133,16 @@ def _data(
       row |= _standing(study, cell)
     rows.append(row)
   return rows
+
+
+def _digits(means: Sequence[float], columns: int) -> int:
+  """Returns the decimals that numbers can have beside each other; the last one stays."""
+  fewest = int(max(map(abs, means)) < 199.995)
+  for digits in (fewest + 1, fewest):
+    longest = max(len(charts.shown(mean, digits)) for mean in means)
+    if longest * _FONTS[-1][1] <= _WIDTH / columns:
+      return digits
+  return fewest
 
 
 def _standing(study: Study, cell: points.Cell) -> dict[str, str]:

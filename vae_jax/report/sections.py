@@ -21,6 +21,7 @@ _ATLAS = (
   'ones that are no data. Press one to see its lane.'
 )
 
+_MOST_OF_THREE = 6  # columns of a map of which there are three in a row
 _HIGHER = 'nats, higher is better'
 _MAPS = (
   ('active_units', 'Active units', 'latents whose posterior mean varies over the data'),
@@ -153,7 +154,9 @@ def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup:
     ]  # fmt: skip
     found += [*maps[:2], over_beta, *maps[2:]]
   drawn = [each for each in found if each]
-  look = 'charts' if len(drawn) == 4 else 'charts three'  # no row of one
+  widest = max(len(charts.settings(study)) for study in studies)
+  # No row of one, and no map whose numbers would touch.
+  look = 'charts' if len(drawn) == 4 or widest > _MOST_OF_THREE else 'charts three'
   return _section('How the latents are used', tag('div', drawn, class_=look))
 
 
