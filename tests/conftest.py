@@ -35,6 +35,12 @@ from configs import digits
 from vae_jax import figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+ENVIRONMENT_OF_USERS = {  # of a program that a test starts, which inherits what is set above
+  'JAX_DISABLE_MOST_OPTIMIZATIONS': '0',
+  'XLA_FLAGS': os.environ['XLA_FLAGS']
+  .replace('codegen_split_count=1', 'codegen_split_count=32')
+  .replace('fusion_emitters=false', 'fusion_emitters=true'),
+}
 
 # A suite that runs in the background or under nohup inherits ignored signals, and hands them on to
 # the programs that it starts; what is ignored stays so in them.

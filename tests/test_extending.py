@@ -28,7 +28,9 @@ def config_of(rates, steps=40, **train):
   return config
 
 
-FEW, MANY = (1e-3, 3e-1), (2e-1, 1e-3, 1e-2, 3e-1)
+# Each lane has the slot of its program that it has where all are there from the start: compiled in
+# haste, an evaluation rounds otherwise in another slot. `test_stops.py` has other slots, as a user.
+FEW, MANY = (1e-3, 3e-1), (2e-1, 1e-2, 1e-3, 3e-1)
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ from conftest import ROOT, small_config
 from run_files import results_without_times, state_digest
 
 from vae_jax import data, placement, programs, study
-from vae_jax.runs import training, workdir
+from vae_jax.runs import outcome, training, workdir
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
@@ -61,6 +61,23 @@ def test_bits_depend_on_the_width_alone(request, compiler):
     five,
     at_once,
   )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('num_images', [49, 50, 359])
+def test_an_evaluation_does_not_depend_on_the_slot(full_compiler, config, num_images):
+  """As a user compiles it, whatever the number of images over which it sums."""
+  config['lanes'] |= dict(combine='zip', beta=(0.5, 1.0, 2.0, 4.0), latent_size=(5,), seed=(0,))
+  config['program'] |= dict(width=2)
+  config['evaluation'] |= dict(test_images=num_images, train_images=num_images)
+  built = study.from_config(config)
+  states = placement.joined(programs.init(built.training.learner, built.lanes, built.place))
+  found = []
+  for order in ([0, 1, 2, 3], [1, 2, 3, 0]):
+    state, lanes = outcome.picked((states, built.lanes), order)
+    evaluations = jax.device_get(outcome.make_evaluate(built)(state, 0, True, lanes))
+    found.append(outcome.picked(evaluations, np.argsort(order)))
+  jax.tree.map(np.testing.assert_array_equal, *found)
 
 
 def test_what_lies_on_the_devices_is_not_moved_again():
