@@ -54,6 +54,12 @@ def normal(seed, *shape):
 MANY = normal(1, 100_000, 2)  # noise of two latents
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def apply(net, params, *args):
+  """`net.apply` in one program: one operation after the other compiles each."""
+  return net.apply(params, *args)
+
+
 def mask_of(active, width):
   return (np.arange(width) < active).astype('f')
 

@@ -43,8 +43,13 @@ def eta_of(beta):
   return (math.log(beta) - log_beta.mean()) / log_beta.std()
 
 
+@jax.jit
+def standardised(beta):
+  return gates.standardised(beta, RANGE)
+
+
 def test_eta_is_the_logarithm_with_mean_0_and_variance_1():
-  found = [gates.standardised(jnp.float32(beta), RANGE) for beta in BETAS]
+  found = standardised(np.float32(BETAS))
   np.testing.assert_allclose(found, [eta_of(beta) for beta in BETAS], rtol=1e-5, atol=1e-6)
 
 
@@ -52,13 +57,13 @@ def test_the_gates_are_numpys_and_no_slope_is_infinite():
   """The root, but for the straight line at its end; beyond 0 nothing, however far."""
   a = np.concatenate([-np.geomspace(1e-9, 90, 300)[::-1], [0.0], np.geomspace(1e-9, 1e4, 30)])
   a = a.astype('f')
-  values = np.asarray(jax.vmap(gates.vanishing)(a))
+  values = np.asarray(jax.jit(jax.vmap(gates.vanishing))(a))
   exact = np.sqrt(np.maximum(0, -np.expm1(np.minimum(a, 0).astype(float))))
   root = -np.expm1(np.minimum(a, 0)) > 1e-3
   np.testing.assert_allclose(values[root], exact[root], rtol=1e-4)
   assert np.all(values <= exact + 1e-6) and np.all(exact - values < 0.0082)
   assert np.all(values[a >= 0] == 0)
-  slopes = np.asarray(jax.vmap(jax.grad(gates.vanishing))(a))
+  slopes = np.asarray(jax.jit(jax.vmap(jax.grad(gates.vanishing)))(a))
   assert np.isfinite(slopes).all() and np.abs(slopes).max() < 1e-3**-0.5 + 0.1
   inside = root & (a < -1e-3)
   expected = -np.exp(a[inside]) / (2 * exact[inside])
@@ -81,23 +86,23 @@ def test_every_layer_of_an_encoder_is_gated_before_its_activation(activation):
   for i in (0, 1):
     h = kinds.dense(params['mlp'][f'hidden_{i}'], h)
     h = gate_by_hand(params['mlp'][f'gate_{i}'], eta, 'opening') * h
-    h = np.asarray(networks.ACTIVATIONS[activation](jnp.asarray(h)))
+    h = np.asarray(jax.jit(networks.ACTIVATIONS[activation])(h))
   assert h.shape == (3,)
   np.testing.assert_allclose(
-    net.apply({'params': params}, x, jnp.float32(eta)), h, rtol=1e-5, atol=1e-6
+    kinds.apply(net, {'params': params}, x, np.float32(eta)), h, rtol=1e-5, atol=1e-6
   )
 
 
 def test_the_hidden_layers_of_a_decoder_are_gated_and_its_output_is_not():
   net, z, mask = kinds.decoder((2, 3), activation='tanh'), kinds.normal(0, 3), kinds.mask_of(2, 3)
-  eta = jnp.float32(-0.4)
+  eta = np.float32(-0.4)
   params = randomized(net, z, mask, eta)
   assert sorted(params) == ['mlp', 'output'] and sorted(params['mlp']) == ['gate_0', 'hidden_0']
   params['mlp']['gate_0']['offset'] -= 1.0
   h = kinds.dense(params['mlp']['hidden_0'], mask * z)
   h = np.tanh(gate_by_hand(params['mlp']['gate_0'], -0.4, 'closing') * h)
   expected = kinds.dense(params['output'], h).reshape(1, 2, 3)
-  found = net.apply({'params': params}, z, mask, eta)
+  found = kinds.apply(net, {'params': params}, z, mask, eta)
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -116,7 +121,7 @@ def test_the_channels_of_a_convolution_are_gated():
     for c in (0, 1)
   ]
   np.testing.assert_allclose(
-    net.apply({'params': params}, x[..., None], jnp.float32(eta)),
+    kinds.apply(net, {'params': params}, x[..., None], np.float32(eta)),
     np.stack(expected, axis=-1).ravel(),
     rtol=1e-4,
     atol=1e-5,
@@ -231,9 +236,8 @@ def test_the_gates_of_a_linear_encoder_are_exact_where_the_decoder_stands_still(
   }
   hidden = {'kernel': np.diag(1 / weight), 'bias': np.zeros(3)}
   params = {'mlp': {'hidden_0': hidden, 'gate_0': gate}}
-  params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
-  eta = gates.standardised(jnp.float32(beta), RANGE)
-  found = net.apply({'params': params}, jnp.ones(3), eta)
+  params, eta = jax.tree.map(np.float32, params), standardised(np.float32(beta))
+  found = kinds.apply(net, {'params': params}, np.ones(3, 'f'), eta)
   np.testing.assert_allclose(found, weight / (weight**2 + beta * VARIANCE), rtol=1e-4)
 
 

@@ -83,9 +83,8 @@ BY_HAND = {
 @pytest.mark.parametrize('activation', networks.ACTIVATIONS)
 def test_dense_layers_are_numpys_and_as_wide_as_asked(activation):
   """Behind a gate, too: two halves a sigmoid(b) of twice the width."""
-  np.testing.assert_allclose(
-    layers.ACTIVATIONS[activation](H), BY_HAND[activation], rtol=1e-5, atol=1e-7
-  )
+  activate = jax.jit(layers.ACTIVATIONS[activation])
+  np.testing.assert_allclose(activate(H), BY_HAND[activation], rtol=1e-5, atol=1e-7)
   net = kinds.encoder(hidden=(4, 3), activation=activation)
   x = kinds.normal(0, 2, 3)
   params = randomized(net, x)
@@ -95,9 +94,9 @@ def test_dense_layers_are_numpys_and_as_wide_as_asked(activation):
     if activation == 'gated':
       h = np.prod([h[: len(h) // 2], scipy.special.expit(h[len(h) // 2 :])], axis=0)
     else:
-      h = np.asarray(layers.ACTIVATIONS[activation](h))
+      h = np.asarray(activate(h))
   assert h.shape == (3,)
-  np.testing.assert_allclose(net.apply(params, x), h, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(kinds.apply(net, params, x), h, rtol=1e-5, atol=1e-6)
 
 
 def test_decoder_heads_are_numpys_in_their_order():
@@ -106,7 +105,7 @@ def test_decoder_heads_are_numpys_in_their_order():
   params = randomized(net, z, mask)
   h = np.tanh(kinds.dense(params['params']['mlp']['hidden_0'], mask * z))
   expected = kinds.dense(params['params']['output'], h).reshape(2, 2, 3)
-  np.testing.assert_allclose(net.apply(params, z, mask), expected, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(kinds.apply(net, params, z, mask), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize('conv', [False, True])
@@ -181,7 +180,10 @@ def test_a_convolution_is_scipys():
     for c in (0, 1)
   ]
   np.testing.assert_allclose(
-    net.apply(params, x[..., None]), np.stack(expected, axis=-1).ravel(), rtol=1e-4, atol=1e-5
+    kinds.apply(net, params, x[..., None]),
+    np.stack(expected, axis=-1).ravel(),
+    rtol=1e-4,
+    atol=1e-5,
   )
 
 
@@ -208,7 +210,7 @@ def test_transposed_convolutions_are_scipys():
   for c in (0, 1):
     h = scipy.signal.correlate2d(apart, first['kernel'][:, :, 0, c], 'full') + first['bias'][c]
     expected = expected + scipy.signal.correlate2d(np.tanh(h), last['kernel'][:, :, c, 0], 'valid')
-  (output,) = net.apply(params, z, mask)
+  (output,) = kinds.apply(net, params, z, mask)
   np.testing.assert_allclose(output[..., 0], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -222,11 +224,11 @@ def test_convolutions_that_leave_nothing_are_refused(hidden):
 def test_heads_of_a_convolution_are_channels_one_behind_the_other():
   event, z, mask = (4, 3, 3), kinds.normal(0, 2), kinds.mask_of(2, 2)
   params = randomized(kinds.decoder(event, num_heads=2, conv=True), z, mask)
-  both = kinds.decoder(event, num_heads=2, conv=True).apply(params, z, mask)
+  both = kinds.apply(kinds.decoder(event, num_heads=2, conv=True), params, z, mask)
   for i in (0, 1):
     last = jax.tree.map(lambda leaf, i=i: leaf[..., 3 * i : 3 * i + 3], params['params']['output'])
     alone = {'params': params['params'] | {'output': last}}
-    (expected,) = kinds.decoder(event, conv=True).apply(alone, z, mask)
+    (expected,) = kinds.apply(kinds.decoder(event, conv=True), alone, z, mask)
     np.testing.assert_allclose(both[i], expected, rtol=1e-5, atol=1e-6)
 
 
@@ -235,7 +237,7 @@ def test_what_is_over_is_cropped_evenly_on_both_sides():
   mask, z = kinds.mask_of(2, 2), np.array([0.7, -1.2], 'f')
   large, small = kinds.decoder((8, 8, 1), conv=True), kinds.decoder((7, 5, 1), conv=True)
   params = randomized(large, z, mask)
-  whole, middle = (net.apply(params, z, mask)[0] for net in (large, small))
+  whole, middle = (kinds.apply(net, params, z, mask)[0] for net in (large, small))
   np.testing.assert_array_equal(middle, whole[0:7, 1:6])
   assert np.all(whole != 0)
 
@@ -247,8 +249,14 @@ def test_output_bias_starts_the_first_head_at_the_train_mean(conv):
   given = {'channel_bias' if conv else 'pixel_bias': bias}
   net, zero = kinds.decoder(event, num_heads=2, conv=conv, **given), np.zeros(2, 'f')
   mask = kinds.mask_of(2, 2)
-  biases = jax.jit(lambda: kinds.only(net.init(KEY, zero, mask), 'bias'))()
-  outputs = net.apply(kinds.replaced(randomized(net, zero, mask), biases), zero, mask)
+  random = randomized(net, zero, mask)
+
+  @jax.jit
+  def started():
+    biases = kinds.only(net.init(KEY, zero, mask), 'bias')
+    return net.apply(kinds.replaced(random, biases), zero, mask)
+
+  outputs = started()
   expected = np.full(event, 0.7) if conv else np.reshape(bias, event)
   np.testing.assert_allclose(outputs[0], expected, rtol=1e-6)  # z = 0 leaves the biases alone
   np.testing.assert_array_equal(outputs[1], np.zeros(event))
@@ -260,4 +268,4 @@ def test_a_linear_network_has_no_hidden_layer():
   assert list(params['params']) == ['output']
   z = kinds.normal(0, 2)
   expected = kinds.dense(params['params']['output'], z)
-  np.testing.assert_allclose(net.apply(params, z, mask)[0], expected, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(kinds.apply(net, params, z, mask)[0], expected, rtol=1e-5, atol=1e-6)

@@ -96,7 +96,7 @@ def test_every_use_has_a_key_of_its_own(lane):
 
 @pytest.mark.parametrize('step', [0, 7])
 def test_a_step_trains_on_the_noise_of_its_number(lane, step):
-  found = learner_of(OTHER_SIZE).draw(lane, 4, step)
+  found = jax.jit(learner_of(OTHER_SIZE).draw, static_argnums=1)(lane, 4, step)
   np.testing.assert_allclose(found, drawn(key_of('noise', step), 4, OTHER_SIZE), rtol=1e-6)
 
 
@@ -191,7 +191,8 @@ def test_prior_samples_are_of_the_key_of_the_prior(lane, size):
     return noise + 100 * uniform
 
   prior = lambda params, mask: types.SimpleNamespace(sample=sample)  # noqa: E731
-  found = evaluation.sample_prior(transparent(prior=prior), None, lane, size)
+  model = transparent(prior=prior)
+  found = jax.jit(lambda lane: evaluation.sample_prior(model, None, lane, size))(lane)
   noise_key, uniform_key = random.split(key_of('prior'))
   expected = drawn(noise_key, size, 1)[:, 0] + 100 * random.uniform(uniform_key, (size,))[:, None]
   np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -224,14 +225,21 @@ def test_the_aggregate_posterior_is_drawn_from_a_key_of_its_own(lane, images, mo
   asked, original = [], learner.draw_noise
 
   def draw_noise(key, *sizes):
-    asked.append((random.key_data(key).tolist(), sizes))
+    asked.append((random.key_data(key), sizes))
     return original(key, *sizes)
 
   monkeypatch.setattr(learner, 'draw_noise', draw_noise)
   encode = lambda params, x, mask: densities.DiagonalGaussian(x, jnp.ones(SIZE), mask)  # noqa: E731
   batches = evaluation.cut(images[:4], 2)
-  evaluation.aggregate(transparent(encode=encode), None, lane, batches, 1.0)
-  assert asked == [(random.key_data(key_of('aggregate')).tolist(), (4, 1, SIZE))]
+
+  @jax.jit
+  def keys(lane):
+    evaluation.aggregate(transparent(encode=encode), None, lane, batches, 1.0)
+    return [words for words, _ in asked]
+
+  (words,) = keys(lane)
+  np.testing.assert_array_equal(words, random.key_data(key_of('aggregate')))
+  assert [sizes for _, sizes in asked] == [(4, 1, SIZE)]
 
 
 def test_padding_changes_no_part_of_the_rate():

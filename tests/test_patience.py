@@ -1,6 +1,7 @@
 """Lanes that stop for want of a better evaluation, and the parameters of the best one."""
 
 import contextlib
+import functools
 import itertools
 import os
 import subprocess
@@ -259,6 +260,13 @@ def test_an_evaluation_in_a_warm_up_is_no_best():
   assert chosen(values[:2], 1, warmup='cosine', warmup_steps=25) == (None, 20, None)
 
 
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(None, 0), out_axes=1)
+def weights_at(lane, step):
+  """Beta and the capacity at each step, [2, steps]."""
+  return jnp.stack([weighting.beta_at(lane, step), weighting.capacity_at(lane, step)])
+
+
 @pytest.mark.parametrize('warmup', ['constant', 'cosine', 'cyclical'])
 def test_the_weights_are_settled_where_they_are_those_of_the_end(warmup):
   """Against the weights that the objective itself computes, step by step."""
@@ -267,12 +275,10 @@ def test_the_weights_are_settled_where_they_are_those_of_the_end(warmup):
     beta=3.0, warmup=warmup, warmup_steps=steps, capacity=2.0, capacity_steps=5
   )  # fmt: skip
   lane = jax.tree.map(lambda leaf: leaf[0], lanes.stack([point], 10))
-  count = jnp.arange(60)
-  full = (weighting.beta_at(lane, count) == 3.0) & (
-    jax.vmap(lambda step: weighting.capacity_at(lane, step))(count) == 2.0
-  )
+  count = np.arange(60, dtype=np.int32)
+  full = (weights_at(lane, count) == np.float32([[3.0], [2.0]])).all(0)
   found = [weighting.is_settled(point, int(step)) for step in count]
-  np.testing.assert_array_equal(np.asarray(full)[5:], found[5:])
+  np.testing.assert_array_equal(full[5:], found[5:])
   assert not any(found[:5])
 
 

@@ -1,5 +1,6 @@
 """The best decoder that ignores z, where training starts beside it, and what is a collapse."""
 
+import functools
 import logging
 import math
 import re
@@ -21,9 +22,14 @@ pytestmark = pytest.mark.run
 EVENT = (4, 5, 1)
 
 
+@functools.cache
+def small_study():
+  return study.from_config(small_config())
+
+
 def start_of(config, train_images, test_images, support, standard=None, **likelihood):
   """Where a config starts on given images, which the model sees as they are."""
-  built = study.from_config(small_config())
+  built = small_study()
   config['likelihood'] |= likelihood
   arrays = dict(train=train_images, train_fixed=train_images, test=test_images)
   arrays |= dict(support=support, scale=1.0, dynamic=False, standard=standard)

@@ -4,6 +4,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import latent_kinds as kinds
 import numpy as np
 import pytest
 
@@ -15,21 +16,27 @@ pytestmark = pytest.mark.run
 
 
 def first_lane(built):
-  """The functions of a lane, the first lane, its parameters at step 0, and three images."""
+  """The functions of a lane, the first lane, random parameters of it, and three images."""
   one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
+  params = kinds.randomized(jax.eval_shape(one.init, lane).params, 0, size=0.1)
   one = one._replace(evaluate=jax.jit(one.evaluate))
-  return one, lane, jax.jit(one.init)(lane).params, jnp.asarray(built.dataset.test[:3], jnp.float32)
+  return one, lane, params, np.float32(built.dataset.test[:3])
 
 
-def mean_at_zero(built, params, mask):
-  """What the decoder makes of z = 0."""
-  return jax.jit(lambda params: built.model.decode(params, 0 * mask, mask).mean())(params)
+def mean_at_the_start(built):
+  """What the decoder makes of z = 0 at step 0."""
+  mask = np.asarray(built.lanes.mask[0])
+
+  @jax.jit
+  def mean(key):
+    params = built.model.init(key, mask)
+    return built.model.decode(params, 0 * mask, mask).mean()
+
+  return mean(jax.random.key(0))
 
 
 def terms_by_hand(built, params, lane, x, gradient=None, draw=learner.draw_noise):
   """The terms of every example of x, on the very noise of `Learner.evaluate`."""
-  key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
-  noise = draw(key, len(x), built.num_samples, lane.mask.size)
 
   def one(x, noise):
     return bounds.elbo_terms(
@@ -41,7 +48,13 @@ def terms_by_hand(built, params, lane, x, gradient=None, draw=learner.draw_noise
       gradient,
     )
 
-  return jax.jit(jax.vmap(one))(x, noise)
+  @jax.jit
+  def of_batch(x):
+    key = jax.random.fold_in(learner.lane_keys(lane).evaluation, 0)
+    noise = draw(key, len(x), built.num_samples, lane.mask.size)
+    return jax.vmap(one)(x, noise)
+
+  return of_batch(x)
 
 
 def elbo(terms, beta, rate):
@@ -129,24 +142,25 @@ def test_the_config_chooses_the_objective(config, name, objective):
   config['lanes'] |= dict(covariance_weight=(weight,))
   built = study.from_config(config)
   one, lane, params, x = first_lane(built)
-  averages, _ = one.evaluate(params, lane, x, 0, jnp.ones(3))
-  found = learner.metrics_of(one.estimator, averages, lane, 5)
+  averages, _ = one.evaluate(params, lane, x, 0, np.ones(3, 'f'))
+  metrics_of = jax.jit(lambda averages: learner.metrics_of(one.estimator, averages, lane, 5))
+  found = metrics_of(averages)
   terms = terms_by_hand(built, params, lane, x)
 
   @jax.jit
   def terms_of_batch(terms):
     posteriors = jax.vmap(lambda x: built.model.encode(params, x, lane.mask))(x)
-    return objective.terms(terms, posteriors, jnp.ones(3), lane.mask)
+    named = objective.terms(terms, posteriors, jnp.ones(3), lane.mask)
+    means = {
+      'distortion': jax.vmap(bounds.distortion)(terms).mean(),
+      'rates': jax.vmap(bounds.analytic_kl)(terms).mean(0),
+      **named,
+    }
+    return named, objective.combine(means, lane, 5)
 
-  named = terms_of_batch(terms)
-  means = {
-    'distortion': jax.vmap(bounds.distortion)(terms).mean(),
-    'rates': jax.vmap(bounds.analytic_kl)(terms).mean(0),
-    **named,
-  }
+  named, expected = terms_of_batch(terms)
   for term, value in named.items():
     assert found[term] == pytest.approx(float(value), rel=1e-4, abs=1e-5)
-  expected = objective.combine(means, lane, 5)
   assert found['objective'] == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -202,9 +216,7 @@ def test_the_decoder_starts_at_the_train_mean_in_the_units_that_the_model_sees(
   built = study.from_config(config)
   seen = images / 255 if binarize != 'threshold' else images > 127
   mean = seen.mean(axis=(0, 1, 2)) if conv else seen.mean(axis=0)
-  mask, key = built.lanes.mask[0], jax.random.key(0)
-  params = jax.jit(built.model.init)(key, mask)
-  found = mean_at_zero(built, params, mask)
+  found = mean_at_the_start(built)
   expected = np.broadcast_to(np.clip(mean, 1e-3, 1 - 1e-3), (4, 4, 2))
   np.testing.assert_allclose(found, expected, rtol=2e-4)
 
@@ -228,9 +240,7 @@ def test_every_likelihood_starts_at_the_train_mean(config, tmp_path, support, se
   config['likelihood'] |= settings
   config['decoder'] |= dict(output_bias='train_mean', hidden=())
   built = study.from_config(config)
-  mask = built.lanes.mask[0]
-  params = jax.jit(built.model.init)(jax.random.key(0), mask)
-  found = mean_at_zero(built, params, mask)
+  found = mean_at_the_start(built)
   np.testing.assert_allclose(found, images.mean(axis=0) / scale, rtol=1e-4)
 
 
@@ -253,8 +263,9 @@ def test_the_config_chooses_whose_bits_are_free(config, per, posterior, floors):
   config['lanes'] |= dict(beta=(2.0,), latent_size=(5,), free_bits=(0.5,))
   built = study.from_config(config)
   one, lane = built.training.learner, jax.tree.map(lambda leaf: leaf[0], built.lanes)
-  rates = jnp.linspace(0.01, 0.6, lane.mask.size)
-  found = one.estimator.objective.combine({'distortion': jnp.float32(7), 'rates': rates}, lane, 0)
+  rates = np.linspace(0.01, 0.6, lane.mask.size, dtype='f')
+  combine = jax.jit(one.estimator.objective.combine)
+  found = combine({'distortion': np.float32(7), 'rates': rates}, lane, 0)
   rate = sum(max(0.5, sum(float(rates[i]) for i in group)) for group in floors)
   assert found == pytest.approx(-7 - 2 * rate, rel=1e-5)
 
