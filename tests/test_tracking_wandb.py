@@ -647,6 +647,11 @@ def test_under_an_agent_the_run_of_the_study_is_the_trial(workdir, server, monke
   assert trials == {'trial': 'sweep', **{f'{name}-{HASH}': None for name in NAMES}}
   for run in server.lanes.values():
     assert (run.about['project'], steps(run.rows)) == ('sweep-project', [10])
+  monkeypatch.setenv('WANDB_PROJECT', '')
+  tracker = open_tracker(workdir, 'online', restored_step=10)  # without the agent
+  tracker.write(20, metrics(20))
+  tracker.close(exit_code=0)
+  assert set(server.runs) == set(trials) and server.runs['trial'].sessions == 2
 
 
 @pytest.mark.parametrize('name', ['init', 'log', 'finish'])

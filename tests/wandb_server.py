@@ -1,17 +1,21 @@
 """A W&B server on the loopback, in memory: just enough for the real client to log its runs.
 
 It answers what wandb 0.31 asks, remembers what arrives, and knows a run again when it is resumed.
+Of sweeps it knows grids: `wandb agent` gets their trials, one after the other.
 """
 
 import contextlib
 import dataclasses
 import http.server
+import itertools
 import json
 import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
+
+import yaml
 
 
 @dataclasses.dataclass
@@ -28,7 +32,7 @@ class Run:
 
 
 class Server(http.server.ThreadingHTTPServer):
-  """`runs` maps run ids to what was received."""
+  """`runs` maps run ids to what has come, `sweeps` and `trials` those of sweeps to theirs."""
 
   daemon_threads = True
   request_queue_size = 128  # one connection per run, all at once
@@ -37,6 +41,8 @@ class Server(http.server.ThreadingHTTPServer):
     super().__init__(('127.0.0.1', 0), _Handler)
     self.url = f'http://127.0.0.1:{self.server_address[1]}'
     self.runs: dict[str, Run] = {}
+    self.sweeps: dict[str, str] = {}
+    self.trials: dict[str, list[dict[str, Any]]] = {}
     self.lock = threading.Lock()
 
   @property
@@ -114,8 +120,39 @@ def _answer(server: Server, operation: str, variables: dict[str, Any]) -> dict[s
     case 'CreateArtifact':  # "committed": its files are there already and need not be sent
       artifact = {'id': 'artifact', 'state': 'COMMITTED', 'artifactSequence': {'id': 'sequence'}}
       return {'createArtifact': {'artifact': artifact}}
+    case 'UpsertSweep':
+      found = {'name': _begin_sweep(server, variables['config']), 'project': project}
+      return {'upsertSweep': {'sweep': found, 'configValidationWarnings': []}}
+    case 'SweepWithRuns':
+      config = server.sweeps[variables['sweep']]
+      found = {'id': 'id', 'name': variables['sweep'], 'config': config, 'runs': {'edges': []}}
+      return {'project': {'sweep': found}}
+    case 'CreateAgent':
+      return {'createAgent': {'agent': {'id': variables['sweep']}}}
+    case 'Heartbeat':
+      waiting = server.trials[variables['id']]
+      is_busy = any(json.loads(variables['runState']).values())
+      commands = [] if is_busy else [waiting.pop(0) if waiting else {'type': 'exit'}]
+      return {'agentHeartbeat': {'commands': json.dumps(commands)}}
     case _:
       return {}
+
+
+def _begin_sweep(server: Server, config: str) -> str:
+  """Returns the id of a sweep whose trials are the grid over its parameters."""
+  name = f'sweep{len(server.sweeps)}'
+  server.sweeps[name], sweep = config, yaml.safe_load(config)
+  values = [each['values'] for each in sweep['parameters'].values()]
+  server.trials[name] = [
+    {
+      'type': 'run',
+      'run_id': f'{name}-trial{i}',
+      'program': sweep['program'],
+      'args': {key: {'value': v} for key, v in zip(sweep['parameters'], trial, strict=True)},
+    }
+    for i, trial in enumerate(itertools.product(*values))
+  ]
+  return name
 
 
 def _upsert(server: Server, sent: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:

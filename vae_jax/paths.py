@@ -7,6 +7,8 @@ import re
 
 from vae_jax import errors
 
+RUN_ID = '{run_id}'  # in the workdir of a training: replaced by the id of a trial, or a random one
+
 _SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/')  # two letters at least: C:/ is a drive
 
 
@@ -18,7 +20,8 @@ def expanded(path: os.PathLike | str, key: str) -> pathlib.Path:
     key: what a message calls it, such as '--workdir' or 'data.path'.
 
   Raises:
-    InputError: it is empty, a URL, of an unknown user, or no name that a file can have.
+    InputError: it is empty, a URL, of an unknown user, no name that a file can have, or a workdir
+      that only a training can make a name for.
   """
   text = os.fspath(path)
   what = f'{key}={errors.shown(text)}'
@@ -27,6 +30,10 @@ def expanded(path: os.PathLike | str, key: str) -> pathlib.Path:
   if _SCHEME.match(text):
     raise errors.InputError(
       f'{what} is a URL; give a path of this machine, under which a bucket may be mounted'
+    )
+  if key == '--workdir' and RUN_ID in text:
+    raise errors.InputError(
+      f'{what}: vae-jax train alone replaces {RUN_ID}; give the directory that it made'
     )
   try:
     expanded_path = pathlib.Path(text).expanduser()

@@ -15,13 +15,14 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax compare --workdir=runs/a --workdir=runs/b        did a change help?
   vae-jax report --workdir=runs/digits                     report.html: the answer on one page
   vae-jax upload --workdir=runs/digits                     to W&B: what its server lacks
+  vae-jax wandb_sweep --config=digits --vary=KEY=V1,V2     a sweep over what makes another program
 
   vae-jax train --help              the flags of a command
   vae-jax train --helpfull          and every key of a config
   vae-jax train --config=digits --print_config             every key of a study with its value
 """
 
-NAMES = ('train', 'evaluate', 'compare', 'report', 'upload')
+NAMES = ('train', 'evaluate', 'compare', 'report', 'upload', 'wandb_sweep')
 
 
 def main() -> None:

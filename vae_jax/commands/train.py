@@ -7,6 +7,7 @@ A config is a study that comes with the package (digits, mnist_static, ...) or a
 command continues a run that was stopped. Exit codes: 0 all lanes done, 2 bad input (nothing was
 created), 3 some lanes diverged, 4 damaged files, 5 the directory is in use, 6 no space or not
 writable, 130 and 143 stopped with the state saved. From a clone it is python -m launch.train, too.
+--workdir='runs/{run_id}' is a directory named after the trial of a W&B sweep, else at random.
 
 Over several processes, on several hosts or on one, the same command in each of them with
 --coordinator=HOST:PORT (where process 0 listens) --processes=2 --process=0 (or 1); all must see the
@@ -20,7 +21,7 @@ from ml_collections import config_flags
 
 from vae_jax import config as settings
 from vae_jax import errors
-from vae_jax.commands import argv
+from vae_jax.commands import argv, run_ids
 from vae_jax.commands.command import Command
 
 
@@ -68,21 +69,20 @@ def main(given: flags.FlagValues) -> int:
   from vae_jax.commands import terminal
   from vae_jax.runs import training
 
-  config = settings.complete(given.config)
-  if not _has_processes(given):
-    result = training.run(
-      config, given.workdir, from_scratch=given.from_scratch, extend=given.extend
-    )
+  config, together = settings.complete(given.config), _has_processes(given)
+  workdir = run_ids.expanded(given.workdir, together)
+  if not together:
+    result = training.run(config, workdir, from_scratch=given.from_scratch, extend=given.extend)
     terminal.show(result)
     return result.exit_code
   if given.extend:
     raise errors.InputError('--extend is for one process; leave --processes out')
-  multihost.check(config, given.workdir, given.processes)
+  multihost.check(config, workdir, given.processes)
   host, _, port = given.coordinator.rpartition(':')
   here = multihost.Meeting(
     host.strip('[]'), int(port), given.processes, config['lanes'], given.wait_seconds
   )
-  result = multihost.run(config, given.workdir, given.process, here, given.from_scratch)
+  result = multihost.run(config, workdir, given.process, here, given.from_scratch)
   if given.process:
     print(f'the share of process {given.process} is done: {result.results}', flush=True)
   else:

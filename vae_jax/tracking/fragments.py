@@ -1,9 +1,9 @@
 """What lies in WORKDIR/wandb: the ids of this run's W&B runs, and which steps they have already.
 
 Each start of a run makes W&B write one more directory for each of its runs, a fragment:
-`offline-run-<date>_<time>-<run id>`, or `run-…` online. RECORD keeps what the run ids end with, and
-the last step of every fragment that has been looked into: so ids do not change where the directory
-is moved, and fragments may be removed once they are uploaded.
+`offline-run-<date>_<time>-<run id>`, or `run-…` online. RECORD keeps what the run ids end with, the
+trial that the study is, and the last step of every fragment that has been looked into: so ids do
+not change where the directory is moved, and fragments may be removed once they are uploaded.
 """
 
 import json
@@ -36,10 +36,12 @@ class Fragments(NamedTuple):
   Attributes:
     suffix: what the ids of W&B's runs end with.
     steps: DIRECTORY/run-ID.wandb of a fragment -> the last step in it, -1 for none.
+    trial: the id of the run of the study where it is a trial of a sweep, else None.
   """
 
   suffix: str
   steps: dict[str, int]
+  trial: str | None = None
 
   def held(self, run_id: str, online: bool) -> int:
     """Returns the last step that must not be logged to a W&B run again, -1 for none.
@@ -58,7 +60,7 @@ class Fragments(NamedTuple):
     )
 
 
-def look(directory: pathlib.Path, study_id: str | None) -> Fragments:
+def look(directory: pathlib.Path, study_id: str | None, trial: str | None = None) -> Fragments:
   """Returns what is known of a directory, having looked into the fragments that are new in it.
 
   What a kill has torn is made whole, and what has no record is removed: because of one of them
@@ -67,6 +69,7 @@ def look(directory: pathlib.Path, study_id: str | None) -> Fragments:
   Args:
     directory: WORKDIR/wandb.
     study_id: what the ids of new runs end with; None of a run that is older than such ids.
+    trial: see `Fragments`; None where it is known already, or there is none.
 
   Raises:
     ValueError: RECORD cannot be read.
@@ -85,7 +88,7 @@ def look(directory: pathlib.Path, study_id: str | None) -> Fragments:
   for name in [name for name, step in steps.items() if step is None]:
     shutil.rmtree(paths[name].parent)
     del steps[name]
-  known = known._replace(steps=known.steps | steps)
+  known = known._replace(steps=known.steps | steps, trial=trial or known.trial)
   write(directory, known)
   return known
 

@@ -67,7 +67,8 @@ class WandbRuns:
     """
     self._directory.mkdir(exist_ok=True)
     self._directory.chmod(0o700)  # W&B makes its files readable by all
-    self._fragments = fragments.look(self._directory, provenance.get('study_id'))
+    study_id = provenance.get('study_id')
+    self._fragments = fragments.look(self._directory, study_id, self._trial.run_id)
     self._names = names
     own = choosing.while_training(self._settings.lanes, len(names))
     descriptors.raise_limit(max(len(own), 1) + 1)
@@ -242,7 +243,7 @@ class WandbRuns:
       # Also offline: a restart writes a fragment, and `wandb sync` joins only what is resumed.
       resume='allow',
       reinit='create_new',
-      id=(is_study and self._trial.run_id) or own_id,
+      id=(is_study and self._fragments.trial) or own_id,
       name=own_id,
       job_type=job_type,
       config=config,
