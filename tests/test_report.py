@@ -47,7 +47,8 @@ def study(directory):
 def pages(tmp_path):
   """Returns pages of all kinds of runs, by name."""
   lost = rows_of()
-  lost[0] |= {'status': 'diverged', 'test/nll': np.nan, 'test/elbo': np.nan, 'reason': 'NaN'}
+  gone = {'status': 'diverged', 'test/nll': np.nan, 'test/elbo': np.nan, 'reason': 'NaN'}
+  lost[0] |= gone
   running = rows_of()
   for row in running:
     row['status'] = 'running'
@@ -59,6 +60,7 @@ def pages(tmp_path):
     'rates': rows_of((1.0,), learning_rates=(1e-3, 1e-2)),
     'both': rows_of(learning_rates=(1e-3, 1e-2)),
     'lost': lost,
+    'all_lost': [{**row, **gone} for row in rows_of()],
     'running': running,
     'many': rows_of(seeds=range(34)),
   }
@@ -88,7 +90,8 @@ def test_every_chart_of_every_kind_of_run_compiles(tmp_path):
         compiled.add(key)
         assert compiler.vegalite_to_vega(spec, vl_version='6.4')['marks'], f'{name}, {place}'
     is_many = len(about['lanes']) > learning.MOST_LINES
-    assert ('layer' in about['specs']['learning']) == is_many == (name == 'many')
+    if name != 'all_lost':
+      assert ('layer' in about['specs']['learning']) == is_many == (name == 'many')
 
 
 def test_the_map_has_the_mean_of_each_point_and_outlines_what_the_verdict_says(study):
@@ -172,6 +175,14 @@ def test_points_are_means_and_their_ticks_have_the_slope_of_minus_beta(study):
   ticks = layer_with(spec, 'R2', 'D2')
   slopes = [(t['D2'] - t['D']) / (t['R2'] - t['R']) for t in ticks]
   np.testing.assert_allclose(slopes, [-mark['beta'] for mark in marks])
+
+
+def test_a_lane_whose_codes_are_no_numbers_has_none(study):
+  codes = study.images['codes'].copy()
+  codes[3] = -np.inf
+  codes[5, 7, 1] = np.nan
+  found = units.codes(study._replace(images={**study.images, 'codes': codes}))
+  assert [len(lane) for lane in found] == [0 if i in (3, 5) else 30 for i in range(12)]
 
 
 def test_the_forecast_falls_where_its_latents_collapse(study):
@@ -271,7 +282,7 @@ def test_the_test_set_has_its_say_where_another_split_chose(study):
   chosen = study._replace(split='validation')
   said = words.on_test(chosen, [4, 5])  # beta 1, latent size 2: 94.0 and 94.1, with 0.5 each
   assert said == (
-    'On the test set, by which nothing was chosen: 94.05 nats, ± 0.50 of the images alone.'
+    'On the test set, by which nothing was chosen: 94.05 ± 0.50 nats (± of the images alone).'
   )
   assert [words.on_test(study, [4, 5]), words.on_test(chosen, [])] == ['', '']
   assert 'test NLL' in [heading for _, heading, _ in lanes.columns([chosen])]
@@ -309,6 +320,31 @@ def test_two_studies_keep_their_lanes_and_the_comparison_stands_on_top(tmp_path,
   assert len(set(names)) == 24 and {name[:2] for name in names} == {'A ', 'B '}
   words = ''.join(page.words)
   assert words.index(f'A is {directory}, B is {other}') < words.index('Best by NLL')
+
+
+def test_studies_of_one_data_set_share_their_scales_and_others_have_their_own(tmp_path):
+  rows = rows_of()
+  for row in rows:
+    row['test/nll'] += 2.0
+  paths = [make_run(tmp_path / 'run'), make_run(tmp_path / 'worse', rows)]
+  one, worse = (report.read(path, key) for path, key in zip(paths, 'AB', strict=True))
+  other = worse._replace(provenance={**worse.provenance, 'data_sha256': '1'})
+  coarse = worse._replace(config={**worse.config, 'data': {'binarize': 'threshold'}})
+
+  def fills(page, key):
+    values = page['specs'][f'map-{key}']['data']['values']
+    return {(row['x'], row['y']): row['fill'] for row in values}
+
+  alike = Parsed(report.whole([one, worse])).about
+  assert alike['sameNats'] and 'tradeoff-' in alike['specs']
+  # 8 latents at beta 4 have 93.05 there, and at beta 1 as much here.
+  assert fills(alike, 'A')[('4', '8')] == fills(alike, 'B')[('1', '8')]
+  alone = Parsed(report.whole([one])).about
+  for apart in (other, coarse):
+    page = Parsed(report.whole([one, apart])).about
+    assert not page['sameNats'] and {'tradeoff-A', 'tradeoff-B'} <= page['specs'].keys()
+    assert fills(page, 'A') == fills(alone, 'A')
+    assert fills(page, 'B') == fills(page, 'A')  # two nats worse everywhere, of its own best
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vae_jax.report import charts, heat_maps, tradeoff, words
+from vae_jax.report import charts, heat_maps, reading, tradeoff, words
 from vae_jax.report.markup import Markup, tag
 from vae_jax.report.reading import Study
 
@@ -26,14 +26,13 @@ def top(studies: Sequence[Study], said: Sequence[str], specs: Specs) -> Markup:
     said: sentences about all of them.
     specs: of the page; those of these charts are added.
   """
-  maps = [_map(study, specs) for study in studies]
-  plane = chart(
-    specs, 'tradeoff', tradeoff.rate_distortion(studies), 'Rate against distortion',
-    words.under_tradeoff(studies),
-  )  # fmt: skip
+  # Nats of different data are no plane together, and no scale of colours.
+  planes = [studies] if reading.same_nats(studies) else [[study] for study in studies]
+  maps = [_map(study, alike, specs) for alike in planes for study in alike]
+  drawn = [_plane(alike, len(planes) > 1, specs) for alike in planes]
   between = [tag('p', sentence, class_='between') for sentence in said]
   blocks = [_verdict(study) for study in studies]
-  drawn = tag('div', *maps, plane, class_='charts')
+  drawn = tag('div', *maps, *drawn, class_='charts')
   # Of several studies what tells them apart comes before what each says by itself.
   below = [drawn, blocks] if len(studies) > 1 else [blocks, drawn]
   return tag('header', tag('h1', _title(studies)), between, below)
@@ -79,17 +78,26 @@ def best_lane(study: Study) -> str:
   return study.lane_id(min(rows, key=lambda row: row.get('nll') or 0.0))
 
 
-def _map(study: Study, specs: Specs) -> Markup | None:
-  spec, column = heat_maps.heat_map(study, 'nll'), 'nll'
+def _plane(alike: Sequence[Study], is_one_of_several: bool, specs: Specs) -> Markup | None:
+  key = alike[0].key if is_one_of_several else ''
+  title = f'{key} Rate against distortion'.strip()
+  spec = tradeoff.rate_distortion(alike)
+  return chart(specs, f'tradeoff-{key}', spec, title, words.under_tradeoff(alike))
+
+
+def _map(study: Study, alike: Sequence[Study], specs: Specs) -> Markup | None:
+  spec, column = heat_maps.heat_map(study, 'nll', alike), 'nll'
   if spec is None:
-    spec, column = heat_maps.heat_map(study, 'elbo'), 'elbo'
+    spec, column = heat_maps.heat_map(study, 'elbo', alike), 'elbo'
   title = f'{study.key} {study.split.capitalize()} {charts.NAMES[column]}'.strip()
   columns = len(charts.settings(study))
   return chart(specs, f'map-{study.key}', spec, title, _UNDER[column], columns)
 
 
 def _title(studies: Sequence[Study]) -> str:
-  names = ', '.join(study.title for study in studies)
+  names = ', '.join(dict.fromkeys(study.title for study in studies))
+  if all(len(charts.settings(study)) * len(charts.sizes(study)) == 1 for study in studies):
+    return names
   return f'{names}: which {charts.setting_title(studies[0])}, which latent size?'
 
 

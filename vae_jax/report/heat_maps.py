@@ -16,23 +16,23 @@ _ERRORS = 4  # standard errors of a lane that the colours reach at least
 _HEIGHT = 300  # pixels, that all rows may take together where they can
 
 
-def heat_map(study: Study, column: str) -> charts.Spec | None:
+def heat_map(study: Study, column: str, alike: Sequence[Study] = ()) -> charts.Spec | None:
   """Returns the map of a column; None where no lane has a value.
 
   A cell is the mean over its seeds. By NLL that of the best point is outlined,
   and those that cannot be told from it are dashed.
 
-
   Args:
     study: whose lanes.
     column: of `Study.rows`; all but 'nll' are drawn as if higher were better.
+    alike: studies with which it shares the scale of its colours.
   """
   cells = points.cells(study.rows, (column,))
   known = [cell for cell in cells if cell.lanes]
   if not known:
     return None
   sizes, settings = charts.sizes(study), charts.settings(study)
-  data = _data(study, cells, known, column)
+  data = _data(study, alike or [study], cells, column)
   place = {
     'x': charts.field('x', 'nominal', sort=settings, scale={'domain': settings}, axis=_axis(study)),
     'y': charts.field(
@@ -94,21 +94,12 @@ def _axis(study: Study) -> dict[str, Any]:
 
 
 def _data(
-  study: Study, cells: Sequence[points.Cell], known: Sequence[points.Cell], column: str
+  study: Study, alike: Sequence[Study], cells: Sequence[points.Cell], column: str
 ) -> list[dict[str, Any]]:
   """Returns a row for each cell: where it is, its colours and what is said of it."""
+  known = [cell for cell in cells if cell.lanes]
   means = [cell.mean(column) for cell in known]
-  sign = 1 if column == 'nll' else -1  # a loss: lower is better
-  losses = [(cell.beta, sign * mean) for cell, mean in zip(known, means, strict=True)]
-  low, high = points.frame(
-    charts.near([loss for beta, loss in losses if beta > 0]),
-    charts.near([loss for beta, loss in losses if beta == 0]),
-  )
-  # A difference that is within the error of one lane is no other colour.
-  if column in ('nll', 'elbo'):
-    errors = [e for row in study.rows if (e := points.value(row, 'nll_stderr')) is not None]
-    high = max(high, low + _ERRORS * float(np.median(errors or [0.0])))
-  best, worst = sign * low, sign * high
+  best, worst = _ends(alike, column)
   painted = dict(zip(map(id, known), colours.shades(means, best, worst), strict=True))
   digits = _digits(means, len(charts.settings(study)))
   rows = []
@@ -133,6 +124,23 @@ def _data(
       row |= _standing(study, cell)
     rows.append(row)
   return rows
+
+
+def _ends(alike: Sequence[Study], column: str) -> tuple[float, float]:
+  """Returns the values that have the first and the last colour."""
+  sign = 1 if column == 'nll' else -1  # a loss: lower is better
+  cells = [cell for study in alike for cell in points.cells(study.rows, (column,)) if cell.lanes]
+  losses = [(cell.beta, sign * cell.mean(column)) for cell in cells]
+  low, high = points.frame(
+    charts.near([loss for beta, loss in losses if beta > 0]),
+    charts.near([loss for beta, loss in losses if beta == 0]),
+  )
+  # A difference that is within the error of one lane is no other colour.
+  if column in ('nll', 'elbo'):
+    rows = [row for study in alike for row in study.rows]
+    errors = [e for row in rows if (e := points.value(row, 'nll_stderr')) is not None]
+    high = max(high, low + _ERRORS * float(np.median(errors or [0.0])))
+  return sign * low, sign * high
 
 
 def _digits(means: Sequence[float], columns: int) -> int:

@@ -55,20 +55,19 @@ def floor(found: Sequence[Curves]) -> float:
   return -float(np.percentile(charts.near(lowest), 100 - _LOWEST))
 
 
-def specs(kind: str, low: float) -> dict[str, charts.Spec]:
+def specs(kind: str, low: float | None) -> dict[str, charts.Spec]:
   """Returns the chart of lines, and that of bands from the least to the largest lane of a group.
 
   The data `curves` come from the page: step, value, lane, group and its colour.
 
   Args:
     kind: whose ELBO it is.
-    low: where the axis begins.
+    low: where the axis begins; None for where the curves do that are shown.
   """
+  scale = {'zero': False, 'nice': True} | ({} if low is None else {'domainMin': low})
   place = {
     'x': charts.field('step', title='step', axis={'tickCount': 6, 'grid': False}),
-    'y': charts.field(
-      'value', title=f'{kind} ELBO (nats)', scale={'zero': False, 'nice': True, 'domainMin': low}
-    ),
+    'y': charts.field('value', title=f'{kind} ELBO (nats)', scale=scale),
     'color': charts.field('colour', 'nominal', scale=None),
   }
   words = 'ELBO over the training steps'

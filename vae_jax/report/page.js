@@ -145,7 +145,8 @@
   function setUpLearning() {
     const place = byId('learning');
     const drawn = about.lanes.filter((lane) => lane.curve);
-    const on = new Set(drawn.map((lane) => lane.id));
+    // Nats of different data are no axis together: the first study is shown, others on demand.
+    const on = new Set(drawn.filter((lane) => about.sameNats || lane.study === drawn[0].study).map((lane) => lane.id));
     let view = null;
     const groupOf = (lane) => lane.groups[byId('group').value];
     const groups = () => [...new Set(drawn.map(groupOf))].sort((a, b) => (parseFloat(a) - parseFloat(b)) || a.localeCompare(b, 'en'));

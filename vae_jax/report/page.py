@@ -6,7 +6,16 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_jax.report import answer, colours, lanes, learning, pictures, sections, units
+from vae_jax.report import (
+  answer,
+  colours,
+  lanes,
+  learning,
+  pictures,
+  reading,
+  sections,
+  units,
+)
 from vae_jax.report.markup import Markup, data, join, tag
 from vae_jax.report.reading import Study
 
@@ -49,6 +58,7 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
     'kinds': {study.key: pictures.kinds(study) for study in studies},
     'labels': {study.key: units.labels(study) for study in studies},
     'best': answer.best_lane(studies[0]),
+    'sameNats': reading.same_nats(studies),
     'specs': specs,
   }
   return _document(', '.join(study.title for study in studies), join(parts), about)

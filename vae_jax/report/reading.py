@@ -52,6 +52,19 @@ class Study(NamedTuple):
     return f'{self.key} {row["name"]}'.strip()
 
 
+_OF_NATS = ('crop', 'pad', 'kind', 'range', 'scale_to_unit', 'binarize', 'standardize')
+
+
+def same_nats(studies: Sequence[Study]) -> bool:
+  """Tells whether nats of all studies are of the same data, so that one scale has them."""
+  settings = [study.config.get('data') or {} for study in studies]
+  found = [
+    [study.provenance.get('data_sha256'), *(data.get(key) for key in _OF_NATS)]
+    for study, data in zip(studies, settings, strict=True)
+  ]
+  return all(each == found[0] for each in found)
+
+
 _SCORES = ('disentanglement', 'udr')
 _TABLES = {
   'latents': records.LATENT_COLUMNS,

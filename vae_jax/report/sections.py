@@ -10,6 +10,7 @@ from vae_jax.report import (
   lanes,
   learning,
   pictures,
+  reading,
   units,
   words,
 )
@@ -46,9 +47,9 @@ def atlas(study: Study, made: Sequence[Mapping[str, str]]) -> Markup | None:
     study: of the page.
     made: pictures of its lanes, see `pictures.of_lanes`.
   """
-  if not any('samples' in lane for lane in made):
-    return None
   cells, settings = pictures.atlas(study), charts.settings(study)
+  if not any('samples' in made[i] for i in cells.values()):
+    return None
   best = set(answer.best_lanes(study))
   names = [f'β = {s}' if charts.setting_title(study) == 'β' else s for s in settings]
   corner = f'latent size, {charts.setting_title(study)}'
@@ -124,7 +125,8 @@ def table(studies: Sequence[Study]) -> Markup:
     class_='tools',
   )
   splits = ' or '.join(dict.fromkeys(study.split for study in studies))
-  said = f'NLL, ELBO, R and D: {splits} set, nats per example.'
+  has_figures = any(key == 'elbo' for key, *_ in shown)
+  said = f'NLL, ELBO, R and D: {splits} set, nats per example.' if has_figures else ''
   whole = tag('table', tag('thead', tag('tr', head)), tag('tbody', body), id_='lanes')
   place = dict(tabindex='0', role='region', aria_label='table of lanes')
   return _section(
@@ -135,29 +137,38 @@ def table(studies: Sequence[Study]) -> Markup:
   )
 
 
-def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup:
-  """Returns the ELBO, the active units and, where known, scores of the codes, over the settings."""
-  found = []
-  for study in studies:
-    under = 'dashed: forecast from the training data' if study.forecast else ''
-    over_beta = answer.chart(
-      specs,
-      f'units-{study.key}',
-      units.active_units(study),
-      _of(study, 'Active units over β'),
-      under,
-    )
-    maps = [
-      answer.chart(specs, f'{column}-{study.key}', heat_maps.heat_map(study, column),
-                   _of(study, title), words_of, len(charts.settings(study)))
-      for column, title, words_of in (('elbo', f'{study.split.capitalize()} ELBO', _HIGHER), *_MAPS)
-    ]  # fmt: skip
-    found += [*maps[:2], over_beta, *maps[2:]]
-  drawn = [each for each in found if each]
+def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup | None:
+  """Returns the ELBO, the active units and, where known, scores of the codes, over the settings.
+
+  Of several studies each kind of chart stands beside that of the others.
+  """
+  kinds = [('elbo', f'{studies[0].split.capitalize()} ELBO', _HIGHER), *_MAPS]
+  found = [[_map(study, studies, specs, *kind) for study in studies] for kind in kinds]
+  found.insert(2, [_over_beta(study, specs) for study in studies])
+  known = [each for each in found if any(each)]
+  if not known:
+    return None
+  drawn = [chart or tag('div') for each in known for chart in each]
   widest = max(len(charts.settings(study)) for study in studies)
   # No row of one, and no map whose numbers would touch.
-  look = 'charts' if len(drawn) == 4 or widest > _MOST_OF_THREE else 'charts three'
+  three = len(studies) == 3 or (len(studies) == 1 and len(drawn) != 4)
+  look = 'charts three' if three and widest <= _MOST_OF_THREE else 'charts'
   return _section('How the latents are used', tag('div', drawn, class_=look))
+
+
+def _map(
+  study: Study, studies: Sequence[Study], specs: answer.Specs, column: str, title: str, under: str
+) -> Markup | None:
+  alike = studies if reading.same_nats(studies) else [study]
+  spec = heat_maps.heat_map(study, column, alike)
+  columns = len(charts.settings(study))
+  return answer.chart(specs, f'{column}-{study.key}', spec, _of(study, title), under, columns)
+
+
+def _over_beta(study: Study, specs: answer.Specs) -> Markup | None:
+  under = 'dashed: forecast from the training data' if study.forecast else ''
+  title = _of(study, 'Active units over β')
+  return answer.chart(specs, f'units-{study.key}', units.active_units(study), title, under)
 
 
 def learning_curves(
@@ -169,7 +180,8 @@ def learning_curves(
     return None
   kind = known[0].kind
   many = sum(len(each.of_lanes) for each in known) > learning.MOST_LINES
-  spec = learning.specs(kind, learning.floor(known))['bands' if many else 'lines']
+  low = learning.floor(known) if reading.same_nats(studies) else None
+  spec = learning.specs(kind, low)['bands' if many else 'lines']
   specs['learning'] = spec
   groups = {'setting': charts.setting_title(studies[0])} | {x: x for x in ('latent size', 'seed')}
   by = [tag('option', shown, value=value) for value, shown in groups.items()]

@@ -13,7 +13,8 @@ from vae_jax.report.reading import Study
 _TERMS = _RATE, _DISTORTION = 'rate', 'distortion'
 _REACH = 0.05  # of the frame, that a tangent goes to either side
 _APART = 0.045  # of the frame, between two labels
-_HEIGHT = 300  # pixels
+_HEIGHT = 280  # pixels
+_ABOVE = {'orient': 'top', 'direction': 'horizontal', 'titleOrient': 'left'}  # of a legend
 
 
 def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
@@ -45,7 +46,7 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
     'y': charts.field('D', scale={'domain': frame[1], 'nice': False}, title='distortion D (nats)'),
   }
   names = [str(size) for size in sizes]
-  legend = {'title': 'latent size', 'orient': 'top-right', 'fillColor': 'var(--page)', 'padding': 6}
+  legend = {'title': 'latent size', **_ABOVE}
   scale = {'domain': names, 'range': colours.ordered(len(names))}
   colour = charts.field('latents', 'nominal', scale=scale, legend=legend, sort=names)
   faded = {'condition': {'param': 'chosen', 'value': 1}, 'value': 0.12}
@@ -170,7 +171,7 @@ def _lines(studies, marks, place, colour, faded) -> charts.Spec | None:
   }
   for name, title in (('study', 'study'), ('dashed', points.title(studies[0].swept.dashed))):
     if len({mark[name] for mark in marks}) > 1:
-      legend = {'title': title, 'orient': 'right'}
+      legend = {'title': title, **_ABOVE}
       encoding['strokeDash'] = charts.field(name, 'nominal', legend=legend)
       break
   return {

@@ -74,12 +74,16 @@ def _held(study: Study, size: int, betas: list[float]) -> list[dict]:
 
 
 def codes(study: Study) -> list[list[list[float]]]:
-  """Returns where test images lie along the two latents used most, [G, c, 2]; or []."""
+  """Returns where test images lie along the two latents used most, [G, c, 2]; or [].
+
+  A lane that diverged has none: its codes are no numbers.
+  """
   found = study.images.get('codes')
   if found is None:
     return []
   count = max(1, min(found.shape[1], _MOST_CODES // len(found)))
-  return np.round(found[:, :count].astype(float), 2).tolist()
+  rounded = np.round(found[:, :count].astype(float), 2)
+  return [lane.tolist() if np.isfinite(lane).all() else [] for lane in rounded]
 
 
 def labels(study: Study) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from vae_jax.figures import points
 from vae_jax.report import charts, tradeoff
 from vae_jax.report.reading import Study
+from vae_jax.verdict.words import nats
 
 _VERSIONS = ('vae_jax', 'jax', 'flax', 'optax', 'distrax')
 
@@ -80,8 +81,8 @@ def on_test(study: Study, lanes: Sequence[int]) -> str:
   ]
   if study.split == 'test' or not lanes or any(None in each for each in found):
     return ''
-  nll, error = (charts.shown(float(np.mean(each))) for each in found)
-  return f'On the test set, by which nothing was chosen: {nll} nats, ± {error} of the images alone.'
+  said = nats(*(float(np.mean(each)) for each in found))
+  return f'On the test set, by which nothing was chosen: {said} nats (± of the images alone).'
 
 
 def counted(study: Study) -> Sequence[Mapping[str, Any]]:
@@ -105,13 +106,16 @@ def under_tradeoff(studies: Sequence[Study]) -> str:
   if len(studies) == 1:
     said += filter(None, [of_forecast(studies[0])])
     if hidden := tradeoff.outside(studies[0]):
-      said.append(f'{hidden} points beyond the frame')
+      said.append(f'{hidden} point{"s" if hidden > 1 else ""} beyond the frame')
   return ' · '.join(said)
 
 
 def trust(study: Study) -> Iterator[tuple[str, str]]:
   """Yields what the numbers rest on: a heading and a sentence each."""
   rows = [row for row in study.rows if not points.is_lost(row)]
+  if not counted(study):
+    yield 'nothing', 'no lane has a figure that counts'
+    return
   if study.split == 'test':
     yield (
       'chosen on',
