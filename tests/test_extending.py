@@ -37,8 +37,8 @@ FEW, MANY = (1e-3, 3e-1), (2e-1, 1e-2, 1e-3, 3e-1)
 def unfinished(traced_once):
   """Runs end with their last step: the NLL and the pictures are not looked at here."""
 
-  def finish(attempt, progress, evaluations):
-    del evaluations
+  def finish(attempt, progress, evaluations, said):
+    del evaluations, said
     outcome.write_results(attempt.study, attempt.workdir, progress, final=True)
     return outcome.read(attempt.workdir, 'analytic')
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,7 @@ def test_the_lock_keeps_others_out_and_dies_with_its_holder(tmp_path, held_by, c
   holder.kill()
   holder.wait()
   with files.directory_lock(tmp_path):
-    assert (tmp_path / '.lock').read_text() == str(os.getpid())
+    assert (tmp_path / '.lock').read_text() == f'{os.getpid()} on {socket.gethostname()}'
   assert not caplog.records
 
 
@@ -143,7 +144,7 @@ def test_odd_bytes_in_the_lock_do_no_harm(tmp_path):
   path = tmp_path / '.lock'
   path.write_bytes(b'\xff\x00\n\x1b[31m' * 10_000)
   with files.directory_lock(tmp_path):
-    assert path.read_bytes() == str(os.getpid()).encode()
+    assert path.read_text() == f'{os.getpid()} on {socket.gethostname()}'
     path.write_bytes(b'\xff\x00\n\x1b[31m' * 10_000)
     with pytest.raises(errors.InUseError) as refusal, files.directory_lock(tmp_path):
       pass

@@ -11,7 +11,8 @@ import termios
 
 import pytest
 
-from vae_jax.runs import reports, standing
+from vae_jax import standing
+from vae_jax.runs import reports
 
 pytestmark = pytest.mark.run
 

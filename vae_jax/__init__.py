@@ -25,7 +25,7 @@ The front door, for Python (docs/python.md):
 Imports go down these layers only:
 
   0  errors, checks, lane_fields, parts, config, paths, config_files, files, records, flops
-  1  fast, densities, lanes, placement, data, forecast, verdict, comparison
+  1  fast, densities, lanes, placement, data, forecast, verdict, comparison, standing
   2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers, laws, testing
   3  learner, evaluation, programs, tracking, figures, report
   4  identity, validation, study, stopping, runs, multihost, front

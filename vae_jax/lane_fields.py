@@ -4,6 +4,7 @@ A new field is a row of `FIELDS` and its use: the page of settings, the checks, 
 results.csv, the names of lanes and the arrays of the program all come from this table.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -90,3 +91,14 @@ def value_of(field: LaneField, value: Any) -> float | int | str:
     value = int(value)
   field.check(f'lanes.{field.name}', value)
   return kind(value)
+
+
+def count_of(lanes: Mapping[str, Any]) -> int:
+  """Returns how many lanes the section `lanes` of a valid config makes; see `lanes.from_axes`.
+
+  An axis that is younger than the config has one value.
+  """
+  if lanes['combine'] == 'list':
+    return len(lanes['points'])
+  sizes = [len(lanes[name]) for name in NAMES if name in lanes]
+  return math.prod(sizes) if lanes['combine'] == 'product' else max(sizes)

@@ -14,6 +14,7 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax evaluate --workdir=runs/digits                   evaluate a run anew
   vae-jax compare --workdir=runs/a --workdir=runs/b        did a change help?
   vae-jax report --workdir=runs/digits                     report.html: the answer on one page
+  vae-jax status --workdir=runs/digits                     where it stands, without disturbing it
   vae-jax upload --workdir=runs/digits                     to W&B: what its server lacks
   vae-jax wandb_sweep --config=digits --vary=KEY=V1,V2     a sweep over what makes another program
 
@@ -22,7 +23,7 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax train --config=digits --print_config             every key of a study with its value
 """
 
-NAMES = ('train', 'evaluate', 'compare', 'report', 'upload', 'wandb_sweep')
+NAMES = ('train', 'evaluate', 'compare', 'report', 'status', 'upload', 'wandb_sweep')
 
 
 def main() -> None:

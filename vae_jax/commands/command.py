@@ -25,12 +25,14 @@ class Command(NamedTuple):
     flags: its own and no others, as they stand before a command line is parsed: of one use.
     main: from the parsed flags to the exit code.
     required: the flags that must be given.
+    computes: whether it needs JAX, which takes a second to start.
   """
 
   about: str
   flags: flags.FlagValues
   main: Callable[[flags.FlagValues], int]
   required: Sequence[str] = ()
+  computes: bool = True
 
 
 def start(command: Command, line: Sequence[str] | None = None) -> None:
@@ -43,11 +45,11 @@ def start(command: Command, line: Sequence[str] | None = None) -> None:
   line = sys.argv[1:] if line is None else line
   streams.make_patient()
   try:
-    if not usage.asked(line):
-      from vae_jax.commands import parsing  # noqa: F401 (JAX: what it says of itself is for `early`)
+    if command.computes and not usage.asked(line):
+      import jax  # noqa: F401 (what it says of itself is for `early`)
 
       sys.excepthook = sys.__excepthook__
-    exit_code = exit_code_of(command, line, _settle)
+    exit_code = exit_code_of(command, line, _settle if command.computes else _log_plainly)
     early.leave_at_once(exit_code, '')  # what is left is the end of the interpreter
   finally:
     streams.finish()
@@ -83,10 +85,12 @@ def exit_code_of(
     if asked := usage.asked(line):
       usage.show(command, full='--helpfull' in asked)
       return 0
-    from vae_jax.commands import parsing, printing
+    from vae_jax.commands import parsing
 
     parsing.parse(command, line)
     if 'print_config' in command.flags and command.flags.print_config:
+      from vae_jax.commands import printing
+
       printing.show_config(command.flags.config)
       return 0
     settle()

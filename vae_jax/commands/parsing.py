@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from vae_jax import config_files, errors, study
-from vae_jax.commands import argv, overrides, words
+from vae_jax import config_files, errors
+from vae_jax.commands import argv, words
 from vae_jax.commands.command import Command
 
 
@@ -29,6 +29,8 @@ def parse(command: Command, line: Sequence[str]) -> None:
     strays, wrong = parsed
     problems.add([*wrong, *map(words.stray, strays)])
     if problems.lines and 'config' in command.flags:
+      from vae_jax import study  # JAX: not every command needs it
+
       problems.attempt(study.from_config, command.flags.config)
   problems.refuse()
 
@@ -59,6 +61,8 @@ def _run_config_file(
   Returns:
     the words whose keys it has, and what is wrong with the others.
   """
+  from vae_jax.commands import overrides  # JAX: not every command needs it
+
   loaded = config_files.read(filename, '--config')
   typed = words.typed_keys(line, own)
   try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from vae_jax import errors, parts, validation
+from vae_jax import errors, parts
 
 # Flags of absl that would bring in others unseen, or end the command with nothing done.
 _REFUSED = ('flagfile', 'undefok', 'only_check_args')
@@ -66,6 +66,8 @@ def _problem_of(name: str, own: flags.FlagValues) -> str:
     return f'--{name} is not taken; write every flag on the command line'
   section, _, key = name.partition('.')
   if section == 'config' and key and not _may_be_key(key):
+    from vae_jax import validation  # JAX: not every command needs it
+
     return f'--{name}: no such key; {validation.hint(key, validation.keys.every(), "--config.")}'
   if section != 'config' and name not in own:
     near = difflib.get_close_matches(name, [*own], n=1)
@@ -75,6 +77,8 @@ def _problem_of(name: str, own: flags.FlagValues) -> str:
 
 def _may_be_key(key: str) -> bool:
   """Tells whether some config may have a key: which those of a part are, its name decides."""
+  from vae_jax import validation  # see `_problem_of`
+
   section, _, name = key.partition('.')
   of_a_part = section in parts.SECTIONS and name.isidentifier()
   return key in validation.sections() or key in validation.keys.of({}) or of_a_part
@@ -124,6 +128,8 @@ def stray(word: str) -> str:
   if word.endswith('.py') or os.path.isdir(word):
     flag = 'config' if word.endswith('.py') else 'workdir'
     return f'{errors.shown(word)} is no flag; did you mean --{flag}={errors.shown(word)[1:-1]}?'
+  from vae_jax import validation  # see `_problem_of`
+
   name, equals, value = word.partition('=')
   near = validation.nearest_key(name.removeprefix('config.'), validation.keys.every())
   meant = f'; did you mean --config.{near}{equals}{errors.shown(value)[1:-1]}?' if near else ''

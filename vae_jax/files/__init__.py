@@ -10,7 +10,7 @@ servers in its config.
 """
 
 from vae_jax.files.faults import fault_of, storage_errors
-from vae_jax.files.locks import directory_lock
+from vae_jax.files.locks import Holder, directory_lock, holder_of
 from vae_jax.files.whole import (
   atomic_path,
   cache_root,
@@ -26,10 +26,12 @@ from vae_jax.files.whole import (
 )
 
 __all__ = [
+  'Holder',
   'atomic_path',
   'cache_root',
   'directory_lock',
   'fault_of',
+  'holder_of',
   'make_directory',
   'private',
   'read_tree',

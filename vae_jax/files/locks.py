@@ -11,11 +11,15 @@ import hashlib
 import logging
 import os
 import pathlib
+import re
 import socket
 import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
+from typing import NamedTuple
+
+import psutil
 
 from vae_jax import errors
 from vae_jax.files import faults
@@ -55,8 +59,51 @@ def directory_lock(directory: os.PathLike | str) -> Iterator[None]:
       stack.enter_context(_held_by_file(pathlib.Path(directory)))
     with faults.storage_errors(path):
       os.truncate(descriptor, 0)
-      os.write(descriptor, str(os.getpid()).encode())
+      os.write(descriptor, f'{os.getpid()} on {socket.gethostname()}'.encode())
     yield
+
+
+class Holder(NamedTuple):
+  """Who took the lock of a directory last.
+
+  Attributes:
+    process, host: of it; '' for a host that an earlier version did not write.
+    holds: whether it still does; None of another host, where alone that can be told.
+  """
+
+  process: int
+  host: str
+  holds: bool | None
+
+
+def holder_of(directory: os.PathLike | str) -> Holder | None:
+  """Returns who took the lock of a directory last, None where nobody did.
+
+  Nothing is locked or written: a run that starts now is not in the way of who looks, nor the other
+  way round.
+  """
+  directory = pathlib.Path(directory)
+  if match := re.fullmatch(r'(\S+) (\d+)', _read(directory / '.lock-holder')):
+    host, process = match.group(1), int(match.group(2))
+    return Holder(process, host, psutil.pid_exists(process) if host == _host() else None)
+  path = directory / '.lock'
+  match = re.fullmatch(r'(\d+)(?: on (\S+))?', _read(path))
+  if match is None:
+    return None
+  process, host = int(match.group(1)), match.group(2) or ''
+  elsewhere = host not in ('', socket.gethostname())
+  return Holder(process, host, None if elsewhere else _has_open(process, path))
+
+
+def _has_open(process: int, path: pathlib.Path) -> bool:
+  """Tells whether a process has a file open; of another user's, whether there is the process."""
+  try:
+    opened = [file.path for file in psutil.Process(process).open_files()]
+  except psutil.AccessDenied:
+    return True
+  except psutil.NoSuchProcess:
+    return False
+  return str(path.resolve()) in opened
 
 
 def _in_use(directory: os.PathLike | str, holder: str, otherwise: str = '') -> errors.InUseError:

@@ -82,7 +82,7 @@ def _with_checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:
   if not directory.is_dir():
     raise errors.InputError(f'workdir={str(directory)!r} is no directory')
   shares = share_directories(directory)
-  if shares and workdir.newest_step(directory) is None:
+  if shares and records.newest_step(directory) is None:
     return shares
   return [directory]
 

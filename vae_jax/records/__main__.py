@@ -34,6 +34,7 @@ def tables() -> str:
     'metrics.jsonl': schemas.METRICS,
     'provenance.json': schemas.PROVENANCE,
     'verdict.json': schemas.VERDICT,
+    'vae-jax status --json': schemas.STATUS,
   }
   lines = ['| file | content |', '|---|---|']
   lines += [f'| `{file.name}` | {file.meaning} |' for file in schemas.FILES]

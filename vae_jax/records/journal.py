@@ -150,7 +150,7 @@ class Damage(NamedTuple):
 
 def steps_of(path: os.PathLike | str) -> list[int]:
   """Returns the steps of the rows that are as they were written, in order."""
-  rows, _ = _rows_and_faults(_bytes_of(pathlib.Path(path)))
+  rows, _ = rows_and_faults(_bytes_of(pathlib.Path(path)))
   return sorted({row['step'] for _, _, row in rows})
 
 
@@ -164,7 +164,7 @@ def damage(
     steps: the log points in order.
     stopped_at: the step of the last row of each lane, [G]; None of one that trains.
   """
-  rows, bad = _rows_and_faults(_bytes_of(pathlib.Path(path)))
+  rows, bad = rows_and_faults(_bytes_of(pathlib.Path(path)))
   last = steps[-1] if steps else 0
   ends = [last if step is None else step for step in stopped_at]
   due = {(step, lane) for lane, end in enumerate(ends) for step in steps if step <= end}
@@ -192,13 +192,13 @@ def take_out(path: os.PathLike | str, lines: Sequence[int]) -> None:
 
 def _lines_and_rows(data: bytes, path: os.PathLike | str) -> list[tuple[bytes, dict[str, Any]]]:
   """Returns every whole line with its row; raises DamagedError for one before the last."""
-  rows, bad = _rows_and_faults(data)
+  rows, bad = rows_and_faults(data)
   for number, reason in bad:
     raise errors.DamagedError(f'{path}, line {number}: {reason}')
   return [(line, row) for _, line, row in rows]
 
 
-def _rows_and_faults(
+def rows_and_faults(
   data: bytes,
 ) -> tuple[list[tuple[int, bytes, dict[str, Any]]], list[tuple[int, str]]]:
   """Returns the rows with their numbers and lines, and what is wrong with the other lines.

@@ -119,7 +119,7 @@ def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
 
 def _check_has_checkpoints(directory: pathlib.Path) -> None:
   """Refuses a run without checkpoints: killed at its start, or gathered from several processes."""
-  if workdir.newest_step(directory) is None and not (directory / 'provenance.json').exists():
+  if records.newest_step(directory) is None and not (directory / 'provenance.json').exists():
     raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
   count = workdir.read_provenance(directory).get('processes')
   if count:
@@ -180,7 +180,7 @@ def _newest(built: study.Study, directory: pathlib.Path) -> Progress:
     raise errors.InputError(f'--workdir={directory} has no checkpoint yet; train it first')
   rows = _rows(directory)
   recorded = stored['step'] if stored.get('finished') and 'step' in stored else 0
-  steps = [recorded, workdir.newest_step(directory) or 0, *(row['step'] for row in rows)]
+  steps = [recorded, records.newest_step(directory) or 0, *(row['step'] for row in rows)]
   reached = max(steps)
   if progress is None or progress.step < reached:
     raise errors.DamagedError(

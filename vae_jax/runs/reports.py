@@ -17,9 +17,7 @@ from typing import TextIO
 import tqdm
 from tqdm.contrib import logging as redirecting
 
-from vae_jax import programs
-from vae_jax.runs import standing
-from vae_jax.runs.standing import Standing
+from vae_jax import programs, standing
 
 _SECONDS = 10.0  # between two lines
 _SECONDS_OF_EVALUATIONS = 1.0  # between two lines of evaluations
@@ -83,7 +81,7 @@ class Reports:
     self._first, self._step, self._total = first, first, total
     self._began = self._opened = clock()
     self._said = None  # when
-    self._last: Standing | None = None
+    self._last: standing.Standing | None = None
 
   def trained(
     self, step: int, metrics: Mapping[str, Sequence], reasons: Sequence[str | None], evaluated: bool
@@ -110,7 +108,7 @@ class Reports:
       return
     self._said = now
     elbo = standing.elbo_of(metrics, reasons, self._names, self._split)
-    self._last = Standing(step, self._total, each, elbo)
+    self._last = standing.Standing(step, self._total, each, elbo)
     if self._bar is not None:
       self._draw(self._last.texts())
     else:

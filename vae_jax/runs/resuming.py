@@ -49,7 +49,7 @@ def finished(config: Mapping[str, Any], directory: pathlib.Path) -> Outcome | No
   faults = manifest.faults(directory)
   # Only training writes these: without them the run is not finished.
   lost = [f'{workdir.RECORD} {faults[workdir.RECORD]}'] if workdir.RECORD in faults else []
-  newest = workdir.newest_step(directory)
+  newest = records.newest_step(directory)
   # Without any, they were removed, or are in the directories of several processes.
   reached = workdir.read_provenance(directory).get('step', config['train']['steps'])
   if newest is not None and newest < reached:

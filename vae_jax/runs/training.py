@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vae_jax import config as settings
-from vae_jax import paths, stopping, study, validation
+from vae_jax import paths, records, stopping, study, validation
 from vae_jax.runs import beginning, checkpoint, extending, loop, model_file, resuming, workdir
 from vae_jax.runs.outcome import Outcome
 
@@ -65,7 +65,7 @@ def run(
         except resuming.TOO_WIDE as error:
           built = resuming.narrower(built, directory, error)
     seconds = max(row['seconds'] for row in result.rows)
-    reached = workdir.newest_step(directory)
+    reached = records.newest_step(directory)
     workdir.mark_finished(directory, step=reached, seconds=seconds)
     return result
 

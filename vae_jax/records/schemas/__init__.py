@@ -19,6 +19,7 @@ from vae_jax.records.schemas.results import (
   TEXT_COLUMNS,
   result_columns,
 )
+from vae_jax.records.schemas.status import STATUS
 from vae_jax.records.schemas.tables import (
   CURVE,
   DISENTANGLEMENT,
@@ -42,6 +43,7 @@ __all__ = [
   'RESULTS',
   'RESULTS_BEFORE',
   'RESULTS_FIRST',
+  'STATUS',
   'STATUSES',
   'TEXT_COLUMNS',
   'UDR',

@@ -12,7 +12,6 @@ from vae_jax.runs.outcome.divergence import explained
 from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
 from vae_jax.runs.outcome.images import lane_grids, make_pictures, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
-from vae_jax.runs.outcome.numbers import nats
 from vae_jax.runs.outcome.page import write_page
 from vae_jax.runs.outcome.progress import (
   Progress,
@@ -36,6 +35,7 @@ from vae_jax.runs.outcome.tables import (
   write_results,
 )
 from vae_jax.runs.outcome.verdicts import read_verdict, write_verdict
+from vae_jax.standing import nats
 from vae_jax.study import Study
 
 __all__ = [

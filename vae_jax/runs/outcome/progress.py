@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_jax import placement, programs, records
 from vae_jax.runs.outcome.choice import Choice, nothing_chosen
-from vae_jax.runs.outcome.numbers import nats
+from vae_jax.standing import nats
 from vae_jax.study import Start
 
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from vae_jax import errors, files, identity, parts
+from vae_jax import errors, files, identity, parts, records
 from vae_jax.records import manifest
 from vae_jax.runs.workdir import stored, world
 
@@ -94,7 +94,7 @@ def check_owner(
       f'--workdir={workdir} holds a run of another config: {identity.listed(others)}; '
       f'name another directory, or give the same config to continue{ways}'
     )
-  done, asked = stored.newest_step(workdir) or 0, config['train']['steps']
+  done, asked = records.newest_step(workdir) or 0, config['train']['steps']
   if asked < done:
     raise errors.InputError(
       f'train.steps={asked} is fewer than the {done} steps that --workdir={workdir} has done; '

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vae_jax import config as settings
-from vae_jax import errors, identity
+from vae_jax import errors, identity, records
 from vae_jax.records import manifest
 
 # The files that a run writes; those of a run that is older than its manifest are looked up.
@@ -104,7 +104,7 @@ def with_changes(
   Each is {"from_step": 40, "key": "train.log_every", "was": 10, "is": 20}. One whose attempt was
   killed before it was carried out is found again: it stands once.
   """
-  step = newest_step(workdir) or 0
+  step = records.newest_step(workdir) or 0
   before = provenance.get('changes', [])
   new = [
     {'from_step': step, 'key': change.key, 'was': change.stored, 'is': change.given}
@@ -117,18 +117,6 @@ def with_changes(
 def write_provenance(workdir: os.PathLike | str, value: dict[str, Any]) -> None:
   """Writes provenance.json."""
   write_json(pathlib.Path(workdir) / 'provenance.json', value)
-
-
-def newest_step(workdir: os.PathLike | str) -> int | None:
-  """Returns the step of the newest checkpoint, verified or not; None without any."""
-  steps = [
-    int(path.name) for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if _is_step(path)
-  ]
-  return max(steps, default=None)
-
-
-def _is_step(path: pathlib.Path) -> bool:
-  return path.name.isdecimal() and path.is_dir()
 
 
 def is_finished(workdir: os.PathLike | str) -> bool:

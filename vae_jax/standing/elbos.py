@@ -1,12 +1,10 @@
-"""Where training stands, in words: steps, time left, the best and the median ELBO."""
+"""The best and the median ELBO of the lanes of a run, in numbers and in words."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import tqdm
-
-from vae_jax.runs import outcome
+from vae_jax.standing.numbers import nats
 
 
 class Elbo(NamedTuple):
@@ -30,7 +28,7 @@ class Elbo(NamedTuple):
     note = f', {self.diverged} diverged' if self.diverged else ''
     if self.best is None:
       return [f'no ELBO{note}'] * 3
-    best, median = outcome.nats(self.best), outcome.nats(self.median)
+    best, median = nats(self.best), nats(self.median)
     return [
       f'{self.split} ELBO: best {best} nats ({self.name}), median {median}{note}',
       f'{self.split} ELBO: best {best}, median {median}{note}',
@@ -60,36 +58,3 @@ def elbo_of(
     return Elbo(split, None, None, '', diverged)
   best, name = max(alive)
   return Elbo(split, best, statistics.median(elbo for elbo, _ in alive), name, diverged)
-
-
-class Standing(NamedTuple):
-  """Where training stands."""
-
-  step: int
-  total: int
-  each: float  # seconds a step
-  elbo: Elbo
-
-  def __str__(self) -> str:
-    done = 100 * self.step // self.total
-    steps = f'step {self.step} of {self.total} ({done} %)'
-    return f'{steps}, {self._left()}, {self._speed()} steps/s, {self.elbo.texts()[0]}'
-
-  def texts(self) -> list[str]:
-    """Returns it for a bar, the longest first."""
-    longest, shorter, shortest = self.elbo.texts()
-    steps, left, speed = f'{self.step}/{self.total}', self._left(), self._speed()
-    return [
-      f'{steps} steps, {left}, {speed} steps/s, {longest}',
-      f'{steps} steps, {left}, {speed} steps/s, {shorter}',
-      f'{steps}, {left}, {speed}/s, {shorter}',
-      f'{steps}, {left}, {speed}/s, {shortest}',
-      f'{steps}, {left}, {speed}/s',
-    ]
-
-  def _left(self) -> str:
-    return f'{tqdm.tqdm.format_interval((self.total - self.step) * self.each)} left'
-
-  def _speed(self) -> str:
-    speed = 1 / self.each if self.each else 0.0
-    return f'{speed:.0f}' if speed >= 100 else f'{speed:.3g}'
