@@ -4,6 +4,7 @@ It answers what wandb 0.31 asks, remembers what arrives, and knows a run again w
 Of sweeps it knows grids: `wandb agent` gets their trials, one after the other.
 """
 
+import base64
 import contextlib
 import dataclasses
 import http.server
@@ -44,6 +45,9 @@ class Server(http.server.ThreadingHTTPServer):
     self.sweeps: dict[str, str] = {}
     self.trials: dict[str, list[dict[str, Any]]] = {}
     self.lock = threading.Lock()
+    self.answers = threading.Event()  # cleared, it takes requests and says nothing
+    self.answers.set()
+    self.key: str | None = None  # the only one that it takes; None for any
 
   @property
   def lanes(self) -> dict[str, Run]:
@@ -63,6 +67,7 @@ def serve() -> Iterator[Server]:
     try:
       yield server
     finally:
+      server.answers.set()
       server.shutdown()
       thread.join()
 
@@ -75,6 +80,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
   def do_POST(self) -> None:
     body = json.loads(self._body())
+    self.server.answers.wait()
+    if self._is_refused():
+      self._reply({'errors': [{'message': 'permission denied'}]}, status=401)
+      return
     with self.server.lock:
       if self.path == '/graphql':
         found = re.search(r'(?:query|mutation)\s+(\w+)', body['query'])
@@ -85,6 +94,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = {}
     self._reply(answer)
 
+  def _is_refused(self) -> bool:
+    key = self.server.key
+    login = base64.b64encode(f'api:{key}'.encode()).decode()
+    return key is not None and self.headers.get('authorization') != f'Basic {login}'
+
   def do_PUT(self) -> None:
     _, _, run, name = self.path.split('/', 3)
     self.server.runs[run].files[urllib.parse.unquote(name)] = self._body()
@@ -93,9 +107,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
   def _body(self) -> bytes:
     return self.rfile.read(int(self.headers.get('content-length') or 0))
 
-  def _reply(self, answer: Any) -> None:
+  def _reply(self, answer: Any, status: int = 200) -> None:
     content = json.dumps(answer).encode()
-    self.send_response(200)
+    self.send_response(status)
     self.send_header('content-type', 'application/json')
     self.send_header('content-length', str(len(content)))
     self.end_headers()
