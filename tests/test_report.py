@@ -233,7 +233,8 @@ def test_a_study_that_is_not_done_says_how_far_it_is(tmp_path):
   path = make_run(tmp_path / 'run', rows)
   (path / 'verdict.json').unlink()
   words = ''.join(Parsed(report.whole([report.read(path)])).words)
-  assert '3 of 12 lanes done: 8 running, 1 diverged.' in words
+  assert '3 of 12 lanes done: 8 running, 1 diverged; at step 100 of 100.' in words
+  assert f'Go on: vae-jax train --config={path}/config.json --workdir={path}' in words
   assert 'Best ELBO so far on the test set: beta4_z2_s0' in words
 
 

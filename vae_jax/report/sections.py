@@ -221,7 +221,7 @@ def provenance(studies: Sequence[Study]) -> Markup:
     (
       _heading(study),
       _listing(words.provenance(study)),
-      tag('p', 'Again: ', tag('code', words.again(study))),
+      [tag('p', f'{what}: ', tag('code', command)) for what, command in words.again(study)],
     )
     for study in studies
   ]

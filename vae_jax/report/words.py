@@ -49,7 +49,11 @@ def standing(study: Study) -> str:
     if (count := sum(row['status'] == status for row in rows))
   ]
   lanes = f'{len(rows)} lane{"s" if len(rows) > 1 else ""}'
-  return f'{done} of {lanes} done' + (f': {", ".join(others)}.' if others else '.')
+  said = f'{done} of {lanes} done' + (f': {", ".join(others)}' if others else '')
+  total = (study.config.get('train') or {}).get('steps')
+  if running := [row['step'] for row in rows if row['status'] == 'running']:
+    said += f'; at step {max(running):,}' + (f' of {total:,}' if total else '')
+  return f'{said}.'
 
 
 def answer(study: Study) -> list[str]:
@@ -199,9 +203,10 @@ def _change(change: Mapping[str, Any]) -> str:
   return f'{change["was"]} → {change["is"]}'
 
 
-def again(study: Study) -> str:
-  """Returns the command that trains the same study again, in another directory."""
+def again(study: Study) -> Iterator[tuple[str, str]]:
+  """Yields what a command does, and the command: to go on, and to train the study again."""
   directory = study.directory.resolve()
-  return shlex.join(
-    ['vae-jax', 'train', f'--config={directory}/config.json', f'--workdir={directory}-again']
-  )
+  for title, workdir in (('Go on', directory), ('Again', f'{directory}-again')):
+    if title == 'Again' or any(row['status'] == 'running' for row in study.rows):
+      config = f'--config={directory}/config.json'
+      yield title, shlex.join(['vae-jax', 'train', config, f'--workdir={workdir}'])
