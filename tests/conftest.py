@@ -159,6 +159,14 @@ def without_estimates(patch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
+def no_images(monkeypatch):
+  """For a test that reads none of `images.npz`, which a program of its own makes."""
+  from vae_jax.runs import outcome
+
+  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
+
+
+@pytest.fixture
 def no_estimates(monkeypatch, no_pictures):
   """For a test that reads nothing of what follows the last evaluation."""
   without_estimates(monkeypatch)

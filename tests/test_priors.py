@@ -171,7 +171,7 @@ def test_a_padded_prior_is_the_unpadded_one_whatever_its_inert_weights(name):
   padded = kinds.prior(network, kinds.spread(garbage, params), mask)
   active = few_mask.size
   noise = kinds.normal(5, 10, mask.size)
-  z = kinds.draw_all(padded, noise, UNIFORM[:10])
+  z = np.asarray(kinds.draw_all(padded, noise, UNIFORM[:10]))
   few_z = kinds.draw_all(few, noise[:, :active], UNIFORM[:10])
   np.testing.assert_allclose(z[:, :active], few_z, rtol=1e-5, atol=1e-6)
   np.testing.assert_array_equal(z[:, active:], 0)
@@ -186,7 +186,7 @@ def test_a_padded_prior_is_the_unpadded_one_whatever_its_inert_weights(name):
 
 def test_the_mixture_network_starts_from_normal_centres_and_scale_1():
   network = networks.mixture(2000)
-  start = network.init(jax.random.key(0), kinds.mask_of(2, 4))
+  start = jax.device_get(jax.jit(network.init)(jax.random.key(0), kinds.mask_of(2, 4)))
   np.testing.assert_array_equal(start['loc'][:, 2:], 0)
   loc = np.asarray(start['loc'][:, :2]).ravel()
   assert abs(loc.mean()) < 5 / np.sqrt(loc.size)
@@ -224,11 +224,12 @@ def test_the_vamp_prior_is_the_even_mixture_of_the_posteriors_of_its_pseudo_inpu
   """Tomczak & Welling 2018, eq. 9: 1/K sum_k q(z | u_k), u where the data lie."""
   mask = kinds.mask_of(2, 2)
   network = networks.vamp(kinds.EVENT, support, kinds.COMPONENTS)
-  params = network.init(jax.random.key(0), mask)
+  params = jax.jit(network.init)(jax.random.key(0), mask)
   assert params.shape == (kinds.COMPONENTS, *kinds.EVENT)
   inputs = inputs_of(np.asarray(params))
-  q = [kinds.posterior_of(mask)(u) for u in inputs]
-  parts = [scipy.stats.norm.logpdf(Z, each.loc, each.scale).sum(1) for each in q]
+  q = jax.jit(jax.vmap(kinds.posterior_of(mask)))(inputs)
+  of_each = zip(*jax.device_get((q.loc, q.scale)), strict=True)
+  parts = [scipy.stats.norm.logpdf(Z, loc, scale).sum(1) for loc, scale in of_each]
   expected = scipy.special.logsumexp(parts, axis=0) - np.log(kinds.COMPONENTS)
   log_p = kinds.log_prob_all(kinds.prior(network, params, mask), Z)[:, 0]
   np.testing.assert_allclose(log_p, expected, rtol=1e-4)

@@ -25,15 +25,16 @@ pytestmark = pytest.mark.process
 
 TRAIN = {'steps': 100, 'evaluate_every': 40, 'checkpoint_every': 20}
 # Shares of one lane and of two, and names that tell learning rates apart where there are several.
+# The largest latent size is in both: one program serves the shares and the whole.
 LANES = {
-  'combine': 'zip', 'beta': (0.5, 1.0, 4.0), 'latent_size': (2, 5, 5), 'seed': (0,),
+  'combine': 'zip', 'beta': (0.5, 1.0, 4.0), 'latent_size': (5, 2, 5), 'seed': (0,),
   'learning_rate': (1e-3, 1e-3, 2e-3),
 }  # fmt: skip
-OWN = [['b0.5-z2-s0'], ['b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']]
-WHOLE = ['b0.5-z2-s0-lr0.001', 'b1-z5-s0-lr0.001', 'b4-z5-s0-lr0.002']
+OWN = [['b0.5-z5-s0'], ['b1-z2-s0-lr0.001', 'b4-z5-s0-lr0.002']]
+WHOLE = ['b0.5-z5-s0-lr0.001', 'b1-z2-s0-lr0.001', 'b4-z5-s0-lr0.002']
 # Of the first lane the rate is so high that it stops early.
 STOPPING = {'log_every': 10, 'evaluate_every': 10, 'patience': 1, 'keep': 'best'}
-EARLY = {'learning_rate': (0.3, 1e-3, 2e-3)}
+EARLY = {'latent_size': (2, 5, 5), 'learning_rate': (0.3, 1e-3, 2e-3)}
 
 
 COMMAND = [sys.executable, '-m', 'launch.train', '--config=tests/long_study.py']

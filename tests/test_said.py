@@ -14,9 +14,9 @@ from conftest import small_config, without_pictures
 
 import vae_jax
 from vae_jax import config as settings
-from vae_jax import lanes, records, study, verdict
+from vae_jax import lanes, programs, records, study, verdict
 from vae_jax.multihost import cut, gathering
-from vae_jax.runs import evaluating, training
+from vae_jax.runs import evaluating, outcome, training
 from vae_jax.runs.outcome import rising, trust
 
 pytestmark = pytest.mark.run
@@ -41,6 +41,9 @@ def said(tmp_path_factory):
   logger, level = logging.getLogger(), logging.getLogger().level
   with pytest.MonkeyPatch.context() as patch:
     without_pictures(patch)
+    patch.setattr(outcome, 'save_images', lambda *arguments: None)
+    parts = {'mutual_information': np.zeros(2)}
+    patch.setattr(programs, 'aggregate', lambda *arguments: parts)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

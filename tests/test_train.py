@@ -327,21 +327,21 @@ def test_train_and_test_figures_are_of_their_own_images(finished):
   config, workdir, _, _ = finished
   built = study.from_config(config)
   manager = checkpoint.open_manager(workdir / 'checkpoints')
-  state = states.restored(built, manager).state
+  lanes, params = jax.device_get((built.lanes, states.restored(built, manager).state.params))
   manager.close()
   rows = records.read_results(workdir / 'results.csv')
   one = built.training.learner
 
   @jax.jit
-  def averages_of(params, lane, x):
-    return one.evaluate(params, lane, x, 0, jnp.ones(50))[0]
+  def metrics_of(params, lane, x, step):
+    averages = one.evaluate(params, lane, x, 0, jnp.ones(50))[0]
+    return learner.metrics_of(one.estimator, averages, lane, step)
 
   for split, images in (('train', built.dataset.train_fixed), ('test', built.dataset.test)):
     for i, row in enumerate(rows):
-      lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, state.params))
-      x = jnp.asarray(images[built.sample(split, 50)], jnp.float32)
-      averages = averages_of(params, lane, x)
-      metrics = learner.metrics_of(one.estimator, averages, lane, row['step'])
+      of_lane = jax.tree.map(lambda leaf, i=i: leaf[i], (params, lanes))
+      x = np.float32(images[built.sample(split, 50)])
+      metrics = metrics_of(*of_lane, x, row['step'])
       assert {'elbo', 'rate', 'distortion', 'objective'} == set(metrics)
       for term, value in metrics.items():
         assert row[f'{split}/{term}'] == pytest.approx(float(value), rel=1e-5)
