@@ -283,7 +283,7 @@ def test_the_test_set_has_its_say_where_another_split_chose(study):
   chosen = study._replace(split='validation')
   said = words.on_test(chosen, [4, 5])  # beta 1, latent size 2: 94.0 and 94.1, with 0.5 each
   assert said == (
-    'On the test set, by which nothing was chosen: 94.05 ± 0.50 nats (± of the images alone).'
+    'On the test set, which chose nothing: 94.05 ± 0.50 nats (± of the images alone).'
   )
   assert [words.on_test(study, [4, 5]), words.on_test(chosen, [])] == ['', '']
   assert 'test NLL' in [heading for _, heading, _ in lanes.columns([chosen])]

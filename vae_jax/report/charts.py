@@ -19,8 +19,6 @@ NAMES = {
   'active_units': 'active units',
   'mig': 'MIG',
   'dci_disentanglement': 'DCI disentanglement',
-  'sap': 'SAP',
-  'factor_vae_score': 'FactorVAE score',
   'udr': 'UDR',
 }
 

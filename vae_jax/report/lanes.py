@@ -10,7 +10,14 @@ from vae_jax.report.markup import Markup, tag
 from vae_jax.report.reading import Study
 
 _MANY_LONELY = 0.1  # of the images on one importance sample, see `runs.outcome.trust`
-_SCORES = ('mig', 'dci_disentanglement', 'sap', 'factor_vae_score', 'udr')
+# Narrow headings, so that the warnings are seen beside them.
+_SCORES = {
+  'mig': 'MIG',
+  'dci_disentanglement': 'DCI',
+  'sap': 'SAP',
+  'factor_vae_score': 'FactorVAE',
+  'udr': 'UDR',
+}
 
 
 def warnings(study: Study, row: Mapping[str, Any]) -> list[str]:
@@ -97,7 +104,7 @@ def columns(studies: Sequence[Study]) -> list[tuple[str, str, str]]:
   ]  # fmt: skip
   if any(study.split != 'test' for study in studies):
     figures.append(('test/nll', 'test NLL', 'number'))
-  figures += [(name, charts.NAMES[name], 'number') for name in _SCORES]
+  figures += [(name, heading, 'number') for name, heading in _SCORES.items()]
   every = [*first, ('name', 'lane', 'text'), *fields, ('status', 'status', 'text'),
            ('step', 'step', 'number'), *figures, ('warnings', 'warnings', 'text')]  # fmt: skip
   known = {key for study in studies for row in study.rows for key in _values(study, row)}

@@ -86,7 +86,7 @@ def on_test(study: Study, lanes: Sequence[int]) -> str:
   if study.split == 'test' or not lanes or any(None in each for each in found):
     return ''
   said = nats(*(float(np.mean(each)) for each in found))
-  return f'On the test set, by which nothing was chosen: {said} nats (± of the images alone).'
+  return f'On the test set, which chose nothing: {said} nats (± of the images alone).'
 
 
 def counted(study: Study) -> Sequence[Mapping[str, Any]]:
