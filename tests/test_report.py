@@ -331,6 +331,7 @@ def test_studies_of_one_data_set_share_their_scales_and_others_have_their_own(tm
   one, worse = (report.read(path, key) for path, key in zip(paths, 'AB', strict=True))
   other = worse._replace(provenance={**worse.provenance, 'data_sha256': '1'})
   coarse = worse._replace(config={**worse.config, 'data': {'binarize': 'threshold'}})
+  held_out = worse._replace(split='validation')
 
   def fills(page, key):
     values = page['specs'][f'map-{key}']['data']['values']
@@ -341,8 +342,10 @@ def test_studies_of_one_data_set_share_their_scales_and_others_have_their_own(tm
   # 8 latents at beta 4 have 93.05 there, and at beta 1 as much here.
   assert fills(alike, 'A')[('4', '8')] == fills(alike, 'B')[('1', '8')]
   alone = Parsed(report.whole([one])).about
-  for apart in (other, coarse):
-    page = Parsed(report.whole([one, apart])).about
+  for apart in (other, coarse, held_out):
+    text = report.whole([one, apart])
+    page = Parsed(text).about
+    assert f'B: {apart.split.capitalize()} ELBO' in text
     assert not page['sameNats'] and {'tradeoff-A', 'tradeoff-B'} <= page['specs'].keys()
     assert fills(page, 'A') == fills(alone, 'A')
     assert fills(page, 'B') == fills(page, 'A')  # two nats worse everywhere, of its own best

@@ -23,8 +23,8 @@ _ATLAS = (
 )
 
 _MOST_OF_THREE = 6  # columns of a map of which there are three in a row
-_HIGHER = 'nats, higher is better'
 _MAPS = (
+  ('elbo', '{split} ELBO', 'nats, higher is better'),
   ('active_units', 'Active units', 'latents whose posterior mean varies over the data'),
   ('mig', 'MIG', 'one latent for each factor, higher is better'),
   ('dci_disentanglement', 'DCI disentanglement', 'higher is better'),
@@ -142,8 +142,7 @@ def latents(studies: Sequence[Study], specs: answer.Specs) -> Markup | None:
 
   Of several studies each kind of chart stands beside that of the others.
   """
-  kinds = [('elbo', f'{studies[0].split.capitalize()} ELBO', _HIGHER), *_MAPS]
-  found = [[_map(study, studies, specs, *kind) for study in studies] for kind in kinds]
+  found = [[_map(study, studies, specs, *kind) for study in studies] for kind in _MAPS]
   found.insert(2, [_over_beta(study, specs) for study in studies])
   known = [each for each in found if any(each)]
   if not known:
@@ -162,7 +161,8 @@ def _map(
   alike = studies if reading.same_nats(studies) else [study]
   spec = heat_maps.heat_map(study, column, alike)
   columns = len(charts.settings(study))
-  return answer.chart(specs, f'{column}-{study.key}', spec, _of(study, title), under, columns)
+  title = _of(study, title.format(split=study.split.capitalize()))
+  return answer.chart(specs, f'{column}-{study.key}', spec, title, under, columns)
 
 
 def _over_beta(study: Study, specs: answer.Specs) -> Markup | None:
