@@ -60,6 +60,7 @@ def test_the_library_that_multiplies_is_read_from_the_program(full_compiler):
   assert cases.library_of(compiled(product, 128), place) == 'YNNPACK'
   assert cases.library_of(compiled(product, 1024), place) == 'Eigen'
   assert cases.library_of(compiled(lambda x, w: x.sum() + w.sum(), 128), place) == 'Eigen'
+  assert [cases._wanted(place, num_rows) for num_rows in (128, 1024)] == ['', 'Eigen']
 
 
 def test_ratios_are_of_the_same_round_and_of_the_faster_peer(monkeypatch):

@@ -226,6 +226,32 @@ def test_a_process_that_is_left_alone_saves_and_stops(here, config, tmp_path):
   assert f'"step": {step},' in journal.read_text().splitlines()[-1]
 
 
+def test_process_0_that_fails_stays_until_the_others_are_done(
+  here, config, tmp_path, monkeypatch, caplog
+):
+  """They need it to meet; and all shares are one study, whichever of them fails."""
+  here, ids, left = here._replace(lanes=config['lanes']), [], []
+
+  def fail(share, own, *arguments, study_id, **keywords):
+    ids.append(study_id)
+    raise errors.StorageError('no space left')
+
+  def process_1():
+    with joined(here, 1):
+      wait_until(lambda: 'process 0 has failed and stays until the others are' in caplog.text)
+      time.sleep(0.05)
+      left.append(1)
+
+  monkeypatch.setattr(multihost.training, 'run', fail)
+  thread = threading.Thread(target=process_1)
+  thread.start()
+  with pytest.raises(errors.StorageError, match='no space left'):
+    multihost.run(config, tmp_path, 0, here)
+  assert left == [1]
+  thread.join()
+  assert ids == [(tmp_path / '.study_id').read_text()]
+
+
 def wait_until_long(condition):
   deadline = time.monotonic() + 60
   while not condition() and time.monotonic() < deadline:

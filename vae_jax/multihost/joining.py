@@ -33,9 +33,11 @@ def joined(here: Meeting, index: int) -> Iterator[Callable[[], bool]]:
       gone.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    yield gone.is_set
-    with contextlib.suppress(OSError):
-      connection.shutdown(socket.SHUT_RDWR)
+    try:
+      yield gone.is_set
+    finally:  # closing alone does not wake the thread, and process 0 would hear of nothing
+      with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _connect(here: Meeting, index: int) -> socket.socket:
