@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import wandb_server
-from report_run import make_run
+from report_run import BETAS, SIZES, make_run
 from test_tracking_wandb import (  # noqa: F401 (its fixtures)
   CONFIG,
   FIELDS,
@@ -55,7 +55,9 @@ def arrived(found):
 def stored_run(tmp_path):
   """Returns a workdir, made by hand, of an early version: it has no study id."""
   directory = make_run(tmp_path / 'run')
-  for name, more in (('config', {'data': {'name': 'digits'}}), ('provenance', {'finished': True})):
+  lanes = {'beta': BETAS, 'latent_size': SIZES, 'seed': (0, 1)}
+  config = {'data': {'name': 'digits'}, 'lanes': lanes}
+  for name, more in (('config', config), ('provenance', {'finished': True})):
     path = directory / f'{name}.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | more))
   return directory
@@ -121,6 +123,22 @@ time.sleep(60)
   assert arrived(server) == once(10, 20, 30, 40)
 
 
+def test_a_run_without_results_uploads_its_rows(tmp_path, server):  # noqa: F811
+  """As a kill leaves it before the first evaluation."""
+  directory = stored_run(tmp_path)
+  for name in ('results.csv', 'verdict.json', 'images.npz'):
+    (directory / name).unlink()
+  provenance = json.loads((directory / 'provenance.json').read_text()) | {'finished': False}
+  (directory / 'provenance.json').write_text(json.dumps(provenance))
+  stored = records.read_metrics(directory / 'metrics.jsonl')
+  for _ in range(2):
+    uploading.upload(directory)
+    assert sum(len(run.rows) for run in server.lanes.values()) == len(stored)
+  (directory / 'metrics.jsonl').unlink()
+  with pytest.raises(errors.InputError, match='has nothing to upload'):
+    uploading.upload(directory)
+
+
 def test_no_server_is_one_line_that_names_the_command(tmp_path, monkeypatch):
   directory = stored_run(tmp_path)
   monkeypatch.setattr(options, '_INIT_SECONDS', 1.0)
@@ -158,7 +176,8 @@ def test_the_command_uploads_a_finished_run(tmp_path, server, capsys, monkeypatc
   columns = records.result_columns(lane_fields.NAMES)
   records.write_table(directory / 'results.csv', columns, results)
   uploading.update(directory)
-  lane = next(run for name, run in server.lanes.items() if name.startswith(results[0]['name']))
+  fields = {name: results[0][name] for name in ('beta', 'latent_size', 'seed')}
+  lane = next(run for run in server.lanes.values() if fields.items() <= run.config.items())
   assert lane.summary['final/test/nll'] == 7.5
   assert sum(len(run.rows) for run in server.lanes.values()) == len(stored)
   bad = [f'--workdir={directory}', '--project=a/b']

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from vae_jax import errors, lane_fields, paths, records, tracking, validation
+from vae_jax import errors, lanes, paths, records, study, tracking, validation
 from vae_jax.runs import outcome, workdir
 
 
@@ -24,7 +24,7 @@ def upload(
     entity, project: where it goes; None for those of its config.
 
   Raises:
-    InputError: it is no run, or has no results yet, or entity or project cannot be one.
+    InputError: it is no run, or has no rows yet, or entity or project cannot be one.
     DamagedError: a file is not what was written.
     InUseError: it goes on.
     StorageError: W&B did not take everything.
@@ -56,21 +56,26 @@ def update(directory: pathlib.Path) -> None:
 
 def _upload(directory: pathlib.Path, config: dict[str, Any]) -> str:
   """Uploads a run whose directory is held; see `upload`."""
-  rows = records.results_of(directory)
-  fields = [
-    {name: row[name] for name in lane_fields.NAMES if row.get(name) is not None} for row in rows
-  ]
-  metrics = records.read_metrics(directory / workdir.RECORD)
+  record = directory / workdir.RECORD
+  metrics = records.read_metrics(record) if record.exists() else []
+  if not metrics:
+    raise errors.InputError(
+      f'--workdir={directory} has nothing to upload; the first rows come with the first log point '
+      'of vae-jax train'
+    )
+  provenance = workdir.read_provenance(directory)
+  # What has no shape there is older than other units of beta.
+  points = study.in_nats(study.grid_of(config), config, provenance.get('event', ()))
   ended = None
   if workdir.is_finished(directory):
-    ended = _ended(directory, rows, max(row['step'] for row in metrics))
+    ended = _ended(directory, max(row['step'] for row in metrics))
   with _as_storage_errors(directory):
     return tracking.upload(
       directory,
-      [row['name'] for row in rows],
-      fields,
+      lanes.names(points),
+      points,
       config,
-      workdir.read_provenance(directory),
+      provenance,
       tracking.Settings(**config['wandb']),
       metrics,
       ended,
@@ -87,9 +92,9 @@ def _as_storage_errors(directory: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def _ended(directory: pathlib.Path, rows: list[dict[str, Any]], step: int) -> tracking.Ended:
+def _ended(directory: pathlib.Path, step: int) -> tracking.Ended:
   """Returns what a finished run has come to."""
-  images = directory / 'images.npz'
+  rows, images = records.results_of(directory), directory / 'images.npz'
   found = records.read_images(images, len(rows)) if images.exists() else {}
   grids = outcome.lane_grids(found) if found else {}
   return tracking.Ended(step, rows, grids, outcome.results_of(directory))

@@ -144,8 +144,8 @@ class WandbRuns:
       if step > self._held[lane] or step == self._still_open.get(lane):
         run.log({**last, layout.STEP: step}, step=step)
         self._held[lane] = step
-      elif run.summary.get('final/status') is None:  # stopped between the last row and here
-        run.log({**last, layout.STEP: step})
+      elif run.summary.get('final/status') is None:  # stopped behind the last row, which stands
+        run.summary.update(last)
       run.summary.update(layout.summary(row, self._configs[lane]))
     rows = [scalars.python_values(row) for row in rows]
     self._study.log(layout.study_history(rows, results))
