@@ -392,7 +392,7 @@ def study_config(**sections):
       r"likelihood\.scale='optimal' is the best for one beta",
     ),
     ({'evaluation': {'betas': (0.1, 20.0)}}, r'evaluation\.betas=\(0\.1, 20\.0\).*\(0\.1, 10\.0\)'),
-    ({'evaluation': {'betas': (0.001, 1.0)}}, r'evaluation\.betas=\(0\.001, 1\.0\).*\(0\.01, 1\.0\)'),
+    ({'evaluation': {'betas': (0.001, 1.0)}}, r'betas=\(0\.001, 1\.0\).*\(0\.01, 1\.0\)'),
     (
       {'bound': {'name': 'elbo'}, 'evaluation': {'betas': (0.1,)}},
       r"evaluation\.betas=\(0\.1,\) is not valid: bound\.name='elbo' trains each lane for one",
