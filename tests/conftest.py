@@ -8,10 +8,13 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 
 # Of what a test runs a few times only, compiling well would take most of the time. The bits are
 # others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
 os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+# No operation is told from which lines of Python it comes: nobody reads a program of a test.
+os.environ['JAX_TRACEBACK_IN_LOCATIONS_LIMIT'] = '0'
 # A program in one piece for LLVM, where XLA cuts it into 32 for as many cores, takes a sixth less.
 # XLA's older emitter of loops takes half of the time of its successor to compile. jaxlib 0.11 has
 # it no more, and a flag that XLA does not know ends the process.
@@ -30,11 +33,28 @@ os.environ['XLA_FLAGS'] = ' '.join(
 import jax
 import pytest
 from jax._src import compilation_cache, compiler
+from jax._src.interpreters import mlir
 
 from configs import digits
 from vae_jax import figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Of 3,600 programs, most of a few operations, what each begins with is a tenth of all time: a
+# context of MLIR, which may as well be one for each thread, and passes of the partitioner, which
+# has nothing to do on the one device of this process. Processes that tests start have both.
+jax.config.update('jax_use_shardy_partitioner', False)
+_of_thread, _make_context = threading.local(), mlir.make_ir_context
+
+
+def _context_of_thread():
+  """Returns the context of MLIR in which this thread lowers its programs."""
+  if not hasattr(_of_thread, 'context'):
+    _of_thread.context = _make_context()
+  return _of_thread.context
+
+
+mlir.make_ir_context = _context_of_thread
 ENVIRONMENT_OF_USERS = {  # of a program that a test starts, which inherits what is set above
   'JAX_DISABLE_MOST_OPTIMIZATIONS': '0',
   'XLA_FLAGS': os.environ['XLA_FLAGS']
@@ -123,7 +143,9 @@ def full_compiler(emitter_of_users):
   """Compiles as for a user: where the bits of his programs, or their speed, are what is tested."""
   del emitter_of_users
   jax.config.update('jax_disable_most_optimizations', False)
+  jax.config.update('jax_use_shardy_partitioner', True)
   yield
+  jax.config.update('jax_use_shardy_partitioner', False)
   jax.config.update('jax_disable_most_optimizations', True)
 
 
