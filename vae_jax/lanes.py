@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -188,7 +187,7 @@ def _short(value: float | str) -> str:
 
 
 def stack(points: Sequence[Point], width: int, lower_size: int = 0) -> Lane:
-  """Returns the lanes as arrays with a leading axis [G].
+  """Returns the lanes as arrays of NumPy with a leading axis [G]: none is compiled to be made.
 
   Args:
     points: of the lanes.
@@ -197,12 +196,12 @@ def stack(points: Sequence[Point], width: int, lower_size: int = 0) -> Lane:
       lower_size + width, and the lane's latents those above.
   """
 
-  def column(field: LaneField) -> Array:
+  def column(field: LaneField) -> np.ndarray:
     values = [point[field.name] for point in points]
     indices = [field.names.index(value) for value in values] if field.names else values
-    return jnp.asarray(indices, field.dtype)
+    return np.asarray(indices, field.dtype)
 
-  latent_size = jnp.asarray([point['latent_size'] for point in points])
-  mask = jnp.arange(lower_size + width) < lower_size + latent_size[:, None]
+  latent_size = np.array([point['latent_size'] for point in points])
+  mask = np.arange(lower_size + width) < lower_size + latent_size[:, None]
   columns = {field.name: column(field) for field in lane_fields.FIELDS if field.dtype}
-  return Lane(**columns, mask=mask.astype(jnp.float32))
+  return Lane(**columns, mask=mask.astype(np.float32))
