@@ -142,15 +142,14 @@ def _check_start(decoder: Any, what: str) -> None:
   """Checks that inert latents do not make the initial weights of the active ones smaller."""
 
   def spread(width: int) -> float:
-    mask = (jnp.arange(width) < _NARROW).astype(jnp.float32)
-
     def change(key: Array) -> Array:
+      mask = (jnp.arange(width) < _NARROW).astype(jnp.float32)
       params = decoder.init(key, mask, mask)
       ends = [decoder.apply(params, z, mask) for z in (mask, jnp.zeros(width))]
       return jnp.mean(jnp.square(ends[0] - ends[1]))
 
-    keys = jax.random.split(b.key(), _DRAWS)
-    return float(jnp.sqrt(jnp.mean(jax.jit(jax.vmap(change))(keys))))
+    changes = jax.jit(lambda key: jax.vmap(change)(jax.random.split(key, _DRAWS)))
+    return math.sqrt(np.mean(changes(b.key())))
 
   with b.running(what, 'it is initialised'):
     narrow, wide = spread(_NARROW), spread(_WIDE)
