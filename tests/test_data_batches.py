@@ -118,9 +118,14 @@ def test_dynamic_binarisation_is_a_function_of_seed_and_step():
 
 @pytest.mark.parametrize('shape', [(1,), (3, 5), (2, 2, 2)])
 def test_binary_draws_have_any_shape_and_are_exact_at_the_ends(shape):
-  keys = jax.random.split(jax.random.key(1, impl='threefry2x32'), 2000)
+
+  @jax.jit
+  def drawn(mean):
+    keys = jax.random.split(jax.random.key(1, impl='threefry2x32'), 2000)
+    return jax.vmap(data.draw_binary, (0, None))(keys, jnp.full(shape, mean))
+
   for mean in (0.0, 1.0, 0.3):
-    draws = np.asarray(jax.vmap(lambda k, m=mean: data.draw_binary(k, jnp.full(shape, m)))(keys))
+    draws = np.asarray(drawn(mean))
     assert draws.shape == (2000, *shape)
     stderr = np.sqrt(mean * (1 - mean) / 2000)
     assert np.all(np.abs(draws.mean(axis=0) - mean) <= 5 * stderr)
@@ -129,7 +134,7 @@ def test_binary_draws_have_any_shape_and_are_exact_at_the_ends(shape):
 def test_values_that_share_a_word_are_independent():
   """The two halves of each word, by the correlation of every pair of values."""
   keys = jax.random.split(jax.random.key(2, impl='threefry2x32'), 4000)
-  draws = np.asarray(jax.vmap(lambda k: data.draw_binary(k, jnp.full(6, 0.5)))(keys))
+  draws = np.asarray(jax.jit(jax.vmap(lambda k: data.draw_binary(k, jnp.full(6, 0.5))))(keys))
   correlation = np.corrcoef(draws.T) - np.eye(6)
   assert np.abs(correlation).max() < 5 / np.sqrt(4000)
 
@@ -137,8 +142,13 @@ def test_values_that_share_a_word_are_independent():
 def test_binarisation_draws_from_other_keys_than_a_lane_of_the_same_seed():
   """Neither its key nor those of its first steps are keys that a lane derives from the seed."""
   images = np.full((1, 64), 0.5, np.float32)
-  root = jax.random.key(0, impl='threefry2x32')
-  for step in range(8):
-    draw = np.asarray(data.to_batch(images, 1.0, True, 0, step))
-    for key in [*jax.random.split(root, 5), *(jax.random.fold_in(root, i) for i in range(8))]:
-      assert not np.array_equal(draw, data.draw_binary(key, images))
+
+  @jax.jit
+  def of_a_lane():
+    root = jax.random.key(0, impl='threefry2x32')
+    keys = [*jax.random.split(root, 5), *(jax.random.fold_in(root, i) for i in range(8))]
+    return jax.vmap(data.draw_binary, (0, None))(jnp.stack(keys), jnp.asarray(images))
+
+  others = np.asarray(of_a_lane())
+  for draw in dynamic_batches(images, 1.0, 0, 8):
+    assert not any(np.array_equal(draw, other) for other in others)

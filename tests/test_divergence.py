@@ -1,5 +1,6 @@
 """Why a lane diverged: what was not finite first, the inputs of that step, what to try."""
 
+import functools
 import logging
 
 import jax
@@ -28,9 +29,15 @@ def examine(built):
   return programs.make_examine(built.training)
 
 
+@functools.cache
+def over_lanes(init):
+  """One program for all tests of a study."""
+  return jax.jit(jax.vmap(init))
+
+
 def lane_of(built, **changes):
   """The parameters of a lane, each named leaf set to a number, and the lane."""
-  state = jax.vmap(built.training.learner.init)(built.lanes)
+  state = jax.device_get(over_lanes(built.training.learner.init)(built.lanes))
   params, lane = placement.lane_of(state.params, 1), placement.lane_of(built.lanes, 1)
 
   def changed(path, leaf):
@@ -86,7 +93,7 @@ def test_it_is_the_step_with_its_own_batch_and_noise(built, examine):
   params, lane = lane_of(built, **{'posterior log_scale bias': 30.0, 'decoder mlp kernel': 1e4})
   lane = lane._replace(beta=np.float32(0))  # the rate is 1e26, whatever the noise
   one, schedule, images = built.training.learner, built.training.schedule, built.dataset.train
-  state = one.init(lane)._replace(params=params)
+  state = jax.jit(one.init)(lane)._replace(params=params)
 
   @jax.jit
   def stops(stored, count):
@@ -238,7 +245,7 @@ def test_the_lane_that_diverged_is_examined_on_the_training_images(built):
 
   dataset = built.dataset._replace(train_fixed=built.dataset.train.copy())
   built = built._replace(dataset=dataset)  # what is fixed is another array
-  state = jax.vmap(built.training.learner.init)(built.lanes)
+  state = over_lanes(built.training.learner.init)(built.lanes)
   state = state._replace(diverged_at=np.array([-1, 5, -1, 9], np.int32))
   progress = outcome.begun(state, 4)._replace(reasons=[None, 'known', None, None])
   found = outcome.explained(built, examine, progress).reasons

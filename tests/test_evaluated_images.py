@@ -50,8 +50,8 @@ class Watched:
       model=model, training=built.training._replace(learner=one), dataset=dataset
     )
     # Far enough from the start that every image is its own.
-    self.state = jax.tree.map(
-      lambda leaf: 4 * leaf, programs.init(built.training.learner, built.lanes, built.place)
+    self.state = jax.jit(lambda state: jax.tree.map(lambda leaf: 4 * leaf, state))(
+      programs.init(built.training.learner, built.lanes, built.place)
     )
 
   def counts(self):
@@ -165,12 +165,13 @@ def test_codes_and_factors_are_of_the_same_test_images_without_padding(
   outcome.write_disentanglement(built, tmp_path, watched.state)
   assert watched.counts() == {'test': 11}
   params = programs.params_of(watched.state)
+  encode = jax.vmap(lambda params, x, mask: watched.encode(params, x, mask).loc, (None, 0, None))
+  encode = jax.jit(encode)
   assert [seed for _, _, seed in asked] == [point['seed'] for point in built.points] == [0, 7, 0, 7]
   for i, (codes, named_images, _) in enumerate(asked):
-    lane, own = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, params))
+    lane, own = jax.tree.map(lambda leaf, i=i: leaf[i], jax.device_get((built.lanes, params)))
     images = built.dataset.test[named_images[:, 0]]
-    x = jnp.asarray(images, jnp.float32) / built.dataset.fixed_scale
-    loc = jax.vmap(lambda x, own=own, lane=lane: watched.encode(own, x, lane.mask).loc)(x)
+    loc = encode(own, np.float32(images) / np.float32(built.dataset.fixed_scale), lane.mask)
     assert codes.shape == (11, built.points[i]['latent_size'])
     np.testing.assert_allclose(codes, loc[:, : codes.shape[1]], rtol=1e-5, atol=1e-6)
   table = records.read_table(tmp_path / 'disentanglement.csv', records.DISENTANGLEMENT_COLUMNS)
@@ -194,12 +195,17 @@ def test_pictures_are_of_test_images_by_the_usage_that_is_given(watched, tmp_pat
   values = np.float32(watched.study.dataset.test) / 301
   shown = {np.round(255 * x).astype(np.uint8).tobytes(): x for x in values}
   lane, params = jax.tree.map(
-    lambda leaf: leaf[-1], (watched.study.lanes, programs.params_of(watched.state))
+    lambda leaf: leaf[-1],
+    jax.device_get((watched.study.lanes, programs.params_of(watched.state))),
   )
+
+  @jax.jit
+  def reconstruct(x):
+    centre = watched.encode(params, x, lane.mask).loc
+    return watched.study.model.decode(params, centre, lane.mask).mean()
+
   for original, found in zip(pictures.originals, pictures.reconstructions[-1], strict=True):
-    centre = watched.encode(params, shown[original.tobytes()], lane.mask).loc
-    mean = watched.study.model.decode(params, centre, lane.mask).mean()
-    np.testing.assert_allclose(found, 255 * mean, atol=1)
+    np.testing.assert_allclose(found, 255 * reconstruct(shown[original.tobytes()]), atol=1)
   assert len({image.tobytes() for image in pictures.originals}) == PICTURES
 
 

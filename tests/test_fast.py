@@ -21,7 +21,7 @@ def test_the_sum_of_all_pixels(shape):
   found = jax.jit(sums.total)(terms)
   np.testing.assert_allclose(found, terms.sum(dtype=float), rtol=1e-5, atol=1e-5)
   np.testing.assert_allclose(found, sums.reference(terms), rtol=1e-5, atol=1e-5)
-  np.testing.assert_array_equal(jax.grad(sums.total)(terms), np.ones(shape))
+  np.testing.assert_array_equal(jax.jit(jax.grad(sums.total))(terms), np.ones(shape))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,11 @@ def test_pixels_are_summed_by_what_is_fast_on_the_platform(platform, used, not_u
   assert not_used not in program
 
 
+@jax.jit
+def are_in_range(grads):
+  return finite.are_in_range(grads), finite.reference(grads)
+
+
 @pytest.mark.parametrize(
   ('value', 'fine'), [(0.0, True), (-1e18, True), (2e19, False), (np.nan, False), (-np.inf, False)]
 )
@@ -42,9 +47,8 @@ def test_pixels_are_summed_by_what_is_fast_on_the_platform(platform, used, not_u
 def test_gradients_are_in_range_where_their_squares_are_finite(value, fine, shape):
   leaf = np.zeros(shape, np.float32)
   leaf.reshape(-1)[-1] = value
-  grads = {'a': jnp.asarray(leaf), 'b': jnp.ones((4, 5))}
-  assert finite.are_in_range(grads) == fine
-  assert finite.reference(grads) == fine
+  grads = {'a': leaf, 'b': np.ones((4, 5), np.float32)}
+  assert are_in_range(grads) == (fine, fine)
 
 
 def test_infinities_of_both_signs_are_out_of_range():
@@ -70,16 +74,17 @@ def test_rows_of_two_axes_have_the_values_and_derivatives_of_nested_maps():
   )
   values = rows @ kernels[:, None] + biases[:, None, None]  # [3, 6, 2, 4]
   merged = rows_of_matrix.over_rows(affine)
-  grads = jax.grad(lambda *arguments: sums_of_squares(merged, *arguments), argnums=(0, 1))
+  grads = jax.grad(functools.partial(sums_of_squares, merged), argnums=(0, 1))
   (of_kernel, of_bias), of_rows = jax.jit(jax.vmap(grads, (0, None)))((kernels, biases), rows)
   np.testing.assert_allclose(of_kernel, 2 * np.einsum('nli,gnlo->gio', rows, values), rtol=1e-4)
   np.testing.assert_allclose(of_bias, 2 * values.sum((1, 2)), rtol=1e-4)
   plain = rows_of_matrix.reference(affine)
-  expected = jax.grad(lambda kernel: sums_of_squares(plain, (kernel, biases[0]), rows))(kernels[0])
+  of_plain = jax.grad(lambda kernel: sums_of_squares(plain, (kernel, biases[0]), rows))
+  expected = jax.jit(of_plain)(kernels[0])
   np.testing.assert_allclose(of_kernel[0], expected, rtol=1e-4)
   expected = 2 * np.einsum('gnlo,gio->gnli', values, kernels)
   np.testing.assert_allclose(of_rows, expected, rtol=1e-4, atol=1e-5)
-  one = jax.vmap(jax.vmap(lambda row: merged((kernels[0], biases[0]), row)))(rows)
+  one = jax.jit(jax.vmap(jax.vmap(lambda row: merged((kernels[0], biases[0]), row))))(rows)
   np.testing.assert_allclose(one, values[0].reshape(6, 2, 2, 2), rtol=1e-5)
 
 
@@ -121,9 +126,9 @@ def test_a_lone_lane_is_a_lane(num_lanes):
     assert kernel.shape == (4, 2)
     return {'y': x @ kernel}
 
-  found = lone.over_lanes(layer, 1, num_lanes)(kernels, x)['y']
+  found = jax.jit(lone.over_lanes(layer, 1, num_lanes))(kernels, x)['y']
   np.testing.assert_allclose(found, x @ kernels, rtol=1e-5, atol=1e-6)
-  plain = lone.reference(layer, 1)(kernels, x)['y']
+  plain = jax.jit(lone.reference(layer, 1))(kernels, x)['y']
   np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)
 
 
@@ -136,10 +141,9 @@ def test_the_examples_of_a_batch(event):
   np.testing.assert_array_equal(found, gathering.reference(images)(indices))
 
 
-@pytest.mark.parametrize('most', [1, 3, 100])
-@pytest.mark.parametrize(('first', 'stop'), [(0, 1), (2, 9)])
-def test_what_is_drawn_ahead_is_that_of_its_step(most, first, stop):
-  """In whatever blocks, whole or not; the order of the steps counts in h <- 2 h + draw(step)."""
+@functools.partial(jax.jit, static_argnums=2)
+def loops(first, stop, most):
+  """Of h <- 2 h + draw(step) + step, ahead and by the reference."""
 
   def draw(step):
     return jnp.stack([step, step * step]).astype(jnp.int32)
@@ -147,12 +151,19 @@ def test_what_is_drawn_ahead_is_that_of_its_step(most, first, stop):
   def take(step, carry, drawn):
     return 2 * carry + drawn + step
 
+  arguments = first, stop, draw, take, jnp.zeros(2, jnp.int32), most
+  return ahead.loop(*arguments), ahead.reference(*arguments)
+
+
+@pytest.mark.parametrize('most', [1, 3, 100])
+@pytest.mark.parametrize(('first', 'stop'), [(0, 1), (2, 9)])
+def test_what_is_drawn_ahead_is_that_of_its_step(most, first, stop):
+  """In whatever blocks, whole or not; the order of the steps counts."""
   expected = np.zeros(2, int)
   for step in range(first, stop):
     expected = 2 * expected + [2 * step, step * step + step]
-  arguments = (jnp.int32(first), jnp.int32(stop), draw, take, jnp.zeros(2, jnp.int32), most)
-  np.testing.assert_array_equal(ahead.loop(*arguments), expected)
-  np.testing.assert_array_equal(ahead.reference(*arguments), expected)
+  for found in loops(np.int32(first), np.int32(stop), most):
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_no_more_is_drawn_ahead_than_the_cache_holds():

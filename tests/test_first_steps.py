@@ -59,12 +59,14 @@ def test_a_step_is_of_its_own_batch_noise_and_warm_up(built):
   chunk = programs.compile_chunk(training, built.lanes, feed.shape)
   states = programs.init(built.training.learner, built.lanes, built.place)
   terms = terms_by_hand(built)
+  to_batch = jax.jit(lambda rows, step: data.to_batch(rows, 255.0, True, DATA_SEED, step))
   for step in range(STEPS):
     (rows,) = data.batch_indices(DATA_SEED, step, 1, SIZE, 40)
-    x = data.to_batch(built.dataset.train[rows], 255.0, True, DATA_SEED, step)
+    x = to_batch(built.dataset.train[rows], step)
     expected = []
     for i, beta in enumerate((0.5, 3.0)):
-      lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], (built.lanes, states.params))
+      both = jax.device_get((built.lanes, states.params))
+      lane, params = jax.tree.map(lambda leaf, i=i: leaf[i], both)
       distortion, rate = map(float, terms(params, lane, x, step))
       expected.append((distortion, rate, -distortion - beta * step / 4 * rate))
     states, metrics = programs.take_chunk(
