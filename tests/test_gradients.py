@@ -15,7 +15,7 @@ pytestmark = pytest.mark.math
 
 NUM_SAMPLES = 6
 TRUTH = linear_gaussian.make(event_size=5, latent_size=2)
-X = jnp.asarray(np.random.default_rng(1).normal(size=5), jnp.float32)
+X = np.random.default_rng(1).normal(size=5).astype('f')
 
 
 def elbo(terms, beta, rate):
@@ -41,16 +41,16 @@ def optimum():
   """The exact posterior of X, and the model that made it."""
   loc, scale = TRUTH.exact_posterior(np.asarray(X))
   params = {'loc': loc, 'log_scale': np.log(scale), 'weights': TRUTH.weights}
-  return {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+  return {name: np.asarray(value, np.float32) for name, value in params.items()}
 
 
 def elsewhere():
   """Away from the optimum in every parameter."""
   params = optimum()
   return {
-    'loc': params['loc'] + jnp.array([0.4, -0.3]),
-    'log_scale': params['log_scale'] + jnp.array([0.3, -0.2]),
-    'weights': params['weights'] * 0.8,
+    'loc': params['loc'] + np.float32([0.4, -0.3]),
+    'log_scale': params['log_scale'] + np.float32([0.3, -0.2]),
+    'weights': params['weights'] * np.float32(0.8),
   }
 
 
@@ -78,7 +78,8 @@ def gradients(bound, estimators, params, repeats, num_samples, posterior=diagona
     ones = [jax.grad(functools.partial(objective, bound, e, posterior)) for e in estimators]
     return [jax.vmap(one, in_axes=(None, 0))(params, noise) for one in ones]
 
-  return all_of(params, jax.random.normal(jax.random.key(seed), (repeats, num_samples, 2)))
+  noise = np.random.default_rng(seed).normal(size=(repeats, num_samples, 2))
+  return all_of(params, noise.astype('f'))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_doubly_reparameterized_against_its_formula():
     by_z = (v**2)[:, None] * jax.vmap(jax.grad(log_w))(z)
     return by_z.sum(0), (by_z * posterior.scale * noise).sum(0)
 
-  noise = jax.random.normal(jax.random.key(5), (NUM_SAMPLES, 2))
+  noise = np.random.default_rng(5).normal(size=(NUM_SAMPLES, 2)).astype('f')
   one = jax.grad(functools.partial(objective, BOUNDS['iwae'], DREG['iwae'], diagonal))
   found, expected = jax.jit(one)(elsewhere(), noise), by_hand(elsewhere(), noise)
   np.testing.assert_allclose(found['loc'], expected[0], rtol=1e-4)
@@ -174,7 +175,7 @@ def test_signal_to_noise_of_the_encoders_gradient():
   """
   params = optimum()
   # Wider than the true posterior, so that the weights have moments of every order.
-  params |= {'loc': params['loc'] + 0.2, 'log_scale': params['log_scale'] + 0.2}
+  params |= {name: params[name] + np.float32(0.2) for name in ('loc', 'log_scale')}
   sizes, estimators = np.array([8, 64]), (bounds.reparameterized, DREG['iwae'])
   ratios = []  # [sizes, estimators]
   for size in sizes:
@@ -187,7 +188,7 @@ def test_signal_to_noise_of_the_encoders_gradient():
 
 def test_the_terms_of_the_doubly_reparameterized_gradient_are_computed_once():
   """They stand in the code twice, on the same z; the compiled program costs as much as one."""
-  noise = jnp.zeros((NUM_SAMPLES, 2))
+  noise = np.zeros((NUM_SAMPLES, 2), 'f')
 
   def flops(gradient):
     one = jax.grad(functools.partial(objective, BOUNDS['iwae'], gradient, diagonal))
@@ -209,12 +210,18 @@ def test_antithetic_samples_keep_the_mean_and_cancel_what_is_odd():
   """By loc, the ELBO of a linear-Gaussian model is linear in the noise: nothing of it is left."""
   repeats = 6_000
 
-  def draws(draw):
-    noise = draw(jax.random.key(11), repeats, NUM_SAMPLES, 2)
+  @jax.jit
+  def draws(params):
+    both = [
+      draw(jax.random.key(11), repeats, NUM_SAMPLES, 2)
+      for draw in (learner.draw_noise, learner.draw_antithetic)
+    ]
     one = functools.partial(objective, BOUNDS['elbo'], bounds.reparameterized, diagonal)
-    return jax.jit(jax.vmap(jax.grad(one), in_axes=(None, 0)))(elsewhere(), noise)
+    over_draws = jax.vmap(jax.grad(one), in_axes=(None, 0))
+    return jax.lax.map(lambda noise: over_draws(params, noise), jnp.stack(both))
 
-  plain, paired = draws(learner.draw_noise), draws(learner.draw_antithetic)
+  found = draws(elsewhere())
+  plain, paired = ({name: leaf[i] for name, leaf in jax.device_get(found).items()} for i in (0, 1))
   for leaf in plain:
     found = [np.asarray(each[leaf], np.float64) for each in (plain, paired)]
     variance = sum(values.var(axis=0) / repeats for values in found)

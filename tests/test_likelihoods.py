@@ -37,6 +37,7 @@ OF_MEAN = [name for name, likelihood in LIKELIHOODS.items() if likelihood.output
 # Negative, zero and positive; about the series of the continuous Bernoulli, and far from it.
 SIZES = np.array([0, 1e-6, 1e-3, 0.05, 0.2, 0.3, 1, 5, 15, 20, 50])
 LOGITS = [*-SIZES[1:], *SIZES]
+EVENT = (2, 3, 1)  # one for all tests that can: each shape is another program
 every_likelihood = pytest.mark.parametrize('name', LIKELIHOODS)
 
 
@@ -123,14 +124,14 @@ def test_the_supports_are_declared(name, supports):
 
 @every_likelihood
 def test_pixels_in_rows_are_the_same_pixels(name):
-  likelihood, event = LIKELIHOODS[name], (2, 3, 1)
-  outputs = random_outputs(likelihood, event, seed=0)
+  likelihood = LIKELIHOODS[name]
+  outputs = random_outputs(likelihood, EVENT, seed=0)
 
   def make(outputs):
     heads, shared = outputs[: likelihood.num_heads], outputs[likelihood.num_heads :]
     rows = (*map(jnp.ravel, heads), *shared)
-    flat = densities.Shaped(likelihood.make(given(rows)), event)
-    assert flat.event_shape == event
+    flat = densities.Shaped(likelihood.make(given(rows)), EVENT)
+    assert flat.event_shape == EVENT
     return flat
 
   in_rows = likelihood._replace(make=make)
@@ -139,13 +140,13 @@ def test_pixels_in_rows_are_the_same_pixels(name):
   assert log_prob(in_rows, outputs, x) == pytest.approx(expected, rel=1e-6)
   np.testing.assert_allclose(mean(in_rows, outputs), mean(likelihood, outputs), rtol=1e-6)
   drawn = jax.eval_shape(lambda: sample(in_rows, outputs, jax.random.key(0), (4,)))
-  assert drawn.shape == (4, *event)
+  assert drawn.shape == (4, *EVENT)
 
 
 @every_likelihood
 def test_twice_the_pixels_double_log_prob(name):
   likelihood = LIKELIHOODS[name]
-  outputs = random_outputs(likelihood, (2, 3, 1), seed=0)
+  outputs = random_outputs(likelihood, EVENT, seed=0)
   x = sample(likelihood, outputs, jax.random.key(0), ())
   twice = tuple(np.concatenate([output] * 2) if output.ndim else output for output in outputs)
   value = log_prob(likelihood, outputs, x)
@@ -156,7 +157,7 @@ def test_twice_the_pixels_double_log_prob(name):
 
 @pytest.mark.parametrize('name', ['bernoulli', 'gaussian_per_pixel', *LEVELS])
 def test_heads_may_come_stacked(name):
-  likelihood, x = LIKELIHOODS[name], np.ones((2, 3), np.float32)
+  likelihood, x = LIKELIHOODS[name], np.ones(EVENT, np.float32)
   outputs = random_outputs(likelihood, x.shape, seed=3)
   expected = float(log_prob_as_it_comes(likelihood, outputs, x))
   found = log_prob_as_it_comes(likelihood, np.stack(outputs), x)
@@ -166,10 +167,10 @@ def test_heads_may_come_stacked(name):
 @every_likelihood
 def test_samples_agree_with_the_mean(name):
   likelihood, count = LIKELIHOODS[name], 1_000
-  outputs = random_outputs(likelihood, (2, 3), seed=1)
+  outputs = random_outputs(likelihood, EVENT, seed=1)
   samples = np.float64(sample(likelihood, outputs, jax.random.key(1), (count,)))
   expected = mean(likelihood, outputs)
-  assert samples.shape == (count, 2, 3) and expected.shape == (2, 3)
+  assert samples.shape == (count, *EVENT) and expected.shape == EVENT
   error = samples.mean(0) - expected
   assert np.all(np.abs(error) < 5 * samples.std(0) / np.sqrt(count) + 1e-6)
   if likelihood.supports == ('uint8',):
@@ -240,7 +241,7 @@ def test_values_and_gradients_are_finite_at_extreme_outputs(name):
 def test_output_of_mean_gives_back_the_mean(name):
   likelihood = LIKELIHOODS[name]
   size = 255 if likelihood.supports == ('uint8',) else 1
-  target = size * np.array([[0.012, 0.2, 0.5], [0.501, 0.93, 0.985]])
+  target = size * np.array([0.012, 0.2, 0.5, 0.501, 0.93, 0.985]).reshape(EVENT)
   others = random_outputs(likelihood, target.shape, seed=0)[1:]
   outputs = (likelihood.output_of_mean(target), *map(np.zeros_like, others))
   np.testing.assert_allclose(mean(likelihood, outputs), target, rtol=1e-5)
