@@ -106,7 +106,7 @@ def check_tables(config, rows, workdir):
 def test_a_collapse_is_said_when_it_comes_and_recorded(config, tmp_path, caplog, no_estimates):
   """Beta far above what the rate is worth: no unit stays active."""
   config['lanes'] |= dict(beta=(0.01, 1000.0), learning_rate=(1e-2,))
-  config['train'] |= dict(steps=120, log_every=20, evaluate_every=20, checkpoint_every=100)
+  config['train'] |= dict(steps=120, evaluate_every=20, checkpoint_every=100)
   result = training.run(config, tmp_path / 'run')
   fine, collapsed = result.rows[:2], result.rows[2:]
   assert [row['collapsed_at'] for row in fine] == [None, None]
@@ -149,6 +149,7 @@ def test_wandb_takes_every_lane_with_its_pictures(config, tmp_path, caplog, monk
   for name in ('WANDB_DIR', 'WANDB_DATA_DIR', 'WANDB_CACHE_DIR', 'WANDB_CONFIG_DIR'):
     monkeypatch.setenv(name, str(tmp_path / 'home'))
   config['wandb'] |= dict(mode='offline', tags=('test',), images_every=1)
+  config['train'] |= dict(steps=25)  # two evaluations
   monkeypatch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
   result = training.run(config, tmp_path / 'run')
   assert result.exit_code == 0

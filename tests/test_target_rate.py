@@ -161,13 +161,12 @@ def lane_of(target, beta=2.0):
   ],
 )
 def test_a_step_of_the_multiplier(rate, target, error):
-  lane, rate = lane_of(target), jnp.float32(rate)
+  lane, rate, multiplier = lane_of(target), np.float32(rate), np.float32(3.0)
   pace = 0.01 if error < 1 else 0.001  # an encoder that far off is not trained yet
-  moved = weighting.next_multiplier(jnp.float32(3.0), rate, lane)
+  moved = jax.jit(weighting.next_multiplier)(multiplier, rate, lane)
   assert moved == pytest.approx(3 * np.exp(pace * error), rel=1e-6)
-  assert weighting.held(lane, jnp.float32(3.0), rate).beta == pytest.approx(
-    3 * np.exp(3 * error), rel=1e-5
-  )
+  held = jax.jit(weighting.held)(lane, multiplier, rate)
+  assert held.beta == pytest.approx(3 * np.exp(3 * error), rel=1e-5)
 
 
 def test_the_multiplier_stays_within_its_range():

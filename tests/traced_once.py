@@ -18,7 +18,7 @@ import pytest
 from jax._src import compiler
 
 from vae_jax import config as settings
-from vae_jax import lane_fields, lanes, placement, study, validation
+from vae_jax import lane_fields, lanes, placement, study, tracking, validation
 from vae_jax.programs import chunks, importance, reviews
 from vae_jax.runs import workdir
 from vae_jax.study import building
@@ -90,6 +90,7 @@ def programs():
       train=unpacked(study.TrainSettings, train),
       evaluation=unpacked(EvaluationSettings, config['evaluation']),
       program=unpacked(ProgramSettings, program),
+      wandb=tracking.Settings(**config['wandb']),
       foresight=study.foresight_of(config, one.dataset),
     )
 
@@ -117,7 +118,9 @@ def _used(points: list[dict[str, Any]]) -> list[str]:
 
 def _content(config: dict[str, Any], *others: Any) -> Hashable:
   """Returns what the programs of a config are made of, with the bytes of its data and own parts."""
-  kept = {name: config[name] for name in config if name not in ('study', 'lanes', 'evaluation')}
+  kept = {
+    name: config[name] for name in config if name not in ('study', 'lanes', 'evaluation', 'wandb')
+  }
   kept['train'] = config['train']['batch_size']
   kept['program'] = config['program'] | dict(width=0, memory_gib=0, resident_gib=0)
   text = json.dumps([workdir.plain(kept), *others], sort_keys=True)
