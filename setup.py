@@ -60,7 +60,14 @@ setuptools.setup(
     'wandb>=0.31,<0.32',
   ],
   extras_require={
-    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.14', 'vl-convert-python>=1.9'],
+    'test': [
+      'pytest>=8',
+      'pytest-xdist>=3.5',
+      'ruff>=0.14',
+      'vl-convert-python>=1.9',
+      'wandb-workspaces>=0.4.13,<0.5',
+    ],
+    'dashboard': ['wandb-workspaces>=0.4.13,<0.5'],  # workspaces and reports of W&B
     'prepare': ['tensorflow'],  # only to prepare a TFDS data set for the first time
     'cuda12': ['jax[cuda12]'],
     'cuda13': ['jax[cuda13]'],

@@ -33,7 +33,7 @@ class Run:
 
 
 class Server(http.server.ThreadingHTTPServer):
-  """`runs` maps run ids to what has come, `sweeps` and `trials` those of sweeps to theirs."""
+  """`runs` maps run ids to what has come, `sweeps`, `trials` and `views` those of theirs."""
 
   daemon_threads = True
   request_queue_size = 128  # one connection per run, all at once
@@ -44,6 +44,7 @@ class Server(http.server.ThreadingHTTPServer):
     self.runs: dict[str, Run] = {}
     self.sweeps: dict[str, str] = {}
     self.trials: dict[str, list[dict[str, Any]]] = {}
+    self.views: dict[str, dict[str, Any]] = {}
     self.lock = threading.Lock()
     self.answers = threading.Event()  # cleared, it takes requests and says nothing
     self.answers.set()
@@ -148,6 +149,16 @@ def _answer(server: Server, operation: str, variables: dict[str, Any]) -> dict[s
       is_busy = any(json.loads(variables['runState']).values())
       commands = [] if is_busy else [waiting.pop(0) if waiting else {'type': 'exit'}]
       return {'agentHeartbeat': {'commands': json.dumps(commands)}}
+    case 'GetDefaultEntity':
+      return {'viewer': {'id': 'user', 'entity': 'tester'}}
+    case 'GetProjects':
+      page = {'endCursor': None, 'hasNextPage': False}
+      return {'models': {'pageInfo': page, 'edges': _projects(server)}}
+    case 'ProjectInternalId':
+      known = variables['projectName'] in _project_names(server)
+      return {'project': {'id': 'project', 'internalId': 'internal'} if known else None}
+    case 'UpsertView2' | 'upsertView':  # of a workspace, and of a report
+      return {'upsertView': {'view': _upsert_view(server, variables), 'inserted': True}}
     case _:
       return {}
 
@@ -167,6 +178,26 @@ def _begin_sweep(server: Server, config: str) -> str:
     for i, trial in enumerate(itertools.product(*values))
   ]
   return name
+
+
+def _project_names(server: Server) -> set[str]:
+  return {run.about['project'] for run in server.runs.values()}
+
+
+def _projects(server: Server) -> list[dict[str, Any]]:
+  about = {'entityName': 'tester', 'createdAt': '2026', 'isBenchmark': False, 'user': None}
+  return [{'node': {'id': 'project', 'name': name, **about}} for name in _project_names(server)]
+
+
+def _upsert_view(server: Server, sent: dict[str, Any]) -> dict[str, Any]:
+  """Takes a view in, or replaces the one of its id; one whose id is not known is refused."""
+  view = sent.get('id') or f'view{len(server.views)}'
+  if sent.get('id') and view not in server.views:
+    return {}
+  server.views[view] = sent
+  project = {'id': 'project', 'name': sent['projectName'], 'entityName': sent['entityName']}
+  kept = ('name', 'type', 'displayName', 'description', 'spec')
+  return {'id': view, 'project': project, 'updatedAt': None, **{name: sent[name] for name in kept}}
 
 
 def _upsert(server: Server, sent: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax report --workdir=runs/digits                     report.html: the answer on one page
   vae-jax status --workdir=runs/digits                     where it stands, without disturbing it
   vae-jax upload --workdir=runs/digits                     to W&B: what its server lacks
+  vae-jax dashboard --workdir=runs/digits                  there, a workspace and a report of it
   vae-jax wandb_sweep --config=digits --vary=KEY=V1,V2     a sweep over what makes another program
 
   vae-jax train --help              the flags of a command
@@ -23,7 +24,7 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax train --config=digits --print_config             every key of a study with its value
 """
 
-NAMES = ('train', 'evaluate', 'compare', 'report', 'status', 'upload', 'wandb_sweep')
+NAMES = ('train', 'evaluate', 'compare', 'report', 'status', 'upload', 'dashboard', 'wandb_sweep')
 
 
 def main() -> None:

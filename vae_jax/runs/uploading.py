@@ -30,6 +30,17 @@ def upload(
     StorageError: W&B did not take everything.
   """
   directory = paths.expanded(directory, '--workdir')
+  config = config_with(directory, entity, project)
+  with workdir.holding(directory):
+    return _upload(directory, config)
+
+
+def config_with(directory: pathlib.Path, entity: str | None, project: str | None) -> dict[str, Any]:
+  """Returns the config of a run that goes to W&B, with entity and project where they are given.
+
+  Raises:
+    InputError: it is no run, or entity or project cannot be one.
+  """
   config = workdir.read_config(directory)
   given = {'entity': entity, 'project': project}
   asked = {name: value for name, value in given.items() if value is not None}
@@ -37,8 +48,7 @@ def upload(
   checks = validation.keys.of(config)
   for name, value in asked.items():
     checks[f'wandb.{name}'](f'wandb.{name}', value)
-  with workdir.holding(directory):
-    return _upload(directory, config)
+  return config
 
 
 def update(directory: pathlib.Path) -> None:
