@@ -20,7 +20,7 @@ from test_tracking_wandb import (  # noqa: F401 (its fixtures)
 )
 
 from vae_jax import records, tracking
-from vae_jax.tracking import choosing
+from vae_jax.tracking import choosing, layout
 
 pytestmark = pytest.mark.process
 
@@ -33,6 +33,17 @@ BEST = {
     {'name': 'b4', 'lanes': [2, 1], 'fields': {}, 'mean': 79.0},
   ],
 }
+
+
+def test_a_study_without_a_best_point_has_its_sentences():
+  """As where all lanes have diverged."""
+  verdict = {'best': None, 'points': [], 'sentences': ['Nothing counts.']}
+  rows = [{'status': 'diverged'}]
+  assert layout.study_summary(rows, verdict) == {
+    'lanes': 1,
+    'lanes_done': 1,
+    'verdict': 'Nothing counts.',
+  }
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,9 @@ def test_the_command_uploads_a_finished_run(tmp_path, server, capsys, monkeypatc
   assert len(rows) == len(stored)
   study = next(run for run in server.runs.values() if run.about['jobType'] == 'study')
   assert study.summary['lanes_done'] == len(server.lanes)
+  assert command.exit_code_of(upload_command.make(), line) == 0
+  capsys.readouterr()
+  assert ['study/results' in row for row in study.rows] == [True]  # not again, as it is the same
   files = [path.read_bytes() for path in pathlib.Path(tmp_path).rglob('*') if path.is_file()]
   assert not any(key.encode() in content for content in [out.encode(), err.encode(), *files])
   # A new evaluation changes the summaries, and no row.
@@ -179,6 +182,7 @@ def test_the_command_uploads_a_finished_run(tmp_path, server, capsys, monkeypatc
   fields = {name: results[0][name] for name in ('beta', 'latent_size', 'seed')}
   lane = next(run for run in server.lanes.values() if fields.items() <= run.config.items())
   assert lane.summary['final/test/nll'] == 7.5
+  assert ['study/results' in row for row in study.rows] == [True] * 2
   assert sum(len(run.rows) for run in server.lanes.values()) == len(stored)
   bad = [f'--workdir={directory}', '--project=a/b']
   assert command.exit_code_of(upload_command.make(), bad) == 2

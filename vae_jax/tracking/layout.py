@@ -5,6 +5,8 @@ of a flat config. So a metric has its split there, what a lane is stands on top 
 the step, over which all is drawn, has no section of its own.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ from vae_jax.records import scalars
 from vae_jax.tracking.results import Results
 
 STEP = 'step'
+SHOWN = 'results_sha256'  # in the summary of the study: see `digest`
 _RENAMED = {'train': 'train_eval'}  # an evaluation, not what is trained with: that is `batch`
 _SIDE = 256  # pixels
 _NLL = ('validation/nll', 'test/nll')
@@ -94,10 +97,20 @@ def study_summary(rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any])
   found = {'lanes': len(rows), 'lanes_done': sum(row['status'] in ended for row in rows)}
   if not verdict:
     return found
-  best = next(point for point in verdict['points'] if point['name'] == verdict['best'])
-  of_point = {f'best/{name}': value for name, value in best['fields'].items()}
-  of_point |= {'best/name': best['name'], 'best/nll': best['mean']}
-  return found | of_point | {'verdict': '\n'.join(verdict['sentences'])}
+  found['verdict'] = '\n'.join(verdict['sentences'])
+  for best in verdict['points']:
+    if best['name'] == verdict['best']:
+      found |= {f'best/{name}': value for name, value in best['fields'].items()}
+      found |= {'best/name': best['name'], 'best/nll': best['mean']}
+  return found
+
+
+def digest(rows: Sequence[Mapping[str, Any]], results: Results) -> str:
+  """Returns the sha256 of what `study_history` shows, by which W&B need not get it again."""
+  cells = [{key: row[key] for key in sorted(row) if row[key] is not None} for row in rows]
+  files = [*results.pictures, *([] if results.report is None else [results.report])]
+  content = [json.dumps(cells).encode(), *(path.read_bytes() for path in files)]
+  return hashlib.sha256(b'\0'.join(content)).hexdigest()
 
 
 def study_history(rows: Sequence[Mapping[str, Any]], results: Results) -> dict[str, Any]:
@@ -118,6 +131,13 @@ def media(images: Mapping[str, Sequence[np.ndarray]], place: int) -> dict[str, A
   import wandb
 
   return {f'media/{name}': wandb.Image(_enlarged(image[place])) for name, image in images.items()}
+
+
+def rates(values: np.ndarray) -> dict[str, Any]:
+  """Returns the rates of the latents of a lane as a run logs them, where it has any."""
+  import wandb
+
+  return {'latents/rate': wandb.Histogram(values)} if len(values) else {}
 
 
 def _enlarged(picture: np.ndarray) -> np.ndarray:

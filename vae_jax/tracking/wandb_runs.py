@@ -67,8 +67,9 @@ class WandbRuns:
     """
     self._directory.mkdir(exist_ok=True)
     self._directory.chmod(0o700)  # W&B makes its files readable by all
-    study_id = provenance.get('study_id')
-    self._fragments = fragments.look(self._directory, study_id, self._trial.run_id)
+    self._fragments = fragments.look(
+      self._directory, provenance.get('study_id'), self._trial.run_id
+    )
     self._names = names
     own = choosing.while_training(self._settings.lanes, len(names))
     descriptors.raise_limit(max(len(own), 1) + 1)
@@ -105,13 +106,9 @@ class WandbRuns:
     images: Mapping[str, Sequence[np.ndarray]],
   ) -> None:
     """Adds rates of latents and pictures to the rows of some lanes that are open at a step."""
-    import wandb
-
     for place, lane in enumerate(lanes):
       if self._still_open.get(lane) == step:
-        shown = layout.media(images, place)
-        if len(rates[place]):
-          shown['latents/rate'] = wandb.Histogram(rates[place])
+        shown = layout.media(images, place) | layout.rates(rates[place])
         self._lanes[lane].log(shown, step=step)
 
   @property
@@ -148,8 +145,10 @@ class WandbRuns:
         run.summary.update(last)
       run.summary.update(layout.summary(row, self._configs[lane]))
     rows = [scalars.python_values(row) for row in rows]
-    self._study.log(layout.study_history(rows, results))
-    self._study.summary.update(layout.study_summary(rows, results.verdict))
+    shown = {layout.SHOWN: layout.digest(rows, results)}
+    if self._study.summary.get(layout.SHOWN) != shown[layout.SHOWN]:
+      self._study.log(layout.study_history(rows, results))
+    self._study.summary.update(layout.study_summary(rows, results.verdict) | shown)
     self._is_summed_up = True
 
   def finish(self, exit_codes: Sequence[int]) -> None:
@@ -199,7 +198,6 @@ class WandbRuns:
     self._service = core.start()
     if self._mode == 'online' and not wandb.login(prompt=False, verify=False):
       raise RuntimeError('not logged in (run `wandb login`, or set WANDB_API_KEY)')
-
     # The first run alone finds out whether there is a server; the others then wait side by side.
     self._study = self._open('study', 'study', of_study)
     lanes = [functools.partial(self._open_lane, lane) for lane in own]
