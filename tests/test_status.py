@@ -111,6 +111,14 @@ def test_before_the_first_evaluation_the_batches_stand_in_and_the_journal_gives_
   assert found.lanes['running'] == found.num_lanes == 7
   assert found.seconds == pytest.approx(12)
   assert found.seconds_left == pytest.approx(80 * 10 / 20)
+  (run / 'checkpoints' / '0').mkdir(parents=True)
+  os.utime(run / 'checkpoints' / '0', (NOW - 4, NOW - 4))  # the compiler took 8 s of the 10
+  with held(run, lock=12):
+    assert seen(run).seconds_left == pytest.approx(80 * 2 / 20)
+  (run / 'checkpoints' / '10').mkdir()
+  with held(run, lock=3):  # a second attempt, from step 10 on
+    os.utime(run / 'checkpoints' / '10', (NOW - 100, NOW - 100))
+    assert seen(run).seconds_left == pytest.approx(80 * 1 / 10)
 
 
 @pytest.mark.parametrize(

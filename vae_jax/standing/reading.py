@@ -71,7 +71,7 @@ def _read(directory: pathlib.Path, now: float, holder: files.Holder | None) -> S
   step = max([row['step'] for row in newest] + [row['step'] for row in rows] + [checkpoint or 0])
   finished = bool(made.get('finished')) and bool(rows)
   state = _state_of(holder, finished, begun=bool(newest or checkpoint))
-  seconds, pace = _times(directory, rows, step, now, state)
+  seconds, pace = _times(directory, rows, step, checkpoint, now, state)
   figures = _figures_of(rows, newest)
   is_training = state == 'running' and pace is not None and steps is not None and step < steps
   return Status(
@@ -149,6 +149,7 @@ def _times(
   directory: pathlib.Path,
   rows: list[dict[str, Any]],
   step: int,
+  checkpoint: int | None,
   now: float,
   state: str,
 ) -> tuple[float | None, float | None]:
@@ -169,11 +170,23 @@ def _times(
   reached = max((row['step'] for row in rows), default=0)
   if reached and recorded:
     pace = recorded / reached
-  elif step and began is not None and newest is not None and newest > began:
-    pace = (newest - began) / step
   else:
-    pace = None
+    pace = _pace_since(directory, checkpoint or 0, step, began, newest)
   return (recorded + more) or None, pace
+
+
+def _pace_since(
+  directory: pathlib.Path, checkpoint: int, step: int, began: float | None, newest: float | None
+) -> float | None:
+  """Returns the seconds that a step has taken since the newest checkpoint, None where none has.
+
+  That of step 0 comes after the compiler.
+  """
+  saved = _time_of(directory / 'checkpoints' / str(checkpoint))
+  since = [time for time in (saved, began) if time is not None]
+  if newest is None or not since or step <= checkpoint:
+    return None
+  return max(0.0, newest - max(since)) / (step - checkpoint)
 
 
 def _age(path: pathlib.Path, now: float) -> float | None:

@@ -26,7 +26,9 @@ STATUS = (
   ),
   Column('seconds', 'of all attempts so far, but for what a kill has cost', 's'),
   Column('steps_per_second', 'as in `results.csv`', '1/s'),
-  Column('seconds_left', 'of training, while it runs, at the pace so far', 's'),
+  Column(
+    'seconds_left', 'of training, while it runs, at the pace so far, compilation included', 's'
+  ),
   Column('checkpoint', 'the newest', STEPS),
   Column('row_age', 'since `metrics.jsonl` was written', 's'),
   Column('holder', '`process` and `host` of who holds it'),
