@@ -121,21 +121,15 @@ def _value(word: str) -> float | int | str:
 
 
 def _check(line: Sequence[str], varied: dict[str, list[Any]]) -> None:
-  """Refuses a trial that `vae-jax train` would refuse, by the words that it will be given."""
-  trials = list(itertools.islice(itertools.product(*varied.values()), _MOST_TRIALS + 1))
-  if len(trials) > _MOST_TRIALS:
-    raise errors.InputError(f'--vary makes more than {_MOST_TRIALS} trials; give fewer values')
-  problems = errors.Problems()
-  for trial in trials:
-    own = [f'--{key}={value}' for key, value in zip(varied, trial, strict=True)]
-    problems.attempt(_check_trial, [*line, *own])
-  problems.refuse()
-
-
-def _check_trial(line: Sequence[str]) -> None:
+  """Refuses the first trial that `vae-jax train` would refuse, by the words that it will get."""
   from vae_jax import validation
   from vae_jax.commands import parsing, train
 
-  command = train.make()
-  parsing.parse(command, line)
-  validation.check(settings.complete(command.flags.config))
+  trials = list(itertools.islice(itertools.product(*varied.values()), _MOST_TRIALS + 1))
+  if len(trials) > _MOST_TRIALS:
+    raise errors.InputError(f'--vary makes more than {_MOST_TRIALS} trials; give fewer values')
+  for trial in trials:
+    command = train.make()
+    own = [f'--{key}={value}' for key, value in zip(varied, trial, strict=True)]
+    parsing.parse(command, [*line, *own])
+    validation.check(settings.complete(command.flags.config))
