@@ -53,6 +53,18 @@ def test_the_time_left_is_that_of_this_attempt(caplog):
   assert lines[29].startswith('step 530 of 1000 (53 %), 1:34:00 left, 0.0833 steps/s, ')
 
 
+def test_the_speed_is_of_all_steps_but_the_first(caplog):
+  """It takes 100 s, and the others 1 s and 19 s in turn."""
+  caplog.set_level(logging.INFO)
+  clock = [0.0]
+  with reports.opened(['a', 'b'], 'test', 0, 60, clock=lambda: clock[0]) as said:
+    for step in range(1, 42):
+      clock[0] += 100.0 if step == 1 else 19.0 if step % 2 else 1.0
+      said.trained(step, METRICS, [None] * 2, evaluated=False)
+  assert caplog.records[0].getMessage().startswith('step 1 of 60 (1 %), 1:38:20 left, 0.01 steps/s')
+  assert caplog.records[-1].getMessage().startswith('step 41 of 60 (68 %), 03:10 left, 0.1 steps/s')
+
+
 def test_what_follows_the_last_step_has_lines_each_ten_seconds_with_the_time_left(caplog):
   caplog.set_level(logging.INFO)
   clock = [0.0]

@@ -96,7 +96,7 @@ class Reports:
     """
     now = self._clock()
     each = (now - self._began) / (step - self._first)
-    if self._step == self._first:
+    if self._said is None:
       # From here on: what comes before the first word, such as a reason to find, comes once.
       self._began, self._first = now, step
     self._step = step
