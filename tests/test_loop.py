@@ -21,7 +21,7 @@ SETTINGS = study.TrainSettings(
 )
 
 
-SAID = types.SimpleNamespace(doing=lambda what: None)
+SAID = types.SimpleNamespace(doing=lambda what, brief: None)
 
 
 @pytest.fixture

@@ -68,7 +68,9 @@ def test_the_speed_is_of_all_steps_but_the_first(caplog):
 def test_what_follows_the_last_step_has_lines_each_ten_seconds_with_the_time_left(caplog):
   caplog.set_level(logging.INFO)
   clock = [0.0]
-  with reports.opened(['a', 'b'], 'test', 9, 9, clock=lambda: clock[0]) as said:
+  # All lanes have stopped at step 6 of 9.
+  with reports.opened(['a', 'b'], 'test', 6, 9, clock=lambda: clock[0]) as said:
+    said.doing('evaluating at step 6', brief=True)
     said.doing('evaluating')
 
     def compute():

@@ -135,7 +135,7 @@ def _advance(
   )
   progress, evaluations = outcome.explained(built, attempt.examine, progress), None
   if stop % settings.evaluate_every == 0 or stop == settings.steps:
-    said.doing(f'evaluating at step {stop}')
+    said.doing(f'evaluating at step {stop}', brief=True)
     evaluations = _evaluate(attempt, progress)
     new = outcome.metrics_of(evaluations)
     metrics = metrics | new

@@ -1,9 +1,11 @@
 """What is said while a study trains and is evaluated: one bar in a terminal, lines in a log.
 
-with reports.opened(names, 'validation', first=0, total=2000) as said:
-  said.doing('evaluating')                   # until the next word
-  said.trained(100, metrics, reasons, evaluated=True)
-  estimate(said.pieces(kept))                # names each piece before it is computed
+  with reports.opened(names, 'validation', first=0, total=2000) as said:
+    said.doing('evaluating', brief=True)     # until the next word
+    said.trained(100, metrics, reasons, evaluated=True)
+    estimate(said.pieces(kept))              # names each piece before it is computed
+
+What is logged meanwhile stands above the bar.
 """
 
 import contextlib
@@ -114,11 +116,11 @@ class Reports:
     else:
       logging.info('%s', self._last)
 
-  def doing(self, what: str) -> None:
-    """Says what is being done until the next word."""
+  def doing(self, what: str, brief: bool = False) -> None:
+    """Says what is being done until the next word; in a log nothing of what is brief."""
     if self._bar is not None:
       self._draw_doing(what)
-    elif self._step == self._total:  # before, the lines of training say enough
+    elif not brief:
       logging.info('%s', what)
 
   def pieces(self, each: programs.Pieces) -> programs.Pieces:
