@@ -94,6 +94,8 @@ def open_source(settings: Mapping[str, Any]) -> sources.Source:
 
 def moved_to(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
   """Returns a section `data` that takes the same splits of an .npz file, in the same way."""
+  if settings['name'] == 'npz':
+    return {**settings, 'path': path}
   common = {key: settings[key] for key in parts.SECTIONS['data'].common}
   return {'name': 'npz', 'path': path, **common}
 
