@@ -133,7 +133,7 @@ tracker.close(exit_code=0)
 
 @pytest.mark.slow
 def test_kills_at_random_online_bring_each_row_once(workdir, server):  # noqa: F811
-  last, draw = 1000, random.Random(0)
+  last, draw = 2000, random.Random(0)
   code = TRAINING.format(
     here=str(pathlib.Path(__file__).parent), root=os.getcwd(), workdir=str(workdir), last=last
   )
