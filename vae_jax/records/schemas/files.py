@@ -55,5 +55,9 @@ FILES = (
   ),
   File('extension/', 'the training of lanes that `--extend` takes in; gone when they are in'),
   File('evaluations/', 'figures of other data than those of the run'),
-  File('wandb/', "W&B's own files, and `fragments.json`: the ids of its runs, and what they have"),
+  File(
+    'wandb/',
+    "W&B's own files, `fragments.json`: the ids of its runs, and what they have, and "
+    '`dashboard.json`: the ids of what `vae-jax dashboard` has made',
+  ),
 )
