@@ -135,6 +135,27 @@ def test_two_points_leave_the_set_by_the_p_value_of_their_test():
   assert found.critical == pytest.approx(scipy.stats.t(39).ppf(0.975), rel=0.03)
 
 
+def test_no_point_leaves_that_the_test_of_its_pair_would_keep():
+  """Where the seeds of one point lie far apart, which all errors are then cautious by."""
+  between, noise = np.array([0.09, 0.008, 0.004, 0.0004, 0.026, 0.002]), np.full(6, 0.002)
+  seeds = np.full(6, 2)
+  means = differences.Means(
+    mean=np.array([1.48, 0.24, 1.05, 0.0, 1.51, 1.26]),
+    of_images=0.03 * np.ones((6, 6)) + 0.002 * np.eye(6),
+    of_seeds=differences.seeds_part(between, noise, seeds),
+    between=between,
+    noise=noise,
+    seeds=seeds,
+    degrees=6,
+    num_images=359,
+  )
+  pairs = differences.differences_of(means)
+  assert pairs.p_value[1, 3] > 0.1
+  found = confidence.confidence_set(means, pairs, 0.05)
+  np.testing.assert_array_equal(found.inside, [False, True, False, True, False, False])
+  assert found.p_value[1] == pytest.approx(pairs.p_value[1, 3])
+
+
 def test_p_values_do_not_depend_on_the_order_of_points():
   values = draw(np.random.default_rng(6), (0.0, 0.1, 0.2, 0.3), n=60)
   p_value = confidence.confidence_set(*compared(values, 1), 0.05).p_value

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from vae_jax.verdict.differences import Differences, Means, seeds_part
 
@@ -50,8 +51,12 @@ def confidence_set(means: Means, differences: Differences, alpha: float) -> Conf
   for k in range(len(order) - 2, -1, -1):
     here, rest = order[k], order[k + 1 :]
     np.maximum(maxima, _largest(draws, differences, here, rest), out=maxima)
-    found.append(np.mean(maxima >= statistics[k]))
-    critical[k] = float(np.quantile(maxima, 1 - alpha))
+    # One pair by itself has a level, too, and of more pairs none is decided sooner. The draws, which
+    # take each point's few seeds for what they were found to be, may have it otherwise.
+    alone = 2 * special.stdtr(differences.degrees, -statistics[k])
+    found.append(max(np.mean(maxima >= statistics[k]), alone))
+    least = -special.stdtrit(differences.degrees, alpha / 2)
+    critical[k] = max(float(np.quantile(maxima, 1 - alpha)), least)
   p_value[order[:-1]] = np.maximum.accumulate(found[::-1])
   inside = p_value > alpha
   first = len(order) - int(inside.sum())  # of the set, in the order in which points leave
