@@ -48,7 +48,8 @@ def with_value(config, key, value):
 
 # Another valid value of every key that is no identity.
 OTHERWISE = {
-  'study': 'another', 'data.name': 'shapes', 'data.path': 'moved.npz', 'wandb.mode': 'offline',
+  'study': 'another', 'data.name': 'shapes', 'data.path': 'moved.npz',
+  'data.labels': 'x=y', 'wandb.mode': 'offline',
   'wandb.entity': 'me', 'wandb.project': 'other', 'wandb.tags': ('new',), 'train.steps': 100,
   'wandb.images_every': 2, 'wandb.lanes': 'best',
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
@@ -71,7 +72,7 @@ def test_every_key_is_identity_but_those_of_the_table():
 @pytest.mark.parametrize('key', sorted(OTHERWISE))
 def test_another_place_or_manner_goes_on_and_is_said_and_kept(config, tmp_path, caplog, key):
   caplog.set_level(logging.INFO)
-  if key == 'data.path':
+  if key in ('data.path', 'data.labels'):
     config['data']['name'] = 'npz'
   begin(tmp_path, config)
   old, new = settings.complete(config), with_value(settings.complete(config), key, OTHERWISE[key])

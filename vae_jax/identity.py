@@ -95,6 +95,7 @@ def listed(found: list[Change]) -> str:
 
 
 def source(settings: Mapping[str, Any]) -> str:
-  """Returns where the data of a section `data` come from, as a message says it."""
-  keys = [key for key in settings if key not in parts.SECTIONS['data'].common]
+  """Returns where the data of a section `data` come from, as a message says it, but no ''."""
+  own = (key for key in settings if key not in parts.SECTIONS['data'].common)
+  keys = [key for key in own if settings[key] != '']
   return ', '.join(f'data.{key}={settings[key]!r}' for key in keys)

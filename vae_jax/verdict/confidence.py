@@ -51,8 +51,8 @@ def confidence_set(means: Means, differences: Differences, alpha: float) -> Conf
   for k in range(len(order) - 2, -1, -1):
     here, rest = order[k], order[k + 1 :]
     np.maximum(maxima, _largest(draws, differences, here, rest), out=maxima)
-    # One pair by itself has a level, too, and of more pairs none is decided sooner. The draws, which
-    # take each point's few seeds for what they were found to be, may have it otherwise.
+    # A pair by itself has a level, too, and among more pairs none is decided sooner. The draws,
+    # which take each point's few seeds for what they were found to be, may have it otherwise.
     alone = 2 * special.stdtr(differences.degrees, -statistics[k])
     found.append(max(np.mean(maxima >= statistics[k]), alone))
     least = -special.stdtrit(differences.degrees, alpha / 2)
