@@ -83,8 +83,8 @@ def test_a_thousand_lanes_open_nine_runs(workdir, caplog):  # noqa: F811
     )
     tracker.write(restored_step + 10, {'batch/elbo': jnp.arange(1000)})
     tracker.close(exit_code=0)
-  found = [path.name for path in (workdir / 'wandb').glob('offline-run-*')]
-  opened = {name.split('-', 3)[3].removesuffix(f'-{HASH}') for name in found}
+  found = list((workdir / 'wandb').glob('offline-run-*/run-*.wandb'))
+  opened = {path.stem.removeprefix('run-').removesuffix(f'-{HASH}') for path in found}
   spread = [lane * 999 // 7 for lane in range(8)]
   assert (len(found), opened) == (18, {'study', *(f'b{lane}' for lane in spread)})
   assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 2000
