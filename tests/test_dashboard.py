@@ -25,9 +25,12 @@ from vae_jax.tracking import dashboard, fragments, layout
 
 pytestmark = pytest.mark.process
 
-# An extra; that of the tests has it.
-report_models = pytest.importorskip('wandb_workspaces.reports.v2.internal')
-workspace_models = pytest.importorskip('wandb_workspaces.workspaces.internal')
+
+@pytest.fixture(scope='module')
+def models():
+  """The vendor's modules, imported by whoever reads them alone; an extra, which the tests have."""
+  names = ('workspaces.internal', 'reports.v2.internal')
+  return [pytest.importorskip(f'wandb_workspaces.{name}') for name in names]
 
 
 @pytest.fixture
@@ -56,7 +59,8 @@ def values_of(tree, key):
       yield from values_of(below, key)
 
 
-def test_the_vendors_own_classes_take_what_is_printed_without_a_server(stored, capsys):
+def test_the_vendors_own_classes_take_what_is_printed_without_a_server(stored, capsys, models):
+  workspace_models, report_models = models
   found = printed(stored, capsys)
   workspace = workspace_models.WorkspaceViewspec.model_validate(found['workspace'])
   report = report_models.Spec.model_validate(found['report'])
@@ -88,6 +92,7 @@ def logged(stored):
   return set(config), set(layout.summary(rows[0], config)), set(history), set(media)
 
 
+@pytest.mark.usefixtures('models')
 def test_every_key_that_it_names_is_logged(stored, logged, capsys):
   """A metric that is renamed turns this red."""
   found = printed(stored, capsys)
@@ -112,6 +117,7 @@ def test_every_key_that_it_names_is_logged(stored, logged, capsys):
   )
 
 
+@pytest.mark.usefixtures('models')
 def test_what_else_is_varied_is_an_axis_and_spread_values_are_on_logarithms():
   rows = rows_of(betas=(0.1, 1.0, 10.0), learning_rates=(1e-3, 2e-3))
   about = dashboard.About('digits', 'digits-1', 'test', rows, [])
@@ -130,7 +136,8 @@ def test_what_else_is_varied_is_an_axis_and_spread_values_are_on_logarithms():
   assert columns[-1]['accessor'] == 'summary:final/test/elbo'
 
 
-def test_it_is_saved_at_the_server_and_replaced_the_next_time(stored, server, capfd):  # noqa: F811
+def test_it_is_saved_and_replaced_the_next_time(stored, server, capfd, models):  # noqa: F811
+  workspace_models, report_models = models
   server.runs['b1-z2-s0'] = wandb_server.Run({'project': 'vae'})
   line = [f'--workdir={stored}', '--project=vae']
   for _ in range(2):
@@ -149,6 +156,7 @@ def test_it_is_saved_at_the_server_and_replaced_the_next_time(stored, server, ca
   assert len(server.views) == 4
 
 
+@pytest.mark.usefixtures('models')
 def test_what_the_server_refuses_is_one_line_and_exit_6(stored, server, capfd):  # noqa: F811
   line = [f'--workdir={stored}', '--project=vae']
   assert command.exit_code_of(dashboard_command.make(), line) == 6  # no run is there yet
@@ -157,12 +165,14 @@ def test_what_the_server_refuses_is_one_line_and_exit_6(stored, server, capfd): 
   assert not server.views
 
 
+@pytest.mark.usefixtures('models')
 def test_who_is_not_logged_in_is_told_so(stored, server, monkeypatch):  # noqa: F811
   monkeypatch.delenv('WANDB_API_KEY')
   with pytest.raises(errors.StorageError, match='not logged in'):
     dashboards.save(stored)
 
 
+@pytest.mark.usefixtures('models')
 def test_the_group_is_that_under_which_the_run_was_tracked(stored):
   (stored / 'wandb').mkdir()
   fragments.write(stored / 'wandb', fragments.Fragments('89abcdef', {}))

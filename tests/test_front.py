@@ -15,6 +15,7 @@ from conftest import ROOT, small_config
 import vae_jax
 from vae_jax import data, errors, figures, multihost, programs, study
 from vae_jax.runs import checkpoint, model_file, outcome, states, workdir
+from vae_jax.runs.checkpoint import reading
 from vae_jax.study import lawful
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
@@ -224,7 +225,8 @@ def test_loads_beside_the_training_of_the_same_directory(trained, tmp_path, monk
   )
 
 
-def test_what_is_damaged_is_not_loaded(trained, tmp_path):
+def test_what_is_damaged_is_not_loaded(trained, tmp_path, monkeypatch):
+  monkeypatch.setattr(reading, '_PAUSES', (0.0, 0.0))
   directory = tmp_path / 'run'
   shutil.copytree(trained.directory, directory)
   (directory / 'model.json').write_text('{}')

@@ -510,6 +510,7 @@ def test_an_unreachable_server_costs_one_warning_and_nothing_else(
 ):
   with socket.create_server(('127.0.0.1', 0)) as listener:
     closed_port = listener.getsockname()[1]
+  monkeypatch.setattr(options, '_INIT_SECONDS', 2.0)
   monkeypatch.setenv('WANDB_BASE_URL', f'http://127.0.0.1:{closed_port}')
   monkeypatch.setenv('WANDB_API_KEY', KEY)
   began = time.monotonic()
