@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from vae_jax import study
 
-pytestmark = pytest.mark.math
+pytestmark = pytest.mark.run
 
 
 @pytest.fixture
