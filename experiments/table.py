@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from vae_jax import config as settings
 from vae_jax import files, learner, programs, study
 from vae_jax.commands import command
 from vae_jax.runs import checkpoint, outcome, training
@@ -99,7 +100,8 @@ def run(
   """
   directory = pathlib.Path(directory)
   launches, exit_codes = {}, []
-  for name, config in configs.items():
+  for name, stated in configs.items():
+    config = settings.complete(stated)
     result = training.run(config, directory / name)
     launches[name] = Launch(config, result.rows, directory / name)
     exit_codes.append(result.exit_code)
@@ -115,14 +117,14 @@ def run(
 def _statement(name: str, launch: Launch, schedule: str) -> str:
   """Returns what a figure means nothing without: data, split, samples, schedule."""
   config, seconds = launch.config, launch.rows[0]['seconds']
-  data, evaluation, settings = config['data'], config['evaluation'], config['train']
+  data, evaluation, train = config['data'], config['evaluation'], config['train']
   return (
     f'{name}: {data["name"]}, binarize={data["binarize"]}, '
     f'trained on {data["train_split"]}, evaluated on {_count(evaluation["train_images"])} of its '
     f'images and {_count(evaluation["test_images"])} of {data["test_split"]}; '
     f'L = {config["bound"]["num_samples"]}, {config["bound"]["kl"]} KL, '
     f'NLL of {evaluation["nll_samples"]} samples ({_count(evaluation["nll_images"])} images); '
-    f'schedule {schedule}: {settings["steps"]:,} steps of batch {settings["batch_size"]}, '
+    f'schedule {schedule}: {train["steps"]:,} steps of batch {train["batch_size"]}, '
     f'{seconds:.0f} s. Nats per image; the ELBO is higher-is-better.  '
   )
 
@@ -172,15 +174,15 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def scheduled(config: Mapping[str, Any], schedule: str) -> dict[str, Any]:
   """Returns a config as it stands ('full'), or with a tenth of its steps ('short')."""
-  settings, decay = dict(config['train']), dict(config['schedule'])
+  train, decay = dict(config['train']), dict(config['schedule'])
   if schedule == 'short':
-    every = settings['log_every']
-    settings['steps'] = max(settings['steps'] // 10 // every, 1) * every
-    settings['evaluate_every'] = settings['checkpoint_every'] = settings['steps']
+    every = train['log_every']
+    train['steps'] = max(train['steps'] // 10 // every, 1) * every
+    train['evaluate_every'] = train['checkpoint_every'] = train['steps']
     decay['warmup_steps'] //= 10
     if 'decay_steps' in decay:
-      decay['decay_steps'] = settings['steps'] - decay['warmup_steps']
-  return {**config, 'train': settings, 'schedule': decay}
+      decay['decay_steps'] = train['steps'] - decay['warmup_steps']
+  return {**config, 'train': train, 'schedule': decay}
 
 
 def is_met(row: Row) -> bool:

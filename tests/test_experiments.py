@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from experiments import (
   importance_weighted,
   latent_size,
   linear_beta_sweep,
+  multi_rate,
   probabilistic_pca,
   table,
 )
@@ -157,6 +159,15 @@ def test_a_short_schedule_is_a_tenth_of_the_full_one():
       assert decay['warmup_steps'] + decay['decay_steps'] == train['steps']
       same = full[name].keys() - {'train', 'schedule'}
       assert all(short[name][key] == full[name][key] for key in same)
+
+
+def test_what_a_study_leaves_at_its_value_is_stated(tmp_path, monkeypatch):
+  """A study states what differs from the page of settings; a figure needs the rest beside it."""
+  result = types.SimpleNamespace(rows=[{'seconds': 1.0}], exit_code=0)
+  monkeypatch.setattr(table.training, 'run', lambda config, directory: result)
+  rows = [table.Row('plain', 'D', 1.0, 0)]
+  found = table.run(multi_rate.configs('short'), lambda launches: rows, 'short', tmp_path)
+  assert found.text.count('L = 1, analytic KL, NLL of 10 samples (10 images)') == 3
 
 
 def test_a_row_outside_its_tolerance_is_not_met():
