@@ -13,7 +13,7 @@ from vae_jax.laws import broken
 from vae_jax.runs import training
 from vae_jax.study import lawful
 
-pytestmark = pytest.mark.math
+pytestmark = pytest.mark.run
 
 EVENT = (2, 3)
 
