@@ -11,14 +11,7 @@ point stands twice. A table is written whole, and what has been written is read 
 
 from vae_jax.records import schemas
 from vae_jax.records.images import SHARED_IMAGES, read_images
-from vae_jax.records.journal import (
-  Damage,
-  damage,
-  encode,
-  read_metrics,
-  steps_of,
-  take_out,
-)
+from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
 from vae_jax.records.newest import newest_rows, newest_step
 from vae_jax.records.per_image import (
   PerImage,

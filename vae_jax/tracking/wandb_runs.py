@@ -133,7 +133,7 @@ class WandbRuns:
     results: Results,
   ) -> None:
     """Logs the NLL and the pictures of each lane at the last step, and sets all summaries."""
-    if self._settings.lanes == 'best':
+    if not self.shows_lanes:
       self._replay(choosing.best_of(rows, results.verdict))
     for lane, run in self._lanes.items():
       row = rows[lane]

@@ -7,8 +7,7 @@
 Points (lanes that differ by nothing but the seed) are compared on the same images: `differences`
 has the standard errors, `confidence` the set of those that cannot be told from the best, `units`
 where collapse sets in, `advice` what would decide the rest. `still_rising` names the lanes that
-were trained for too few steps. Values are in nats per example, lower
-is better.
+were trained for too few steps. Values are in nats per example, lower is better.
 """
 
 from vae_jax.verdict.judging import ALPHA, Standing, Verdict, judge
