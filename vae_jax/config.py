@@ -106,6 +106,21 @@ PAGE: Mapping[str, Any] = dict(
       _one_of('none', 'per_pixel', 'all'),
       'by mean and spread of the training split',
     ),
+    missing=_key(
+      'refused',
+      _one_of('refused', 'left_out'),
+      "what a value that is NaN is: 'left_out' of likelihood and encoder where it is missing",
+    ),
+    conditions=_key(
+      (),
+      checks.tuple_of(_text),
+      "columns beside the examples, such as 'label', that encoder and decoder see: p(x | column)",
+    ),
+    size_factor=_key(
+      '',
+      checks.text(empty=True),
+      "of counts: 'row_sum' or a column, by which the rate is multiplied; '' for none",
+    ),
     seed=_key(0, _count, 'of batches, of binarisation, of which images are evaluated'),
   ),
   likelihood=dict(name='bernoulli'),

@@ -18,7 +18,8 @@ of memory and of cache, whatever the slice.
 """
 
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
-from vae_jax.data.dataset import BINARIZE, Dataset, load, prepare, seen
+from vae_jax.data.beside import NOTHING, Beside, Condition
+from vae_jax.data.dataset import BINARIZE, Dataset, columns_asked, load, prepare, seen
 from vae_jax.data.description import (
   GREY,
   Split,
@@ -41,7 +42,10 @@ __all__ = [
   'BINARIZE',
   'GREY',
   'KINDS',
+  'NOTHING',
   'STANDARDIZE',
+  'Beside',
+  'Condition',
   'Dataset',
   'Examples',
   'Factors',
@@ -52,6 +56,7 @@ __all__ = [
   'Stored',
   'are_bytes',
   'batch_indices',
+  'columns_asked',
   'describe',
   'draw_binary',
   'extremes',

@@ -8,6 +8,16 @@ import numpy as np
 
 from vae_jax import errors
 from vae_jax.data import kinds, sources, standard, transforms
+from vae_jax.data.beside import (
+  NOTHING,
+  ROW_SUM,
+  Beside,
+  Condition,
+  condition,
+  conditions_of,
+  parsed,
+  sizes,
+)
 from vae_jax.data.stored import Factors, Stored, open_source, read
 
 BINARIZE = ('none', 'dynamic', 'static', 'threshold')
@@ -42,6 +52,10 @@ class Dataset(NamedTuple):
     standard: shift and spread of x in encoder and likelihood; None where they see x itself.
     stored_support: the support of the values as they are read, not binarised yet; see `Stored`.
     white: the level of uint8 that is white, where that is their support.
+    beside: what is known of the examples of each split beside x; see `beside_of`.
+    conditions: the columns of which a condition is made, in its order.
+    mean_size: the mean of the training split that is a size factor of 1, in the unit of the column.
+    has_missing: values that are NaN are missing: they leave likelihood and encoder.
   """
 
   name: str
@@ -61,6 +75,10 @@ class Dataset(NamedTuple):
   stored_support: str
   white: float
   labels: Mapping[str, np.ndarray] | None = None
+  beside: Mapping[str, Beside] | None = None
+  conditions: tuple[Condition, ...] = ()
+  mean_size: float = 1.0
+  has_missing: bool = False
 
   @property
   def fixed_scale(self) -> float:
@@ -79,6 +97,10 @@ class Dataset(NamedTuple):
     """Returns the fixed values of 'train', 'validation' or 'test', [n, *event], for evaluation."""
     return {'train': self.train_fixed, 'validation': self.validation, 'test': self.test}[name]
 
+  def beside_of(self, name: str, chosen: Any = slice(None)) -> Beside:
+    """Returns what is known beside the examples of a split, or beside those chosen."""
+    return NOTHING if self.beside is None else self.beside[name].take(chosen)
+
 
 def load(
   name: str,
@@ -93,16 +115,34 @@ def load(
   standardize: str,
   seed: int,
   validation_split: str = '',
+  conditions: Sequence[str] = (),
+  size_factor: str = '',
+  missing: str = 'refused',
   **own: Any,
 ) -> Dataset:
   """Returns the data set of a section `data`; see `open_source`, `read` and `prepare`."""
   source = open_source({'name': name, 'seed': seed, **own})
-  stored = read(source, train_split, test_split, crop, pad, kind, range, validation_split)
-  return prepare(stored, scale_to_unit, binarize, standardize, seed)
+  columns = columns_asked(conditions, size_factor)
+  splits = train_split, test_split
+  stored = read(source, *splits, crop, pad, kind, range, validation_split, columns, missing)
+  return prepare(stored, scale_to_unit, binarize, standardize, seed, conditions, size_factor)
+
+
+def columns_asked(conditions: Sequence[str], size_factor: str) -> tuple[str, ...]:
+  """Returns the names of the columns that `data.conditions` and `data.size_factor` ask for."""
+  names = [parsed(text)[0] for text in conditions]
+  names += [size_factor] if size_factor not in ('', ROW_SUM) else []
+  return tuple(dict.fromkeys(names))
 
 
 def prepare(
-  stored: Stored, scale_to_unit: bool, binarize: str, standardize: str, seed: int
+  stored: Stored,
+  scale_to_unit: bool,
+  binarize: str,
+  standardize: str,
+  seed: int,
+  conditions: Sequence[str] = (),
+  size_factor: str = '',
 ) -> Dataset:
   """Returns what a study trains on.
 
@@ -113,6 +153,8 @@ def prepare(
       drawn once) or 'threshold' (intensity above 1/2).
     standardize: 'none', 'per_pixel' or 'all': by mean and standard deviation of the training split.
     seed: of the fixed draws, at least 0.
+    conditions: the columns that the model is conditioned on; see `beside.conditions_of`.
+    size_factor: '', the column of the size of an example, or 'row_sum'.
 
   Raises:
     InputError: the values do not allow it; one line that names the key.
@@ -141,6 +183,8 @@ def prepare(
     standard=found,
     stored_support=stored.support,
     white=stored.white,
+    has_missing=stored.has_missing,
+    **_beside(stored, conditions, size_factor),
   )
   return dataset if binarize == 'none' else _binarize(dataset, binarize, seed)
 
@@ -163,6 +207,27 @@ def seen(dataset: Dataset, standardize: str) -> dict[str, Any]:
       if flat.size <= _MOST_RECORDED:
         record['standardize'][name] = flat.tolist()
   return record
+
+
+def _beside(stored: Stored, asked: Sequence[str], size_factor: str) -> dict[str, Any]:
+  """Returns what is known beside the examples, as the training split has it."""
+  if not asked and not size_factor:
+    return {}
+  columns = stored.beside or {split: {} for split in ('train', 'validation', 'test')}
+  conditions = conditions_of(asked, columns['train'], stored.where)
+  arrays = {'train': stored.train, 'validation': stored.validation, 'test': stored.test}
+  where = {split: f'{stored.where}, {split} split' for split in arrays}
+  unit, found = 1.0, {split: NOTHING for split in arrays}
+  if size_factor:
+    measured = {s: sizes(size_factor, x, columns[s], where[s]) for s, x in arrays.items()}
+    unit = float(measured['train'].mean())
+    found = {s: Beside(size=(each / unit).astype(np.float32)) for s, each in measured.items()}
+  if conditions:
+    found = {
+      s: each._replace(condition=condition(conditions, columns[s], where[s]))
+      for s, each in found.items()
+    }
+  return {'beside': found, 'conditions': conditions, 'mean_size': unit}
 
 
 def _shown_range(stored: Stored, scale: float) -> tuple[float, float]:
@@ -211,6 +276,11 @@ def _check_support(stored: Stored, scale_to_unit: bool, binarize: str) -> None:
     raise errors.InputError(
       f'data.scale_to_unit=True: {values}, real numbers without a known white; '
       'set data.scale_to_unit=False, or data.range=(black, white)'
+    )
+  if stored.has_missing and binarize != 'none':
+    raise errors.InputError(
+      f'data.binarize={binarize!r}: {stored.where} misses values, which a draw would fill; '
+      "binarise the file, and set data.binarize='none'"
     )
   if stored.support == 'binary' and binarize != 'none':
     raise errors.InputError(

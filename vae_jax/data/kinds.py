@@ -11,6 +11,7 @@ from vae_jax import errors
 KINDS = ('auto', 'image', 'count', 'real', 'binary')
 WHITE = 255  # of bytes
 _MOST_COUNTED = 2**24  # float32 holds every whole number up to it
+MISSING = ('refused', 'left_out')
 _OVERSHOOT = 1e-3  # of the range: so far outside is what resizing leaves, and is clipped
 
 
@@ -35,15 +36,16 @@ class Values(NamedTuple):
   reason: str
 
 
-def canonical(array: np.ndarray, where: str) -> np.ndarray:
+def canonical(array: np.ndarray, where: str, missing: str = 'refused') -> np.ndarray:
   """Returns an array as float32, uint8, or integers that it cannot hold; [n, D] or [n, H, W, C].
 
   Args:
     array: bool, integers or floats; [n, D], [n, H, W] or [n, H, W, C].
     where: what it is, for messages.
+    missing: one of MISSING: whether NaN is refused, or a value that is missing.
 
   Raises:
-    InputError: another type or shape, NaN or infinity.
+    InputError: another type or shape, NaN that is refused, or infinity.
   """
   if array.ndim not in (2, 3, 4) or array.size == 0:
     flat = '; np.reshape(a, (len(a), -1)) makes vectors' if array.ndim > 4 else ''
@@ -53,25 +55,43 @@ def canonical(array: np.ndarray, where: str) -> np.ndarray:
   if array.ndim == 3:
     array = array[..., None]  # [n, H, W] -> [n, H, W, 1]
   if array.dtype.kind == 'f':
-    return np.ascontiguousarray(_finite_float32(array, where))
+    return np.ascontiguousarray(_finite_float32(array, where, missing))
   if array.dtype.kind not in 'bui':
     raise errors.InputError(f'{where} has type {array.dtype}; valid are bool, integers and floats')
   is_byte = array.dtype.kind == 'b' or (array.min() >= 0 and array.max() <= WHITE)
   return np.ascontiguousarray(array, dtype=np.uint8) if is_byte else array
 
 
-def _finite_float32(array: np.ndarray, where: str) -> np.ndarray:
+def _finite_float32(array: np.ndarray, where: str, missing: str) -> np.ndarray:
   with np.errstate(over='ignore'):  # what float32 cannot hold becomes infinite: counted below
     array = array.astype(np.float32, copy=False)
   finite = np.isfinite(array)
-  bad = array.size - np.count_nonzero(finite)
+  absent = np.isnan(array) if missing == 'left_out' else np.zeros((), bool)
+  bad = array.size - np.count_nonzero(finite | absent)
   if bad:
     others = array[finite]
     rest = f' (the others: {others.min():g} to {others.max():g})' if others.size else ''
+    kinds, advice = 'infinite', 'remove them'
+    if missing == 'refused':
+      kinds = 'NaN or infinite'
+      if bad == np.count_nonzero(np.isnan(array)):
+        advice += ", or set data.missing='left_out' where NaN is a value that is missing"
     raise errors.InputError(
-      f'{where} has {bad:,} values that are NaN or infinite as float32{rest}; remove them'
+      f'{where} has {bad:,} values that are {kinds} as float32{rest}; {advice}'
     )
+  _check_observed(finite, where)
   return array
+
+
+def _check_observed(finite: np.ndarray, where: str) -> None:
+  """Refuses an example, or a value of all examples, of which nothing is observed."""
+  if finite.all():
+    return
+  never, nowhere = ~finite.any(axis=0), ~finite.reshape(len(finite), -1).any(axis=1)
+  if never.any() or nowhere.any():
+    index = [int(i) for i in np.argwhere(never)[0]] if never.any() else int(np.argmax(nowhere))
+    what = f'value {index} of an example is' if never.any() else f'all of example {index} is'
+    raise errors.InputError(f'{where}: {what} missing everywhere; leave it out of the file')
 
 
 def known(
@@ -114,12 +134,14 @@ def known(
 
 
 def extremes(arrays) -> tuple[float, float]:
-  """Returns the least and the largest value of all arrays."""
+  """Returns the least and the largest value of all arrays; what is missing is left aside."""
   arrays = list(arrays)
-  return min(a.min() for a in arrays).item(), max(a.max() for a in arrays).item()
+  return min(np.nanmin(a) for a in arrays).item(), max(np.nanmax(a) for a in arrays).item()
 
 
 def _values(arrays: Mapping, dtype, kind: str, support: str, reason: str) -> Values:
+  if any(a.dtype.kind == 'f' and np.isnan(a).any() for a in arrays.values()):
+    dtype = np.float32  # bytes have no NaN
   converted = {s: np.ascontiguousarray(a, dtype=dtype) for s, a in arrays.items()}
   return Values(converted, kind, support, WHITE, False, reason)
 
@@ -142,7 +164,9 @@ def _counts(arrays: Mapping[str, np.ndarray], where: str, reason: str) -> Values
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray]) -> bool:
-  return all(a.dtype.kind != 'f' or np.array_equal(a, np.rint(a)) for a in arrays.values())
+  return all(
+    a.dtype.kind != 'f' or np.array_equal(a, np.rint(a), equal_nan=True) for a in arrays.values()
+  )
 
 
 def _floats(arrays: Mapping, kind: str, low: float, high: float) -> Values:

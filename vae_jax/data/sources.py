@@ -1,11 +1,13 @@
 """Where arrays come from: a source names its splits and reads each of them whole."""
 
+import collections
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from vae_jax import errors
 from vae_jax.data import shapes
 
 LABEL = 'label'
@@ -18,10 +20,14 @@ class Examples(NamedTuple):
     images: [n, ...] as decoded.
     factors: [n], one int32 field for each known factor, the index of its value; where `LABEL` is
       the only field, the class of each image, which is no factor; None without.
+    beside: name -> [n], numbers or text: what else is known of each example, such as its group or
+      its size; it may read a column when it is asked for. The class of `factors` is among them by
+      the name LABEL. None without.
   """
 
   images: np.ndarray
   factors: np.ndarray | None = None
+  beside: Mapping[str, np.ndarray] | None = None
 
 
 class Source(NamedTuple):
@@ -40,6 +46,35 @@ class Source(NamedTuple):
   where: str
   splits: tuple[str, ...]
   read: Callable[[str], Examples]
+
+
+def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str, np.ndarray]:
+  """Returns the columns beside examples that are asked for, [n] each.
+
+  Args:
+    examples: of one split.
+    names: of the columns.
+    where: what the split is, for messages.
+
+  Raises:
+    InputError: there is no such column, or it is not one value for each example.
+  """
+  factors = examples.factors
+  known = {} if factors is None else {name: factors[name] for name in factors.dtype.names}
+  beside = collections.ChainMap(dict(known), examples.beside or {})
+  for name in names:
+    if name not in beside:
+      have = ', '.join(map(short, beside)) or 'none'
+      raise errors.InputError(
+        f'{where} has no column {short(name)} beside its examples, only {have}'
+        + nearest(name, beside)
+      )
+    if np.shape(beside[name]) != (len(examples.images),):
+      raise errors.InputError(
+        f'{where}: column {short(name)} is {list(np.shape(beside[name]))}, and there are '
+        f'{len(examples.images):,} examples; give each one value'
+      )
+  return {name: np.asarray(beside[name]) for name in names}
 
 
 def nearest(value: str, options: Iterable[str]) -> str:

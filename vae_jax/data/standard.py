@@ -34,17 +34,22 @@ def standard_of(images: np.ndarray, scale: float, mode: str) -> Standard | None:
   if mode == 'none':
     return None
   axis = 0 if mode == 'per_pixel' else None
-  mean = np.broadcast_to(_mean(images, axis, lambda block: block), images.shape[1:])
+  centre = np.broadcast_to(mean(images, axis), images.shape[1:])
   # Sums of equal values of float32 are exact in float64: what never varies has a spread of 0.
-  spread = np.sqrt(_mean(images, axis, lambda block: np.square(block - mean))) / scale
+  spread = np.sqrt(mean(images, axis, lambda block: np.square(block - centre))) / scale
   spread = np.broadcast_to(np.where(spread > _NO_SPREAD, spread, 1.0), images.shape[1:])
-  return Standard((mean / scale).astype(np.float32), spread.astype(np.float32))
+  return Standard((centre / scale).astype(np.float32), spread.astype(np.float32))
 
 
-def _mean(images: np.ndarray, axis: int | None, function) -> np.ndarray:
-  """Returns the mean of function(images) over the examples, or over all values, in float64."""
+def mean(images: np.ndarray, axis: int | None, function=lambda block: block) -> np.ndarray:
+  """Returns the mean of function(images) over the examples, or over all values, in float64.
+
+  Values that are missing, NaN, are left out.
+  """
   rows = max(1, _BLOCK // images[0].size)
-  total = 0.0
+  total, count = 0.0, 0
   for start in range(0, len(images), rows):
-    total = total + function(images[start : start + rows].astype(np.float64)).sum(axis=axis)
-  return total / (len(images) if axis == 0 else images.size)
+    values = function(images[start : start + rows].astype(np.float64))
+    total = total + np.nansum(values, axis=axis)
+    count = count + np.count_nonzero(~np.isnan(values), axis=axis)
+  return total / count

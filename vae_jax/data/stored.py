@@ -9,6 +9,7 @@ import numpy as np
 
 from vae_jax import errors, parts
 from vae_jax.data import cache, kinds, own, sources, splits, transforms
+from vae_jax.data.beside import Columns
 
 
 class Factors(NamedTuple):
@@ -43,6 +44,8 @@ class Stored(NamedTuple):
       asked for.
     factors: of the three, where the data set knows them.
     labels: the classes of the examples [n] of the three, int32, where it knows these.
+    beside: of the three, the columns that were asked for, by name; None where none were.
+    has_missing: whether a value is missing: NaN, and the arrays are float32 then.
   """
 
   name: str
@@ -61,6 +64,8 @@ class Stored(NamedTuple):
   test: np.ndarray
   factors: Factors | None
   labels: Mapping[str, np.ndarray] | None = None
+  beside: Mapping[str, Columns] | None = None
+  has_missing: bool = False
 
   @property
   def splits(self) -> dict[str, np.ndarray]:
@@ -109,6 +114,8 @@ def read(
   kind: str,
   range: Sequence[float],
   validation_split: str = '',
+  beside: Sequence[str] = (),
+  missing: str = 'refused',
 ) -> Stored:
   """Returns the splits of a data set, and what their values are.
 
@@ -121,6 +128,8 @@ def read(
     kind: what the values are, one of `kinds.KINDS`.
     range: () or the values (black, white) that the model sees as 0 and 1.
     validation_split: split expression; '' for none.
+    beside: names of the columns beside the examples that are asked for.
+    missing: one of `kinds.MISSING`: what a value that is NaN means.
 
   Raises:
     InputError: a value does not fit; one line that names the key.
@@ -128,8 +137,9 @@ def read(
   """
   texts = {'train': train_split, 'validation': validation_split, 'test': test_split}
   parts = splits.parse(texts, source)
-  images, types, factors = _read(source, set().union(*(part.names for part in parts.values())))
-  sha256 = _sha256(images, factors)
+  names = set().union(*(part.names for part in parts.values()))
+  images, types, factors, columns = _read(source, names, beside, missing)
+  sha256 = _sha256(images, factors, columns)
   values = kinds.known(images, types, kind, range, source.where)
   taken = {
     name: transforms.pad(transforms.crop(splits.take(part, values.arrays), crop), pad)
@@ -144,6 +154,8 @@ def read(
     is_declared=kind != 'auto' or len(range) > 0,
     is_sliced=any(part.is_sliced for part in parts.values()),
     **{'validation': taken['train'][:0], **taken},
+    beside=_beside(columns, parts),
+    has_missing=any(a.dtype.kind == 'f' and np.isnan(a).any() for a in taken.values()),
     **_known(factors, parts),
   )
 
@@ -160,18 +172,23 @@ def _cached_digits(source: sources.Source) -> sources.Source:
 
 
 def _read(
-  source: sources.Source, names: set[str]
-) -> tuple[dict[str, np.ndarray], list[np.dtype], dict[str, np.ndarray]]:
-  """Returns the canonical images of whole splits, their types, and factors where there are any.
+  source: sources.Source, names: set[str], asked: Sequence[str], missing: str
+) -> tuple[
+  dict[str, np.ndarray], list[np.dtype], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]
+]:
+  """Returns the canonical images of whole splits, their types, factors where there are any, and the
+  columns beside them that are asked for.
 
   Raises:
     InputError: they cannot be used together.
   """
-  images, types, factors = {}, [], {}
+  images, types, factors, columns = {}, [], {}, {}
   for split in sorted(names):
     examples = source.read(split)
     types.append(examples.images.dtype)
-    images[split] = kinds.canonical(examples.images, f'{source.where}, {split!r}')
+    where = f'{source.where}, {split!r}'
+    images[split] = kinds.canonical(examples.images, where, missing)
+    columns[split] = sources.columns_of(examples, asked, where)
     if examples.factors is not None:
       factors[split] = examples.factors
   if len({(a.dtype.kind == 'f', a.shape[1:]) for a in images.values()}) > 1:
@@ -180,7 +197,7 @@ def _read(
       f'{source.where}: its splits differ in type or shape ({found}); '
       'use splits of one type and shape'
     )
-  return images, types, factors
+  return images, types, factors, columns
 
 
 def _known(
@@ -199,10 +216,33 @@ def _known(
   return {'factors': Factors(names, **{'validation': columns['train'][:0], **columns})}
 
 
-def _sha256(images: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray]) -> str:
+def _beside(
+  columns: Mapping[str, Columns], parts: Mapping[str, splits.Expression]
+) -> dict[str, Columns] | None:
+  """Returns the columns of the splits; None where none are asked for."""
+  names = next(iter(columns.values())).keys()
+  if not names:
+    return None
+  taken = {
+    split: {name: splits.take(part, {s: c[name] for s, c in columns.items()}) for name in names}
+    for split, part in parts.items()
+  }
+  return {'validation': {name: taken['train'][name][:0] for name in names}, **taken}
+
+
+def _sha256(
+  images: Mapping[str, np.ndarray],
+  factors: Mapping[str, np.ndarray],
+  columns: Mapping[str, Columns],
+) -> str:
   lines = [f'{split} {transforms.array_sha256(array)}' for split, array in images.items()]
   for split, array in factors.items():
     if array.dtype.names == (sources.LABEL,):
       continue  # nothing is computed of a class
     lines.append(f'{split} {array.dtype.names} {transforms.array_sha256(array)}')
+  lines += [
+    f'{split} {name} {transforms.array_sha256(column)}'
+    for split, named in columns.items()
+    for name, column in named.items()
+  ]
   return hashlib.sha256('\n'.join(lines).encode()).hexdigest()

@@ -213,10 +213,21 @@ def _written(changes: Mapping[str, Any]) -> str:
 
 def reading(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Returns of the section `data` what `data.read` takes."""
-  keys = ('train_split', 'validation_split', 'test_split', 'crop', 'pad', 'kind', 'range')
-  return {key: settings[key] for key in keys}
+  keys = (
+    'train_split',
+    'validation_split',
+    'test_split',
+    'crop',
+    'pad',
+    'kind',
+    'range',
+    'missing',
+  )
+  columns = data.columns_asked(settings['conditions'], settings['size_factor'])
+  return {key: settings[key] for key in keys} | {'beside': columns}
 
 
 def preparing(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Returns of the section `data` what `data.prepare` takes."""
-  return {key: settings[key] for key in ('scale_to_unit', 'binarize', 'standardize', 'seed')}
+  keys = ('scale_to_unit', 'binarize', 'standardize', 'seed', 'conditions', 'size_factor')
+  return {key: settings[key] for key in keys}
