@@ -3,6 +3,7 @@
 The library raises them; `commands` turns each into lines on stderr and the exit code named here.
 """
 
+import difflib
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
@@ -142,3 +143,9 @@ def shown(value: Any) -> str:
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _LONGEST_VALUE
 _SHORT.maxtuple = _SHORT.maxlist = _SHORT.maxdict = _LONGEST_VALUE // 2
+
+
+def nearest(value: str, options: Iterable[str]) -> str:
+  """Returns the end of a message, "; did you mean 'x'?", or nothing where no option is near."""
+  close = difflib.get_close_matches(value.lower(), options, n=1)
+  return f'; did you mean {close[0]!r}?' if close else ''

@@ -32,7 +32,7 @@ def parse(text: str, arrays: Collection[str], where: str) -> dict[str, str]:
   for name in (name for pair in found.items() for name in pair):
     if name not in arrays:
       have = ', '.join(map(short, arrays)) or 'none'
-      near = sources.nearest(name, arrays)
+      near = errors.nearest(name, arrays)
       raise errors.InputError(
         f'data.labels={short(text)}: {where} has no array {short(name)}, only {have}{near}'
       )

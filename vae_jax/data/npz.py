@@ -113,7 +113,7 @@ def _existing(path: str, where: str) -> pathlib.Path:
   except OSError as error:  # a name too long
     raise errors.InputError(f'{where} is no path: {error.strerror}') from error
   if not found:
-    near = sources.nearest(file.name, [p.name for p in file.parent.glob('*.npz')])
+    near = errors.nearest(file.name, [p.name for p in file.parent.glob('*.npz')])
     absolute = file.absolute()
     raise errors.InputError(f'{where}: there is no file {absolute}{near}')
   return file

@@ -104,5 +104,5 @@ def _unknown(name: str, known: list[str]) -> errors.InputError:
   others = parts.SECTIONS['data'].builtins
   return errors.InputError(
     f'data.name={name!r} is no known data set; valid are {", ".join(others)}, the data sets of '
-    f"TFDS, and your own 'package.module:function'{sources.nearest(name, [*others, *known])}"
+    f"TFDS, and your own 'package.module:function'{errors.nearest(name, [*others, *known])}"
   )

@@ -85,7 +85,7 @@ def _absent(expression: Expression, source: sources.Source) -> Iterator[str]:
 def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
   """Returns the end of a message: the names that are near, or what two splits may be."""
   absent = [t.split for e in expressions for t in e.terms if t.split not in names]
-  hints = {sources.nearest(name, names) for name in absent} - {''}
+  hints = {errors.nearest(name, names) for name in absent} - {''}
   if hints:
     return ''.join(sorted(hints))
   if all(e.key == 'data.validation_split' for e in expressions if {*absent} & e.names):

@@ -1,6 +1,8 @@
 """Densities of one example, on distrax: likelihoods p(x | z), posteriors q(z | x), priors p(z)."""
 
-from vae_jax.densities.events import Shaped, per_example, rescaled
+from vae_jax.densities.columns import Column, by_column
+from vae_jax.densities.counts import negative_binomial, poisson
+from vae_jax.densities.events import Shaped, is_product, of_observed, per_example, rescaled
 from vae_jax.densities.gaussians import gaussian
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
@@ -28,8 +30,10 @@ from vae_jax.densities.priors import (
   TwoLayerPrior,
   has_closed_form,
 )
+from vae_jax.densities.student import student_t
 
 __all__ = [
+  'Column',
   'DiagonalGaussian',
   'FlowPosterior',
   'FlowPrior',
@@ -43,16 +47,22 @@ __all__ = [
   'TwoLayerPosterior',
   'TwoLayerPrior',
   'bernoulli',
+  'by_column',
   'categorical',
   'continuous_bernoulli',
   'cross_entropy',
   'discretized_logistic',
   'gaussian',
   'has_closed_form',
+  'is_product',
   'log_normal',
   'logit_of_mean',
+  'negative_binomial',
+  'of_observed',
   'per_example',
+  'poisson',
   'rescaled',
   'scale_of',
   'stopped',
+  'student_t',
 ]

@@ -6,6 +6,7 @@ import distrax
 import jax.numpy as jnp
 from jax import Array
 
+from vae_jax import errors
 from vae_jax.fast import sums
 
 
@@ -35,6 +36,56 @@ def rescaled(
   """
   bijector = distrax.ScalarAffine(shift=shift, scale=spread)
   return distrax.Transformed(distribution, distrax.Block(bijector, 1))
+
+
+class _Observed(distrax.Independent):
+  """All axes are one event, of which values that are NaN are not observed."""
+
+  def __init__(self, values: distrax.Distribution, likely: Array):
+    super().__init__(values, 1)
+    self._likely = likely
+
+  def log_prob(self, value: Array) -> Array:
+    observed = ~jnp.isnan(value)
+    # Filled beforehand: the derivative of what is not selected would be 0 times NaN.
+    logs = self.distribution.log_prob(jnp.where(observed, value, self._likely))
+    return sums.total(jnp.where(observed, logs, 0.0))
+
+
+def of_observed(
+  distribution: distrax.Distribution, standard: tuple[Array, Array] | None
+) -> distrax.Distribution:
+  """Returns the density of the values [D] that are observed: those that are not NaN.
+
+    log p(x_o) = sum_{d in o} log p(x_d)
+
+  That is their marginal, where the values are independent given z. Mattei & Frellsen 2019, eq. 4,
+  arxiv.org/abs/1812.02633.
+
+  Args:
+    distribution: of `per_example`.
+    standard: shift m and spread s [D], of a distribution over y in x = m + s y; None for x itself.
+
+  Raises:
+    InputError: the distribution is no product over values.
+  """
+  if not is_product(distribution):
+    raise errors.InputError(
+      'the likelihood is no product over the values of an example, so that none can be left out; '
+      "set data.missing='refused'"
+    )
+  values = distribution.distribution
+  if standard is None:
+    return _Observed(values, jnp.zeros(()))
+  shift, spread = standard
+  return _Observed(distrax.Transformed(values, distrax.ScalarAffine(shift, spread)), shift)
+
+
+def is_product(distribution: distrax.Distribution) -> bool:
+  """Tells whether a distribution over one example [D] is a product over its values."""
+  return (
+    isinstance(distribution, distrax.Independent) and distribution.distribution.event_shape == ()
+  )
 
 
 class Shaped(distrax.Distribution):

@@ -3,7 +3,7 @@
 Every likelihood but `cross_entropy` is a density over one example, so that `log_prob` is in nats.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, NamedTuple
 
 import distrax
@@ -47,6 +47,13 @@ class Likelihood(NamedTuple):
       mean alone does not set it.
     lost_on_unit: of a density on the line, the nats that a pixel in [0, 1] loses at the least since
       a part of it lies outside; None of a density on its own support.
+    encoder_input: x [*event], standardised where the likelihood sees it so -> what the encoder sees
+      of it, such as log(1 + x) of counts; NaN stays NaN. None for x itself.
+    sized: size factor s [], above 0 -> the likelihood of an example of that size, whose rates are
+      multiplied by s. None where it has no rates.
+    check: values [n, D] as they are stored -> what is wrong with them, '' for nothing; of a
+      likelihood that differs from column to column. None where the support says it all.
+    standardises: of each of D values, whether `data.standardize` may shift and scale it; None: all.
   """
 
   supports: tuple[str, ...]
@@ -60,6 +67,10 @@ class Likelihood(NamedTuple):
   min_scale: float = 0.0
   variance: Callable[[np.ndarray], np.ndarray] | None = None
   lost_on_unit: float | None = None
+  encoder_input: Callable[[Array], Array] | None = None
+  sized: Callable[[Array], 'Likelihood'] | None = None
+  check: Callable[[np.ndarray], str] | None = None
+  standardises: Sequence[bool] | None = None
 
 
 Scale = Annotated[float, checks.real(1e-6, 1e6)]  # in units of x, or of the range of x
