@@ -48,6 +48,8 @@ _SEED = checks.whole(0, MAX_SEED)
 _STEPS = checks.whole(0, MAX_STEPS)
 _WEIGHT = checks.real(0.0, LARGEST)
 _RATE = checks.real(1e-30, LARGEST)
+_SHARE_OF_A_STEP = checks.real(0.0, 1e6)
+_DECAY = checks.real(0.0, 0.9999999)
 _WARMUP = checks.choice(*WARMUPS)
 _FLOAT, _INDEX, _KEY = np.float32, np.int32, np.uint32
 
@@ -73,6 +75,15 @@ FIELDS: tuple[LaneField, ...] = (
     _FLOAT,
     'r',
     'nats: above 0 a multiplier that begins at beta holds the rate at it',
+  ),
+  LaneField(
+    'weight_decay', 0.0, _SHARE_OF_A_STEP, _FLOAT, 'wd', 'of the kernels, times the learning rate'
+  ),
+  LaneField(
+    'clip_norm', 0.0, _WEIGHT, _FLOAT, 'clip', 'above 0 the most that a gradient may measure'
+  ),
+  LaneField(
+    'ema_decay', 0.0, _DECAY, _FLOAT, 'ema', 'above 0 an average of the parameters is evaluated'
   ),
 )
 

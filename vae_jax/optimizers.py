@@ -11,8 +11,10 @@ A schedule is a function of its settings that returns step [] -> fraction of the
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import optax
 from jax import Array
 
@@ -96,6 +98,64 @@ def _stage_ends(first: int) -> list[int]:
   """Returns the ends of stages of 1, 3, 9 ... times `first` steps, as far as an int32 counts."""
   ends = (first * (3**i - 1) // 2 for i in range(1, 21))
   return [end for end in ends if end < 2**31]
+
+
+def decayed(updates: Any, params: Any, share: Array) -> Any:
+  """Returns the updates of a step that also shrinks every kernel w by a share of itself.
+
+    u <- u - share w,    share = learning rate x weight decay
+
+  Decoupled from the gradient, as AdamW has it, whatever the optimiser: Loshchilov & Hutter 2019,
+  eq. 12, arxiv.org/abs/1711.05101. Kernels are the leaves called `kernel`, as Flax calls them;
+  biases, the scales of norms, priors and shared numbers of a likelihood stay as they are. Weights
+  of inert latents are 0, and so is their share.
+
+  Args:
+    updates: of the optimiser, in the shapes of the parameters.
+    params: before the step.
+    share: [].
+  """
+
+  def one(path: Any, update: Array, weight: Array) -> Array:
+    is_kernel = getattr(path[-1], 'key', None) == 'kernel'
+    return update - share * weight if is_kernel else update
+
+  return jax.tree_util.tree_map_with_path(one, updates, params)
+
+
+def clipped(grads: Any, most: Array) -> tuple[Any, Array]:
+  """Returns gradients whose norm over all leaves is `most` at most, and whether they were longer.
+
+    g <- g min(1, most / |g|)
+
+  Pascanu et al. 2013, algorithm 1, arxiv.org/abs/1211.5063. The gradient of an inert weight is 0:
+  the norm is that of the lane's own. Where `most` is 0 the gradients stay.
+
+  Args:
+    grads: of one lane.
+    most: [], 0 for no limit.
+  """
+  norm = optax.global_norm(grads)
+  is_long = (most > 0) & (norm > most)
+  factor = jnp.where(is_long, most / jnp.where(is_long, norm, 1.0), 1.0)
+  return jax.tree.map(lambda g: factor * g, grads), is_long
+
+
+def averaged(average: Any, params: Any, decay: Array, count: Array) -> Any:
+  """Returns the running average of the parameters after a step; where `decay` is 0 these.
+
+    a <- d a + (1 - d) w,    d = min(decay, (1 + t) / (10 + t))
+
+  Polyak & Juditsky 1992 in its exponential form. d rises with the number t of steps before, so that
+  the average forgets where training began; about (1 - decay)^-1 steps weigh in it.
+
+  Args:
+    average, params: trees of one shape, after the step.
+    decay: [], below 1.
+    count: t, [].
+  """
+  d = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
+  return jax.tree.map(lambda a, w: jnp.where(decay > 0, d * a + (1 - d) * w, w), average, params)
 
 
 def warmed_up(schedule: Schedule, warmup_steps: int) -> Schedule:

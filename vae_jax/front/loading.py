@@ -98,11 +98,14 @@ def _config_of(directory: pathlib.Path, data_path: os.PathLike | str | None) -> 
 
 def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Share:
   config = _config_of(directory, data_path)
-  stored = _newest(directory, '.best' if config['train']['keep'] == 'best' else '.params')
+  points = study.grid_of(config)
+  has_average = any(point['ema_decay'] for point in points)
+  evaluated = '.average' if has_average else '.params'
+  stored = _newest(directory, '.best' if config['train']['keep'] == 'best' else evaluated)
   facts = model_file.read(directory) or _facts_of(directory, config)
   built = study.trained_of(config, facts.stand_in(), facts.num_train)
   shared = shared_of(config, facts, built)
-  points = study.in_nats(study.grid_of(config), config, facts.event)
+  points = study.in_nats(points, config, facts.event)
   return _Share(config, points, facts, built.model, shared, stored)
 
 

@@ -9,6 +9,7 @@ METRICS = (
   Column('step', 'after so many', STEPS),
   *(column._replace(name=f'SPLIT/{column.name}') for column in TERMS),
   Column('batch/multiplier', 'of a target rate; without one, in a study that has others, β'),
+  Column('batch/clipped', 'of lanes with a `clip_norm`: the part of the steps that were clipped'),
   Column('SPLIT/active_units', 'of `train`, `validation` and `test`, see `results.csv`'),
   Column('SPLIT/NAME', "the objective's own terms, such as `test/bound` of the IWAE", NATS),
   Column('crc32', 'of what stands before it in the row', 'text'),

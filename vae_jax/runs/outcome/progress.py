@@ -83,7 +83,7 @@ def that_counts(progress: Progress) -> programs.States:
   state = whole(progress)
   if progress.best is None:
     return state
-  return placement.joined(state)._replace(params=progress.best)
+  return placement.joined(state)._replace(params=progress.best, average=None)
 
 
 def collapsed(
