@@ -239,7 +239,8 @@ def test_the_lane_that_diverged_is_examined_on_the_training_images(built):
   """Of four lanes the last, with its own parameters, at its own step; those known stay."""
   asked = []
 
-  def examine(params, lane, images, step):
+  def examine(params, lane, images, step, beside):
+    assert beside == data.NOTHING
     asked.append((params, lane, images, step))
     return findings('rate', largest_x=float(step))
 

@@ -306,7 +306,7 @@ def test_evaluate_averages_over_images_whatever_the_batches(lane, batch_size):
   lane = lane._replace(warmup=jnp.int32(1), warmup_steps=jnp.float32(10.0))
   rates = jnp.array([1.0, 2.0, 3.0, 0.0])
 
-  def evaluate_batch(params, lane, batch, index, weights):
+  def evaluate_batch(params, lane, batch, index, weights, beside):
     del params, lane, index
     first = weights @ batch[:, 0] / weights.sum()
     # Variances 0.0101, 0.0099 and 0 around a large mean, and an inert latent that varies a lot.
@@ -340,7 +340,7 @@ def test_activity_is_not_known_of_one_image_or_of_nan(lane, count, bad):
   """A count of 0 would be a collapse; NaN is no count. Inert latents have the variance 0."""
   lane = lane._replace(mask=jnp.array([1.0, 1.0, 0.0]))
 
-  def evaluate_batch(params, lane, batch, index, weights):
+  def evaluate_batch(params, lane, batch, index, weights, beside):
     centres = jnp.stack([batch[:, 0], 0 * batch[:, 0], 0 * batch[:, 0]], axis=1)
     averages = {'distortion': jnp.float32(1.0), 'rates': jnp.ones(3)}
     return averages, centres.at[0, 1].set(jnp.nan) if bad else centres
@@ -378,7 +378,7 @@ def test_a_fitting_size_leaves_no_batch_of_too_few(limits):
 def test_evaluation_runs_at_the_highest_precision(lane):
   seen = []
 
-  def evaluate_batch(params, lane, batch, index, weights):
+  def evaluate_batch(params, lane, batch, index, weights, beside):
     del params, lane, index, weights
     seen.append(jax.config.jax_default_matmul_precision)
     averages = {'distortion': batch.sum(), 'rates': jnp.zeros(LATENT_SIZE)}

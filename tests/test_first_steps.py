@@ -84,6 +84,6 @@ def test_a_chunk_reads_no_further_than_its_steps(built):
   """The examples of a chunk in the order of its steps, whatever it starts with."""
   assert built.training.schedule == data.Schedule(DATA_SEED, SIZE, 4)
   assert (built.training.scale, built.training.dynamic) == (255.0, True)
-  images, indices = built.feed().read(5, 8)
-  np.testing.assert_array_equal(images, built.dataset.train)
+  rows, indices = built.feed().read(5, 8)
+  np.testing.assert_array_equal(rows.images, built.dataset.train)
   np.testing.assert_array_equal(indices[:3], data.batch_indices(DATA_SEED, 5, 3, SIZE, 40))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ def test_another_error_of_the_runtime_is_not_taken_for_it(in_turns, tmp_path, mo
 def test_a_streamed_data_set_gives_the_same_bits(in_turns, tmp_path):
   training.run(in_turns, tmp_path / 'resident')
   streamed = in_turns | {'program': in_turns['program'] | dict(resident_gib=0.0)}
-  assert study.from_config(streamed).feed().shape.shape == (10 * 32, 8, 8, 1)
+  assert study.from_config(streamed).feed().shape.images.shape == (10 * 32, 8, 8, 1)
   training.run(streamed, tmp_path / 'streamed')
   resident, streamed = tmp_path / 'resident', tmp_path / 'streamed'
   assert state_digest(resident, in_turns) == state_digest(streamed, in_turns)
@@ -175,13 +176,16 @@ def test_a_streamed_data_set_gives_the_same_bits(in_turns, tmp_path):
 @pytest.mark.parametrize('first', [0, 7])
 def test_feeds_agree_whatever_the_chunks(first):
   images = np.random.default_rng(0).integers(0, 256, (50, 2, 2, 1), np.uint8)
+  beside = data.Beside(condition=np.eye(50, 3, dtype=np.float32), size=np.arange(50.0))
   schedule = data.Schedule(seed=3, batch_size=12, chunk_steps=5)
   sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  feeds = [make(images, schedule, sharding) for make in (data.resident, data.streamed)]
+  feeds = [make(images, schedule, sharding, beside) for make in (data.resident, data.streamed)]
   for stop in (first + 5, first + 7, first + 12):
-    (here, rows), (there, places) = (feed.read(first, stop) for feed in feeds)
-    taken = stop - first
-    np.testing.assert_array_equal(here[rows[:taken]], there[places[:taken]])
+    pairs = [feed.read(first, stop) for feed in feeds]
+    taken = [
+      (rows.images[at[: stop - first]], rows.beside.take(at[: stop - first])) for rows, at in pairs
+    ]
+    chex.assert_trees_all_equal(*taken)
     first = stop
 
 

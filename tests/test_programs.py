@@ -69,20 +69,20 @@ def stack(points, width):
 
 
 @functools.cache
-def compiled(training, num_lanes, width, shape):
+def compiled(training, num_lanes, width, rows):
   """The initialisation and the chunk of a training: other points go through the same programs."""
   place = placement.of_width(num_lanes, training.schedule.batch_size)
   training = training._replace(placement=place)
   stacked = stack([PLAIN[0]] * num_lanes, width)
   init = programs.lanewise(training.learner.init, place, per_lane=1)
-  return training, init, programs.compile_chunk(training, stacked, shape)
+  return training, init, programs.compile_chunk(training, stacked, rows)
 
 
 def begin(training, points, width, images):
   """The states at step 0, and (states, first, stop) -> states, metrics."""
   stacked = stack(points, width)
-  shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
-  training, init, chunk = compiled(training, len(points), width, shape)
+  rows = data.Rows(jax.ShapeDtypeStruct(images.shape, images.dtype))
+  training, init, chunk = compiled(training, len(points), width, rows)
   feed = data.resident(images, training.schedule, training.placement.everywhere)
 
   def take(states, first, stop):
@@ -317,7 +317,8 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
     states = init(stacked)
     for first, stop in [(0, 3), (3, 5)]:
       indices = data.batch_indices(0, first, STEPS, 20, len(images))
-      program(states, stacked, images, indices, np.int32(first), np.int32(stop))
+      rows = data.Rows(images)
+      program(states, stacked, rows, indices, np.int32(first), np.int32(stop))
     assert program._cache_size() == 1
     assert traces == 1
 

@@ -2,8 +2,8 @@
 
   images = data.load('mnist', ...)                      # once, on the host: Dataset
   feed = data.resident(train, schedule, sharding)       # or data.streamed
-  images, indices = feed.read(step, stop)               # between chunks: [m, *event], [S, N]
-  x = data.to_batch(images[indices[s]], scale, ...)     # inside jit: what the model sees
+  rows, indices = feed.read(step, stop)                 # between chunks: m examples, [S, N]
+  x = data.to_batch(rows.images[indices[s]], scale, ...) # inside jit: what the model sees
   rows = data.subset(len(test), count, seed)            # which examples stand for a split
 
 Sources: `digits` (scikit-learn, offline), `shapes` (drawn on the fly), `npz` (the user's own file),
@@ -18,7 +18,7 @@ of memory and of cache, whatever the slice.
 """
 
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
-from vae_jax.data.beside import NOTHING, Beside, Condition
+from vae_jax.data.beside import NOTHING, ROW_SUM, Beside, Condition, sizes
 from vae_jax.data.dataset import BINARIZE, Dataset, columns_asked, load, prepare, seen
 from vae_jax.data.description import (
   GREY,
@@ -31,7 +31,7 @@ from vae_jax.data.description import (
   moments,
   oddities,
 )
-from vae_jax.data.feeding import Feed, Schedule, resident, streamed
+from vae_jax.data.feeding import Feed, Rows, Schedule, resident, streamed
 from vae_jax.data.kinds import KINDS, extremes
 from vae_jax.data.sources import Examples
 from vae_jax.data.standard import STANDARDIZE, Standard
@@ -43,6 +43,7 @@ __all__ = [
   'GREY',
   'KINDS',
   'NOTHING',
+  'ROW_SUM',
   'STANDARDIZE',
   'Beside',
   'Condition',
@@ -50,6 +51,7 @@ __all__ = [
   'Examples',
   'Factors',
   'Feed',
+  'Rows',
   'Schedule',
   'Split',
   'Standard',
@@ -72,6 +74,7 @@ __all__ = [
   'read',
   'resident',
   'seen',
+  'sizes',
   'streamed',
   'subset',
   'to_batch',

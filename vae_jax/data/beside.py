@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from vae_jax import errors
-from vae_jax.data.sources import nearest, short
+from vae_jax.data.sources import short
 
 ROW_SUM = 'row_sum'
 _MOST_CLASSES = 1000
@@ -68,11 +68,17 @@ class Condition(NamedTuple):
     found = _plain(values)
     if others := sorted({repr(value) for value in found if value not in index}):
       known = ', '.join(map(repr, self.classes[:10])) + (', ...' if self.size > 10 else '')
+      near = errors.nearest(others[0].strip(chr(39)), map(str, self.classes))
       raise errors.InputError(
-        f'{where} has {others[0]}{nearest(others[0].strip(chr(39)), map(str, self.classes))}, '
-        f'which the training split does not have; it has {known}'
+        f'{where} has {others[0]}, which the training split does not have; it has {known}{near}'
       )
     return np.eye(self.size, dtype=np.float32)[[index[value] for value in found]]
+
+  def decoded(self, encoded: np.ndarray) -> np.ndarray:
+    """Returns the values [n] that were encoded as [n, size]; numbers to the digits of float32."""
+    if self.classes:
+      return np.asarray(self.classes)[np.argmax(encoded, axis=1)]
+    return np.asarray(encoded[:, 0], np.float64) * self.spread + self.mean
 
 
 def conditions_of(asked: Sequence[str], columns: Columns, where: str) -> tuple[Condition, ...]:
@@ -120,7 +126,7 @@ def parsed(text: str) -> tuple[str, str]:
   if kind not in _KINDS:
     raise errors.InputError(
       f"data.conditions={text!r}: {kind!r} is neither 'classes' nor 'number'"
-      + nearest(kind, _KINDS)
+      + errors.nearest(kind, _KINDS)
     )
   return name, kind
 
@@ -135,20 +141,20 @@ def condition(conditions: Sequence[Condition], columns: Columns, where: str) -> 
   )
 
 
-def sizes(name: str, x: np.ndarray, columns: Columns, where: str) -> np.ndarray:
+def sizes(name: str, x: np.ndarray | None, columns: Columns, where: str) -> np.ndarray:
   """Returns the sizes [n] of examples, in the unit of the column: see `data.size_factor`.
 
   Args:
     name: of a column, or ROW_SUM: the sum of the values of an example, those that are missing left
       out.
     x: [n, *event].
-    columns: of the same examples.
+    columns: of the same examples; where it has ROW_SUM, that is not computed.
     where: what they are, for messages.
 
   Raises:
     InputError: one is not above 0.
   """
-  if name == ROW_SUM:
+  if name == ROW_SUM and name not in columns:
     found = np.nansum(x.reshape(len(x), -1), axis=1, dtype=np.float64)
   else:
     found = _numbers(columns[name], f'{where}: column {short(name)}')

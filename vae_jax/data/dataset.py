@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_jax import errors
-from vae_jax.data import kinds, sources, standard, transforms
+from vae_jax.data import kinds, standard, transforms
 from vae_jax.data.beside import (
   NOTHING,
   ROW_SUM,
@@ -19,6 +19,7 @@ from vae_jax.data.beside import (
   sizes,
 )
 from vae_jax.data.stored import Factors, Stored, open_source, read
+from vae_jax.densities import Column
 
 BINARIZE = ('none', 'dynamic', 'static', 'threshold')
 
@@ -56,6 +57,7 @@ class Dataset(NamedTuple):
     conditions: the columns of which a condition is made, in its order.
     mean_size: the mean of the training split that is a size factor of 1, in the unit of the column.
     has_missing: values that are NaN are missing: they leave likelihood and encoder.
+    columns: of a table, see `sources.Source`.
   """
 
   name: str
@@ -79,6 +81,7 @@ class Dataset(NamedTuple):
   conditions: tuple[Condition, ...] = ()
   mean_size: float = 1.0
   has_missing: bool = False
+  columns: tuple[Column, ...] = ()
 
   @property
   def fixed_scale(self) -> float:
@@ -143,6 +146,7 @@ def prepare(
   seed: int,
   conditions: Sequence[str] = (),
   size_factor: str = '',
+  standardises: Sequence[bool] | None = None,
 ) -> Dataset:
   """Returns what a study trains on.
 
@@ -155,6 +159,7 @@ def prepare(
     seed: of the fixed draws, at least 0.
     conditions: the columns that the model is conditioned on; see `beside.conditions_of`.
     size_factor: '', the column of the size of an example, or 'row_sum'.
+    standardises: which of D values are standardised, where they are; None for all.
 
   Raises:
     InputError: the values do not allow it; one line that names the key.
@@ -163,7 +168,7 @@ def prepare(
   is_bytes, is_scaled = stored.support == 'uint8', scale_to_unit or binarize != 'none'
   is_unit = is_bytes and (is_scaled or stored.is_ranged)
   scale = float(stored.white) if is_unit else 1.0
-  found = standard.standard_of(stored.train, scale, standardize)
+  found = standard.standard_of(stored.train, scale, standardize, standardises)
   support = 'real' if found else 'unit' if is_unit else stored.support
   dataset = Dataset(
     name=stored.name,
@@ -184,6 +189,7 @@ def prepare(
     stored_support=stored.support,
     white=stored.white,
     has_missing=stored.has_missing,
+    columns=stored.columns,
     **_beside(stored, conditions, size_factor),
   )
   return dataset if binarize == 'none' else _binarize(dataset, binarize, seed)
@@ -246,7 +252,7 @@ def _check_settings(
   ):
     if value not in valid:
       raise errors.InputError(
-        f'data.{key}={value!r}; valid are {", ".join(valid)}' + sources.nearest(value, valid)
+        f'data.{key}={value!r}; valid are {", ".join(valid)}' + errors.nearest(value, valid)
       )
   if seed < 0:
     raise errors.InputError(f'data.seed={seed}; valid are integers from 0')

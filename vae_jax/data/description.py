@@ -27,6 +27,7 @@ class Split(NamedTuple):
   num_constant: int  # values of an example that never vary
   num_repeated: int | None  # examples that stand there before; None where they were not counted
   num_shared: int | None  # examples that the training split has, too
+  num_missing: int = 0  # values of the examples
   num_chosen_on: int | None = None  # of the test split: examples that the validation split has, too
 
 
@@ -60,10 +61,11 @@ def _split(name: str, images: np.ndarray, hashes: list[int] | None, shared: int 
     name=name,
     shape=images.shape,
     dtype=str(images.dtype),
-    low=images.min().item(),
-    mean=images.mean(dtype=np.float64).item(),
-    high=images.max().item(),
-    num_constant=int(np.count_nonzero(images.min(axis=0) == images.max(axis=0))),
+    low=np.nanmin(images).item(),
+    mean=np.nanmean(images, dtype=np.float64).item(),
+    high=np.nanmax(images).item(),
+    num_constant=int(np.count_nonzero(np.nanmin(images, axis=0) == np.nanmax(images, axis=0))),
+    num_missing=int(np.count_nonzero(np.isnan(images))) if images.dtype.kind == 'f' else 0,
     num_repeated=None if hashes is None else len(hashes) - len(set(hashes)),
     num_shared=shared,
   )
@@ -80,13 +82,14 @@ def line(split: Split, stored: Stored, seen_as: str) -> str:
   n, *event = split.shape
   size = math.prod(event)
   unknown = 'duplicates not counted'
+  missing = f', {split.num_missing / (n * size):.1%} missing' if split.num_missing else ''
   repeated = unknown if split.num_repeated is None else f'{split.num_repeated:,} repeated'
   seen_as = f'; {stored.kind} ({stored.reason}), seen as {seen_as}' if seen_as else ''
   shared = '' if split.num_shared is None else f', {split.num_shared:,} of them in train'
   return (
     f'{split.name}: {stored.name}, {n:,} x {event} {split.dtype}, {split.low:.6g} to '
-    f'{split.high:.6g}, mean {split.mean:.4g}{seen_as}; {split.num_constant:,} of {size:,} values '
-    f'constant, {repeated}{shared}'
+    f'{split.high:.6g}, mean {split.mean:.4g}{missing}{seen_as}; {split.num_constant:,} of '
+    f'{size:,} values constant, {repeated}{shared}'
   )
 
 
@@ -141,6 +144,7 @@ def neighbours(images: np.ndarray) -> float:
   chosen = np.unique(np.linspace(0, len(images) - 1, _ORDERED).astype(int))
   x = images[chosen].reshape(len(chosen), -1).astype(np.float64)
   signs = np.random.Philox(key=0).random_raw(3 * x.shape[1]).reshape(-1, 3) % 2 * 2.0 - 1
+  x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
   values = x @ np.concatenate([np.ones((x.shape[1], 1)), signs], axis=1)
   values = values - values.mean(axis=0)
   power = np.square(values).sum(axis=0)
@@ -158,7 +162,7 @@ def _unresolved(images: np.ndarray) -> int:
 def moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns mean and standard deviation [*event] of up to 2,048 examples, evenly spaced."""
   rows = images[:: -(-len(images) // _ORDERED)].astype(np.float64)
-  return rows.mean(axis=0), rows.std(axis=0)
+  return np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
 
 
 def greyness(stored: Stored) -> float:
@@ -166,7 +170,7 @@ def greyness(stored: Stored) -> float:
   white = stored.white if stored.support == 'uint8' else 1.0
   x = stored.train[:: -(-len(stored.train) // _ORDERED)]
   x = x.astype(np.float64) / white
-  return float(np.mean(4 * x * (1 - x)))
+  return float(np.nanmean(4 * x * (1 - x)))
 
 
 def is_colour(stored: Stored) -> bool:

@@ -1,14 +1,14 @@
 """Where arrays come from: a source names its splits and reads each of them whole."""
 
 import collections
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from vae_jax import errors
 from vae_jax.data import shapes
+from vae_jax.densities import Column
 
 LABEL = 'label'
 
@@ -39,6 +39,7 @@ class Source(NamedTuple):
     where: the config key and value that point here, for messages: "data.name='mnist'".
     splits: names of the splits, in their own order.
     read: split name -> its examples.
+    columns: of a table, in the order of the values of an example; () where they have no names.
   """
 
   name: str
@@ -46,6 +47,7 @@ class Source(NamedTuple):
   where: str
   splits: tuple[str, ...]
   read: Callable[[str], Examples]
+  columns: tuple[Column, ...] = ()
 
 
 def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str, np.ndarray]:
@@ -67,7 +69,7 @@ def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str
       have = ', '.join(map(short, beside)) or 'none'
       raise errors.InputError(
         f'{where} has no column {short(name)} beside its examples, only {have}'
-        + nearest(name, beside)
+        + errors.nearest(name, beside)
       )
     if np.shape(beside[name]) != (len(examples.images),):
       raise errors.InputError(
@@ -75,12 +77,6 @@ def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str
         f'{len(examples.images):,} examples; give each one value'
       )
   return {name: np.asarray(beside[name]) for name in names}
-
-
-def nearest(value: str, options: Iterable[str]) -> str:
-  """Returns the end of a message, "; did you mean 'x'?", or nothing where no option is near."""
-  close = difflib.get_close_matches(value.lower(), options, n=1)
-  return f'; did you mean {close[0]!r}?' if close else ''
 
 
 def open_digits() -> Source:

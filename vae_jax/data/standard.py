@@ -1,5 +1,6 @@
 """Standardised values: shift and spread of the training split, for encoder and likelihood alike."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,13 +24,16 @@ class Standard(NamedTuple):
   spread: np.ndarray
 
 
-def standard_of(images: np.ndarray, scale: float, mode: str) -> Standard | None:
+def standard_of(
+  images: np.ndarray, scale: float, mode: str, chosen: Sequence[bool] | None = None
+) -> Standard | None:
   """Returns mean and standard deviation of images / scale, None where `mode` is 'none'.
 
   Args:
     images: stored examples [n, *event] of the training split: no other may be known.
     scale: Dataset.scale.
     mode: one of STANDARDIZE; 'all' takes one m and one s over all values.
+    chosen: of vectors, which of D values are standardised; the others keep m = 0 and s = 1.
   """
   if mode == 'none':
     return None
@@ -38,6 +42,8 @@ def standard_of(images: np.ndarray, scale: float, mode: str) -> Standard | None:
   # Sums of equal values of float32 are exact in float64: what never varies has a spread of 0.
   spread = np.sqrt(mean(images, axis, lambda block: np.square(block - centre))) / scale
   spread = np.broadcast_to(np.where(spread > _NO_SPREAD, spread, 1.0), images.shape[1:])
+  if chosen is not None:
+    centre, spread = np.where(chosen, centre, 0.0), np.where(chosen, spread, 1.0)
   return Standard((centre / scale).astype(np.float32), spread.astype(np.float32))
 
 

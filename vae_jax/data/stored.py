@@ -10,6 +10,7 @@ import numpy as np
 from vae_jax import errors, parts
 from vae_jax.data import cache, kinds, own, sources, splits, transforms
 from vae_jax.data.beside import Columns
+from vae_jax.densities import Column
 
 
 class Factors(NamedTuple):
@@ -46,6 +47,7 @@ class Stored(NamedTuple):
     labels: the classes of the examples [n] of the three, int32, where it knows these.
     beside: of the three, the columns that were asked for, by name; None where none were.
     has_missing: whether a value is missing: NaN, and the arrays are float32 then.
+    columns: of a table, see `sources.Source`.
   """
 
   name: str
@@ -66,6 +68,7 @@ class Stored(NamedTuple):
   labels: Mapping[str, np.ndarray] | None = None
   beside: Mapping[str, Columns] | None = None
   has_missing: bool = False
+  columns: tuple[Column, ...] = ()
 
   @property
   def splits(self) -> dict[str, np.ndarray]:
@@ -155,6 +158,7 @@ def read(
     is_sliced=any(part.is_sliced for part in parts.values()),
     **{'validation': taken['train'][:0], **taken},
     beside=_beside(columns, parts),
+    columns=source.columns,
     has_missing=any(a.dtype.kind == 'f' and np.isnan(a).any() for a in taken.values()),
     **_known(factors, parts),
   )

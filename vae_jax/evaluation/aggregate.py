@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from vae_jax import data, learner, networks
+from vae_jax import data, densities, learner, networks
+from vae_jax.data import Beside
 from vae_jax.evaluation.batches import Batches, highest_precision
 from vae_jax.lanes import Lane
 
@@ -38,11 +39,15 @@ def aggregate(
   weights = batches.weights.reshape(-1)  # [n]
   x = data.to_values(batches.images, scale).reshape(-1, *batches.images.shape[2:])
   params = model.at_beta(params, lane.beta)
-  encode = lambda x: model.encode(params, x, lane.mask)  # noqa: E731
+  known = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batches.beside)
+
+  def encode(x: Array, known: Beside) -> densities.Posterior:
+    return model.encode(model.knowing(params, known), x, lane.mask)
+
   prior = model.prior(params, lane.mask)
   aggregate_key = learner.lane_keys(lane).aggregate
   noise = learner.draw_noise(aggregate_key, len(x), 1, lane.mask.size)[:, 0]  # [n, Z]
-  z, _ = jax.vmap(lambda x, noise: encode(x).sample(noise))(x, noise)  # [n, Z]
+  z, _ = jax.vmap(lambda x, known, noise: encode(x, known).sample(noise))(x, known, noise)  # [n, Z]
   log_p = jax.vmap(prior.log_prob)(z)  # [n, P]
   log_w = jnp.log(weights / weights.sum())
 
@@ -50,7 +55,7 @@ def aggregate(
     """Returns log q(z | x_index) [], log q(z) [] and log q(z_j) [P] of one z."""
     # Encoded here, and not once outside: a posterior holds the weights of its flow, and n of them
     # would hold n copies. XLA moves what does not depend on z out of the loop.
-    parts = jax.vmap(lambda x: encode(x).log_prob(z))(x)  # [n, P]
+    parts = jax.vmap(lambda x, known: encode(x, known).log_prob(z))(x, known)  # [n, P]
     wholes = parts.sum(axis=1)
     # The very number that is in the mixture, rounding and all: log q(z | x) - log q(z) <= log n.
     own = wholes[index]
@@ -61,7 +66,7 @@ def aggregate(
   own, joint, marginals = jax.lax.map(lambda batch: jax.vmap(mixed)(*batch), cut)
   own, joint, marginals = own.reshape(-1), joint.reshape(-1), marginals.reshape(len(z), -1)
   values = {'mutual_information': own - joint, 'marginal_kl': joint - log_p.sum(axis=1)}
-  if _factorise(encode, prior, x[0], lane.mask.size):
+  if _factorise(encode, prior, (x[0], known.take(0)), lane.mask.size):
     values['total_correlation'] = joint - marginals.sum(axis=1)
     values['dimension_wise_kl'] = (marginals - log_p).sum(axis=1)
   # log q(z | x) less its mean, the entropy of q, if q is a Gaussian, and 0 on average if not.
@@ -69,9 +74,9 @@ def aggregate(
   return _averages(values, energy, weights)
 
 
-def _factorise(encode: Any, prior: Any, x: Array, latent_size: int) -> bool:
+def _factorise(encode: Any, prior: Any, example: Any, latent_size: int) -> bool:
   """Returns whether posterior and prior both are products of densities of single latents."""
-  posterior = jax.eval_shape(encode, x)
+  posterior = jax.eval_shape(encode, *example)
   return (posterior.factorises and prior.factorises) or latent_size == 1
 
 

@@ -76,7 +76,7 @@ def evaluate(
   @functools.partial(jax.jit, inline=True)  # traced once, though its shapes are asked for first
   def of_batch(index: Array, batch: Batches) -> tuple[dict[str, Array], Array]:
     x = data.to_values(batch.images, scale)
-    return of_lane.evaluate(params, lane, x, index, batch.weights)
+    return of_lane.evaluate(params, lane, x, index, batch.weights, batch.beside)
 
   def add_batch(carry, batch):
     sums, moments, index = carry
@@ -84,7 +84,7 @@ def evaluate(
     sums = jax.tree.map(lambda total, new: total + batch.weights.sum() * new, sums, averages)
     return (sums, _merge(moments, centres, batch.weights), index + 1), None
 
-  first = Batches(batches.images[0], batches.weights[0])
+  first = jax.tree.map(lambda leaf: leaf[0], batches)
   averages, _ = jax.eval_shape(of_batch, 0, first)
   sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), averages)
   zeros = jnp.zeros_like(lane.mask)

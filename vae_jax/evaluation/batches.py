@@ -9,26 +9,33 @@ import jax
 import numpy as np
 from jax import Array
 
+from vae_jax.data import NOTHING, Beside
+
 
 class Batches(NamedTuple):
   """A data set cut into equal batches; the last one filled up with images of weight 0."""
 
   images: np.ndarray | Array  # [B, N, *event] as stored
   weights: np.ndarray | Array  # [B, N] 1 for an image, 0 for the filling
+  beside: Beside = NOTHING  # [B, N, ...] what is known of the images
 
   def part(self, index: int) -> 'Batches':
     """Returns one of the batches, as batches."""
-    return Batches(*(leaf[index : index + 1] for leaf in self))
+    return jax.tree.map(lambda leaf: leaf[index : index + 1], self)
 
 
-def cut(images: np.ndarray, batch_size: int) -> Batches:
+def cut(images: np.ndarray, batch_size: int, beside: Beside = NOTHING) -> Batches:
   """Cuts images [n, *event] into batches of `batch_size`, each image with weight 1 exactly once."""
   num_batches = math.ceil(len(images) / batch_size)
   missing = num_batches * batch_size - len(images)
-  filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
+
+  def filled(rows: np.ndarray) -> np.ndarray:
+    rows = np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)])
+    return rows.reshape(num_batches, batch_size, *rows.shape[1:])
+
   weights = np.concatenate([np.ones(len(images), np.float32), np.zeros(missing, np.float32)])
   shape = (num_batches, batch_size)
-  return Batches(filled.reshape(*shape, *images.shape[1:]), weights.reshape(shape))
+  return Batches(filled(images), weights.reshape(shape), jax.tree.map(filled, beside))
 
 
 def fitting_size(count: int, wanted: int, smallest: int, largest: int | None) -> int:

@@ -13,7 +13,13 @@ _OCTAVES = range(-6, 4)  # around the spread of the data
 _FINER = (2**0.5, 2**0.25, 2**0.125)
 
 
-def constant_distortion(likelihood: densities.Likelihood, first: Array, x: Array) -> Array:
+def constant_distortion(
+  likelihood: densities.Likelihood,
+  first: Array,
+  x: Array,
+  sizes: Array | None = None,
+  has_missing: bool = False,
+) -> Array:
   """Returns the distortion [] of a decoder whose outputs are the same for every z.
 
     D = -1/n sum_i log p(x_i | outputs),    outputs = (first, 0, ..., 0)
@@ -24,12 +30,19 @@ def constant_distortion(likelihood: densities.Likelihood, first: Array, x: Array
     likelihood: p(x | outputs); its shared scalars are at their start, 0.
     first: [*event], the first output.
     x: [n, *event].
+    sizes: [n], of the examples; None where the likelihood knows none.
+    has_missing: whether values of x may be NaN, and are left out.
   """
   size = math.prod(x.shape[1:])
   outputs = jnp.zeros((likelihood.num_heads, size)).at[0].set(jnp.ravel(first))
   shared = (jnp.zeros(()),) * likelihood.num_shared
-  constant = likelihood.make((*outputs, *shared) if shared else outputs)
-  return -jnp.mean(jax.vmap(constant.log_prob)(x.reshape(len(x), size)))
+
+  def log_prob(x: Array, of_size: Array | None) -> Array:
+    one = likelihood if of_size is None else likelihood.sized(of_size)
+    constant = one.make((*outputs, *shared) if shared else outputs)
+    return (densities.of_observed(constant, None) if has_missing else constant).log_prob(x)
+
+  return -jnp.mean(jax.vmap(log_prob)(x.reshape(len(x), size), sizes))
 
 
 def best_scale(distortion: Callable[[float], Array], spread: float, lowest: float) -> float:

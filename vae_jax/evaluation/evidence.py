@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from vae_jax import bounds, data, densities, learner, networks
+from vae_jax.data import Beside
 from vae_jax.evaluation.batches import Batches, highest_precision
 from vae_jax.lanes import Lane
 
@@ -38,23 +39,25 @@ def curve_samples(num_samples: int) -> tuple[int, ...]:
 
 def make_weights_of(
   model: networks.Model, params: Any, mask: Array
-) -> Callable[[densities.Posterior, Array, Array], Array]:
-  """Returns (q(z | x), x [*event], noise [L, Z]) -> log w [L] of a lane.
+) -> Callable[[densities.Posterior, Array, Array, Beside], Array]:
+  """Returns (q(z | x), x [*event], noise [L, Z], beside) -> log w [L] of a lane.
 
   log w_l = log p(x | z_l) + log p(z_l) - log q(z_l | x),  z_l ~ q(z | x)
   """
   terms_of = _make_terms_of(model, params, mask)
-  return lambda posterior, x, noise: bounds.log_weights(terms_of(posterior, x, noise))
+  return lambda *example: bounds.log_weights(terms_of(*example))
 
 
 def _make_terms_of(
   model: networks.Model, params: Any, mask: Array
-) -> Callable[[densities.Posterior, Array, Array], bounds.ElboTerms]:
-  """Returns (q(z | x), x [*event], noise [L, Z]) -> the terms of a lane."""
+) -> Callable[[densities.Posterior, Array, Array, Beside], bounds.ElboTerms]:
+  """Returns (q(z | x), x [*event], noise [L, Z], beside) -> the terms of a lane."""
   prior = model.prior(params, mask)
 
-  def terms_of(posterior: densities.Posterior, x: Array, noise: Array) -> bounds.ElboTerms:
-    decode = lambda z: model.decode(params, z, mask)  # noqa: E731
+  def terms_of(
+    posterior: densities.Posterior, x: Array, noise: Array, beside: Beside
+  ) -> bounds.ElboTerms:
+    decode = lambda z: model.decode(model.knowing(params, beside), z, mask)  # noqa: E731
     return bounds.elbo_terms(posterior, prior, decode, x, noise)
 
   return terms_of
@@ -85,15 +88,19 @@ def evidence(
   params = model.at_beta(params, lane.beta)
   terms_of = _make_terms_of(model, params, lane.mask)
 
-  def of_batch(index: Array, images: Array) -> tuple[Array, Evidence]:
+  def encode(x: Array, beside: Beside) -> densities.Posterior:
+    return model.encode(model.knowing(params, beside), x, lane.mask)
+
+  def of_batch(index: Array, batch: tuple[Array, Beside]) -> tuple[Array, Evidence]:
+    images, beside = batch
     x = data.to_values(images, scale)
-    posteriors = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)
+    posteriors = jax.vmap(encode)(x, beside)
     batch_key = jax.random.fold_in(nll_key, index)
 
     def of_chunk(chunk_index: Array) -> tuple[Array, Array]:
       noise_key = jax.random.fold_in(batch_key, chunk_index)
       noise = learner.draw_noise(noise_key, len(x), chunk, lane.mask.size)
-      terms = jax.vmap(terms_of)(posteriors, x, noise)
+      terms = jax.vmap(terms_of)(posteriors, x, noise, beside)
       return jax.vmap(bounds.log_weights)(terms), terms.log_likelihood
 
     def of_samples(found: Array) -> Array:  # [chunks, N, chunk] -> [N, K]
@@ -102,7 +109,8 @@ def evidence(
     log_w, log_likelihood = map(of_samples, jax.lax.map(of_chunk, jnp.arange(num_chunks)))
     return index + 1, jax.vmap(_summary)(log_w, log_likelihood)
 
-  return jax.lax.scan(of_batch, jnp.asarray(first, jnp.int32), batches.images)[1]
+  rows = batches.images, batches.beside
+  return jax.lax.scan(of_batch, jnp.asarray(first, jnp.int32), rows)[1]
 
 
 def _summary(log_w: Array, log_likelihood: Array) -> Evidence:

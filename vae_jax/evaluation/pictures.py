@@ -7,19 +7,32 @@ import jax.numpy as jnp
 from jax import Array
 
 from vae_jax import learner, networks
+from vae_jax.data import NOTHING, Beside
 from vae_jax.lanes import Lane
 
 
-def centres(model: networks.Model, params: Any, lane: Lane, x: Array) -> Array:
+def centres(
+  model: networks.Model, params: Any, lane: Lane, x: Array, beside: Beside = NOTHING
+) -> Array:
   """Returns the centre of q(z | x) of examples [n, *event], [n, Z]."""
   params = model.at_beta(params, lane.beta)
-  return jax.vmap(lambda x: model.encode(params, x, lane.mask).loc)(x)
+
+  def one(x: Array, beside: Beside) -> Array:
+    return model.encode(model.knowing(params, beside), x, lane.mask).loc
+
+  return jax.vmap(one)(x, beside)
 
 
-def decode(model: networks.Model, params: Any, lane: Lane, z: Array) -> Array:
+def decode(
+  model: networks.Model, params: Any, lane: Lane, z: Array, beside: Beside = NOTHING
+) -> Array:
   """Returns the mean of p(x | z) of codes [n, Z], [n, *event]."""
   params = model.at_beta(params, lane.beta)
-  return jax.vmap(lambda z: model.decode(params, z, lane.mask).mean())(z)
+
+  def one(z: Array, beside: Beside) -> Array:
+    return model.decode(model.knowing(params, beside), z, lane.mask).mean()
+
+  return jax.vmap(one)(z, beside)
 
 
 def sample_prior(model: networks.Model, params: Any, lane: Lane, num_samples: int) -> Array:

@@ -10,24 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from vae_jax import bounds, data, evaluation, learner, networks
+from vae_jax import bounds, data, densities, evaluation, learner, networks
+from vae_jax.data import Beside
 from vae_jax.lanes import Lane
 
 ROWS = 64  # of one call: a number of images compiles nothing
 
 
 class Functions(NamedTuple):
-  """Jitted, of R rows; `x` is as stored, `params` and `lane` are of one lane.
+  """Jitted, of R rows; `x` is as stored, `params` and `lane` are of one lane, and `beside` [R, ...]
+  is what is known of the rows.
 
   Attributes:
-    encode: (params, lane, x [R, *event]) -> centres of q(z | x) [R, Z].
-    moments: (params, lane, noise [S, Z], x) -> mean and standard deviation of q(z | x), each
-      [R, Z]; from the draws where they have no closed form.
-    decode: (params, lane, z [R, Z]) -> means of p(x | z), [R, *event].
+    encode: (params, lane, x [R, *event], beside) -> centres of q(z | x) [R, Z].
+    moments: (params, lane, noise [S, Z], x, beside) -> mean and standard deviation of q(z | x),
+      each [R, Z]; from the draws where they have no closed form.
+    decode: (params, lane, z [R, Z], beside) -> means of p(x | z), [R, *event].
     draw: (params, lane, noise [R, Z], uniform [R]) -> z ~ p(z), [R, Z].
-    terms: (params, lane, x, noise [R, L, Z]) -> distortion [R] and rate [R], nats.
-    log_weights: (params, lane, x, noise [R, C, L, Z]) -> log w [R, C L], C chunks one after the
-      other.
+    terms: (params, lane, x, beside, noise [R, L, Z]) -> distortion [R] and rate [R], nats.
+    log_weights: (params, lane, x, beside, noise [R, C, L, Z]) -> log w [R, C L], C chunks one after
+      the other.
   """
 
   encode: Callable[..., Array]
@@ -42,42 +44,47 @@ def make(model: networks.Model, rate: bounds.Rate, scale: float) -> Functions:
   """Returns the functions of a model; it sees x / scale."""
   estimator = learner.Estimator(model, None, rate, bounds.reparameterized)
 
-  def posterior(params: Any, lane: Lane, x: Array):
-    return model.encode(model.at_beta(params, lane.beta), data.to_values(x, scale), lane.mask)
+  def encode(params: Any, lane: Lane, x: Array, beside: Beside) -> Array:
+    return evaluation.centres(model, params, lane, data.to_values(x, scale), beside)
 
-  def encode(params: Any, lane: Lane, x: Array) -> Array:
-    return jax.vmap(lambda x: posterior(params, lane, x).loc)(x)
+  def moments(
+    params: Any, lane: Lane, noise: Array, x: Array, beside: Beside
+  ) -> tuple[Array, Array]:
+    params = model.at_beta(params, lane.beta)
 
-  def moments(params: Any, lane: Lane, noise: Array, x: Array) -> tuple[Array, Array]:
-    def one(x: Array) -> tuple[Array, Array]:
-      q = posterior(params, lane, x)
+    def one(x: Array, beside: Beside) -> tuple[Array, Array]:
+      known = model.knowing(params, beside)
+      q = model.encode(known, data.to_values(x, scale), lane.mask)
       if hasattr(q, 'scale'):
         return q.loc, lane.mask * q.scale
       z, _ = jax.vmap(q.sample)(noise)
       return jnp.mean(z, axis=0), jnp.std(z, axis=0, ddof=1)
 
-    return jax.vmap(one)(x)
+    return jax.vmap(one)(x, beside)
 
-  def decode(params: Any, lane: Lane, z: Array) -> Array:
-    of_beta = model.at_beta(params, lane.beta)
-    return jax.vmap(lambda z: model.decode(of_beta, z, lane.mask).mean())(z)
+  def decode(params: Any, lane: Lane, z: Array, beside: Beside) -> Array:
+    return evaluation.decode(model, params, lane, z, beside)
 
   def draw(params: Any, lane: Lane, noise: Array, uniform: Array) -> Array:
     prior = model.prior(model.at_beta(params, lane.beta), lane.mask)
     return jax.vmap(prior.sample)(noise, uniform)
 
-  def terms(params: Any, lane: Lane, x: Array, noise: Array) -> tuple[Array, Array]:
+  def terms(params: Any, lane: Lane, x: Array, beside: Beside, noise: Array) -> tuple[Array, Array]:
     x = data.to_values(x, scale)
     betas = learner.lane_betas(lane, len(x))
-    _, _, found = learner.batch_terms(estimator, params, lane, x, noise, betas)
+    _, _, found = learner.batch_terms(estimator, params, lane, x, noise, betas, beside)
     return jax.vmap(bounds.distortion)(found), jax.vmap(rate)(found).sum(axis=-1)
 
-  def log_weights(params: Any, lane: Lane, x: Array, noise: Array) -> Array:
+  def log_weights(params: Any, lane: Lane, x: Array, beside: Beside, noise: Array) -> Array:
     params = model.at_beta(params, lane.beta)
     weights_of = evaluation.make_weights_of(model, params, lane.mask)
     x = data.to_values(x, scale)
-    posteriors = jax.vmap(lambda x: model.encode(params, x, lane.mask))(x)
-    of_chunk = lambda noise: jax.vmap(weights_of)(posteriors, x, noise)  # noqa: E731
+
+    def encode(x: Array, beside: Beside) -> densities.Posterior:
+      return model.encode(model.knowing(params, beside), x, lane.mask)
+
+    posteriors = jax.vmap(encode)(x, beside)
+    of_chunk = lambda noise: jax.vmap(weights_of)(posteriors, x, noise, beside)  # noqa: E731
     found = jax.lax.map(of_chunk, jnp.moveaxis(noise, 1, 0))  # [C, R, L]
     return jnp.moveaxis(found, 0, 1).reshape(len(x), -1)
 
@@ -85,21 +92,26 @@ def make(model: networks.Model, rate: bounds.Rate, scale: float) -> Functions:
   return Functions(*(jax.jit(evaluation.highest_precision(function)) for function in pure))
 
 
-def in_rows(function: Callable[..., Any], most: int, *arrays: np.ndarray) -> Any:
+def in_rows(function: Callable[..., Any], most: int, *arrays: Any) -> Any:
   """Returns function(*arrays) on the host, so many rows at a time as a call is compiled for.
 
   Args:
     function: arrays [R, ...] -> a tree [R, ...].
     most: rows that a call may have; it has `ROWS`, or the power of two below.
-    *arrays: [N, ...], N at least 1.
+    *arrays: [N, ...], or trees of such, N at least 1.
   """
   rows = min(ROWS, 2 ** int(math.log2(max(1, most))))
   done = []
-  for first in range(0, len(arrays[0]), rows):
-    parts = [array[first : first + rows] for array in arrays]
-    missing = rows - len(parts[0])
-    filled = [np.concatenate([part, np.repeat(part[:1], missing, axis=0)]) for part in parts]
-    made = jax.device_get(function(*filled))
+  count = len(jax.tree.leaves(arrays)[0])
+
+  def filled(array: np.ndarray, first: int, missing: int) -> np.ndarray:
+    part = array[first : first + rows]
+    return np.concatenate([part, np.repeat(part[:1], missing, axis=0)])
+
+  for first in range(0, count, rows):
+    missing = max(0, first + rows - count)
+    parts = jax.tree.map(functools.partial(filled, first=first, missing=missing), arrays)
+    made = jax.device_get(function(*parts))
     done.append(jax.tree.map(lambda leaf, missing=missing: leaf[: rows - missing], made))
   return jax.tree.map(lambda *leaves: np.concatenate(leaves), *done)
 

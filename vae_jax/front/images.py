@@ -68,9 +68,15 @@ def _numbers(images: Any, facts: Facts, what: str) -> np.ndarray:
     array = array[..., None]  # [N, H, W]
   if array.ndim != len(facts.event) + 1 or not array.size:
     raise _wrong_shape(array, facts.event, what)
-  if array.dtype.kind == 'f' and not np.isfinite(array).all():
+  if array.dtype.kind == 'f' and not _are_known(array, facts).all():
     raise errors.InputError(f'{what} has values that are NaN or infinite; remove them')
   return array
+
+
+def _are_known(array: np.ndarray, facts: Facts) -> np.ndarray:
+  """Tells which values are numbers, or missing in a run of data of which values may be."""
+  finite = np.isfinite(array)
+  return finite | np.isnan(array) if facts.has_missing else finite
 
 
 def _wrong_shape(array: np.ndarray, event: tuple[int, ...], what: str) -> errors.InputError:
@@ -89,12 +95,13 @@ def _values(array: np.ndarray, facts: Facts, settings: Mapping[str, Any], what: 
   if support == 'unit' and len(settings['range']):
     return _ranged(array, settings['range'], what)
   high = {'binary': 1.0, 'unit': 1.0, 'uint8': facts.white}.get(support, np.inf)
-  is_whole = array.dtype.kind != 'f' or np.array_equal(array, np.rint(array))
-  if array.min() < 0 or array.max() > high or not (is_whole or support == 'unit'):
+  is_whole = array.dtype.kind != 'f' or np.array_equal(array, np.rint(array), equal_nan=True)
+  if np.nanmin(array) < 0 or np.nanmax(array) > high or not (is_whole or support == 'unit'):
     raise _wrong_values(array, support, high, what)
   if support == 'uint8' and high > 1 and array.max() == 1 and _may_be_unit(array, settings):
     raise _wrong_values(array, support, high, what)  # all but black, if it were meant
-  return array.astype(np.float32 if support in ('unit', 'count') else np.uint8)
+  is_float = facts.has_missing or support in ('unit', 'count')
+  return array.astype(np.float32 if is_float else np.uint8)
 
 
 def _may_be_unit(array: np.ndarray, settings: Mapping[str, Any]) -> bool:

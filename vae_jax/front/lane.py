@@ -9,7 +9,9 @@ import jax
 import numpy as np
 
 from vae_jax import checks, errors, lane_fields, lanes
+from vae_jax.data import Beside
 from vae_jax.front import functions, images, nats
+from vae_jax.front.given import Given, beside_of
 from vae_jax.front.shared import Shared
 
 _DRAWS = 1000  # of q(z | x), where its mean and its spread have no closed form
@@ -29,6 +31,10 @@ class Lane:
 
   Z is the number of the lane's own latents: `latent_size`; with two layers of latents those of the
   lower layer first, and then `latent_size` of the upper one.
+
+  Where the run has `data.conditions`, every method takes `given`: name of a column -> its values
+  [N], or one for all, such as given={'label': 3}; of a run with `data.size_factor` the sizes, too,
+  which are those of the rows of x, or the mean of the training split, where nothing is said.
 
   Attributes:
     name: such as 'b1-z10-s0'.
@@ -93,26 +99,27 @@ class Lane:
     point, arrays = {**self.point, 'beta': float(beta)}, self.arrays
     return dataclasses.replace(self, point=point, arrays=arrays._replace(beta=np.float32(beta)))
 
-  def encode(self, x: Any) -> np.ndarray:
+  def encode(self, x: Any, given: Given = None) -> np.ndarray:
     """Returns the centre of q(z | x), [N, Z]: the mean of a Gaussian; a flow's image of noise 0.
 
     With two layers the mean of q(z_1 | x), and that of q(z_2 | z_1) at it.
     """
-    return self._own(self._encode(self._images(x)))
+    x = self._images(x)
+    return self._own(self._encode(x, self._beside(given, len(x))))
 
-  def posterior(self, x: Any) -> Posterior:
+  def posterior(self, x: Any, given: Given = None) -> Posterior:
     """Returns mean and standard deviation of q(z | x), each [N, Z].
 
     With a full covariance the scale is the root of its diagonal; with two layers that of z_2 is
     given z_1 at its mean. A flow, or an own posterior without a `scale`, has no closed form: both
     are of 1,000 draws, the mean to 3 % of the scale, and it to 2 %.
     """
-    noise = nats.noise_of(self, _DRAWS, 1, 0)[0]  # the same for every image
+    x, noise = self._images(x), nats.noise_of(self, _DRAWS, 1, 0)[0]  # the same for every image
     moments = functools.partial(self.shared.functions.moments, self.params, self.arrays, noise)
-    mean, scale = functions.in_rows(moments, functions.ROWS, self._images(x))
+    mean, scale = functions.in_rows(moments, functions.ROWS, x, self._beside(given, len(x)))
     return Posterior(self._own(mean), self._own(scale))
 
-  def decode(self, z: Any) -> np.ndarray:
+  def decode(self, z: Any, given: Given = None) -> np.ndarray:
     """Returns the mean of p(x | z), [N, *event], for z [N, Z]; in the units of the images.
 
     Probabilities where the images are binary. With two layers the decoder reads the lower one.
@@ -125,33 +132,41 @@ class Lane:
       )
     padded = np.zeros((len(z), self.arrays.mask.size), np.float32)
     padded[:, self._active] = z
-    return self._decode(padded)
+    return self._decode(padded, self._beside(given, len(z)))
 
-  def reconstruct(self, x: Any) -> np.ndarray:
+  def reconstruct(self, x: Any, given: Given = None) -> np.ndarray:
     """Returns the mean of p(x | z) at the centre of q(z | x), [N, *event]."""
-    return self._decode(self._encode(self._images(x)))
+    x = self._images(x)
+    beside = self._beside(given, len(x), x)
+    return self._decode(self._encode(x, beside), beside)
 
-  def sample(self, n: int, seed: int = 0) -> np.ndarray:
+  def sample(self, n: int, seed: int = 0, given: Given = None) -> np.ndarray:
     """Returns the mean of p(x | z) for n draws of z from the prior, [n, *event].
 
     Seed 0 has the draws of the run's own pictures.
     """
     noise, uniform = jax.device_get(functions.prior_noise(self.seeded(seed), _count('n', n)))
     draw = functools.partial(self.shared.functions.draw, self.params, self.arrays)
-    return self._decode(functions.in_rows(draw, functions.ROWS, noise, uniform))
+    z = functions.in_rows(draw, functions.ROWS, noise, uniform)
+    return self._decode(z, self._beside(given, len(z)))
 
-  def interpolate(self, x0: Any, x1: Any, n: int = 9) -> np.ndarray:
+  def interpolate(self, x0: Any, x1: Any, n: int = 9, given: Given = None) -> np.ndarray:
     """Returns the mean of p(x | z) on the line between the codes of two images, [n, *event].
 
     Both ends are on it: the reconstructions of x0 and x1, each one image [*event].
     """
     pairs = ((x0, 'x0'), (x1, 'x1'))
-    ends = [self._encode(self._images(np.asarray(x)[None], name)) for x, name in pairs]
+    one = self._beside(given, 1)
+    ends = [self._encode(self._images(np.asarray(x)[None], name), one) for x, name in pairs]
     weights = np.linspace(0.0, 1.0, _count('n', n, 2), dtype=np.float32)[:, None]
-    return self._decode((1 - weights) * ends[0] + weights * ends[1])
+    return self._decode((1 - weights) * ends[0] + weights * ends[1], self._beside(given, n))
 
   def traverse(
-    self, x0: Any, latent: int, values: Sequence[float] = tuple(range(-3, 4))
+    self,
+    x0: Any,
+    latent: int,
+    values: Sequence[float] = tuple(range(-3, 4)),
+    given: Given = None,
   ) -> np.ndarray:
     """Returns the mean of p(x | z) with one latent of the code of x0 at each value, [n, *event].
 
@@ -159,16 +174,18 @@ class Lane:
       x0: one image [*event].
       latent: from 0, below Z; with two layers of the lower one, which alone is decoded.
       values: that it takes, [n]; the other latents keep theirs.
+      given: of x0.
     """
     latent = _count('latent', latent, 0, (self.shared.lower_size or self.latent_size) - 1)
     values = np.asarray(values, np.float32)
     if values.ndim != 1 or not values.size:
       raise errors.InputError(f'values has shape {list(values.shape)}; give numbers [n]')
-    z = np.repeat(self._encode(self._images(np.asarray(x0)[None], 'x0')), len(values), axis=0)
+    x, one = self._images(np.asarray(x0)[None], 'x0'), self._beside(given, 1)
+    z = np.repeat(self._encode(x, one), len(values), axis=0)
     z[:, latent] = values  # the lane's own latents are the first
-    return self._decode(z)
+    return self._decode(z, self._beside(given, len(z)))
 
-  def elbo(self, x: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+  def elbo(self, x: Any, num_samples: int = 1, seed: int = 0, given: Given = None) -> np.ndarray:
     """Returns the ELBO [N] of each image, -distortion - rate: nats, higher is better.
 
     Args:
@@ -177,19 +194,24 @@ class Lane:
       seed: of the noise, beside that of the lane. With seed 0, and L and images of the run's
         evaluation, the mean is the run's own figure. The noise of an image depends on where it
         stands in x.
+      given: of x.
     """
-    distortion, rate = self._terms(x, num_samples, seed)
+    distortion, rate = self._terms(x, num_samples, seed, given)
     return -distortion - rate
 
-  def rate(self, x: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+  def rate(self, x: Any, num_samples: int = 1, seed: int = 0, given: Given = None) -> np.ndarray:
     """Returns KL(q(z | x) || p(z)) [N], in closed form or sampled as in training: nats."""
-    return self._terms(x, num_samples, seed)[1]
+    return self._terms(x, num_samples, seed, given)[1]
 
-  def distortion(self, x: Any, num_samples: int = 1, seed: int = 0) -> np.ndarray:
+  def distortion(
+    self, x: Any, num_samples: int = 1, seed: int = 0, given: Given = None
+  ) -> np.ndarray:
     """Returns -E_q[log p(x | z)] [N], of num_samples draws: nats, lower is better."""
-    return self._terms(x, num_samples, seed)[0]
+    return self._terms(x, num_samples, seed, given)[0]
 
-  def log_likelihood(self, x: Any, num_samples: int = 500, seed: int = 0) -> np.ndarray:
+  def log_likelihood(
+    self, x: Any, num_samples: int = 500, seed: int = 0, given: Given = None
+  ) -> np.ndarray:
     """Returns log p(x) [N] by importance sampling: nats, higher is better.
 
       log p(x) ~ log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x),  z_k ~ q(z | x)
@@ -199,27 +221,36 @@ class Lane:
     Args:
       x: [N, *event].
       num_samples: K.
-      seed: as of `elbo`.
+      seed, given: as of `elbo`.
 
     Raises:
       InputError: the likelihood is no density, so that there is no such thing.
     """
-    return nats.log_likelihood(self, self._images(x), _count('num_samples', num_samples), seed)
+    x = self._images(x)
+    beside = self._beside(given, len(x), x)
+    return nats.log_likelihood(self, x, beside, _count('num_samples', num_samples), seed)
 
-  def _terms(self, x: Any, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    return nats.terms(self, self._images(x), _count('num_samples', num_samples), seed)
+  def _terms(
+    self, x: Any, num_samples: int, seed: int, given: Given
+  ) -> tuple[np.ndarray, np.ndarray]:
+    x = self._images(x)
+    beside = self._beside(given, len(x), x)
+    return nats.terms(self, x, beside, _count('num_samples', num_samples), seed)
+
+  def _beside(self, given: Given, count: int, x: np.ndarray | None = None) -> Beside:
+    return beside_of(given, self.shared.facts, self.shared.data['size_factor'], count, x)
 
   def _images(self, x: Any, what: str = 'x') -> np.ndarray:
     return images.prepare(x, self.shared.facts, self.shared.data, what)
 
-  def _encode(self, x: np.ndarray) -> np.ndarray:
+  def _encode(self, x: np.ndarray, beside: Beside) -> np.ndarray:
     """Returns the centres [N, Z] of prepared images, padding included."""
     encode = functools.partial(self.shared.functions.encode, self.params, self.arrays)
-    return functions.in_rows(encode, functions.ROWS, x)
+    return functions.in_rows(encode, functions.ROWS, x, beside)
 
-  def _decode(self, z: np.ndarray) -> np.ndarray:
+  def _decode(self, z: np.ndarray, beside: Beside) -> np.ndarray:
     decode = functools.partial(self.shared.functions.decode, self.params, self.arrays)
-    means = functions.in_rows(decode, functions.ROWS, z)
+    means = functions.in_rows(decode, functions.ROWS, z, beside)
     return images.as_stored(means, self.shared.facts, self.shared.data)
 
   @property

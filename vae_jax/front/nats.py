@@ -9,15 +9,19 @@ import jax
 import numpy as np
 
 from vae_jax import errors, evaluation, learner
+from vae_jax.data import Beside
 from vae_jax.front import functions
 
 
-def terms(lane: Any, x: np.ndarray, num_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def terms(
+  lane: Any, x: np.ndarray, beside: Beside, num_samples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
   """Returns distortion [N] and rate [N] of every image.
 
   Args:
     lane: a `front.Lane`.
     x: prepared images [N, *event].
+    beside: [N, ...], what is known of them.
     num_samples: L.
     seed: beside the lane's own; 0 has the noise of the run's evaluations.
   """
@@ -28,9 +32,9 @@ def terms(lane: Any, x: np.ndarray, num_samples: int, seed: int) -> tuple[np.nda
   size = evaluation.fitting_size(len(x), most, *limits)
   of_rows = functools.partial(shared.functions.terms, lane.params, lane.arrays)
   found = []
-  for index, batch in enumerate(_cut(x, size)):
-    noise = noise_of(lane, num_samples, size, seed, index)[: len(batch)]
-    found.append(functions.in_rows(of_rows, most, batch, noise))
+  for index, batch in enumerate(_cut(x, beside, size)):
+    noise = noise_of(lane, num_samples, size, seed, index)[: len(batch[0])]
+    found.append(functions.in_rows(of_rows, most, *batch, noise))
   distortion, rate = (np.concatenate(part) for part in zip(*found, strict=True))
   return distortion.astype(np.float64), rate.astype(np.float64)
 
@@ -44,7 +48,9 @@ def noise_of(lane: Any, num_samples: int, size: int, seed: int, index: int = 0) 
   )
 
 
-def log_likelihood(lane: Any, x: np.ndarray, num_samples: int, seed: int) -> np.ndarray:
+def log_likelihood(
+  lane: Any, x: np.ndarray, beside: Beside, num_samples: int, seed: int
+) -> np.ndarray:
   """Returns the importance-sampled log p(x) [N] of every image; arguments as of `terms`.
 
   Raises:
@@ -59,13 +65,14 @@ def log_likelihood(lane: Any, x: np.ndarray, num_samples: int, seed: int) -> np.
   size, num_chunks = min(len(x), most), math.ceil(num_samples / chunk)
   of_rows = functools.partial(shared.functions.log_weights, lane.params, lane.arrays)
   seeded, found = lane.seeded(seed), []
-  for index, batch in enumerate(_cut(x, size)):
+  for index, batch in enumerate(_cut(x, beside, size)):
     noise = jax.device_get(functions.nll_noise(seeded, index, num_chunks, size, chunk))
-    log_w = functions.in_rows(of_rows, most, batch, noise[: len(batch)])
+    log_w = functions.in_rows(of_rows, most, *batch, noise[: len(batch[0])])
     log_w = log_w[:, :num_samples].astype(np.float64)
     found.append(np.logaddexp.reduce(log_w, axis=1) - math.log(num_samples))
   return np.concatenate(found)
 
 
-def _cut(x: np.ndarray, size: int) -> Iterator[np.ndarray]:
-  return (x[first : first + size] for first in range(0, len(x), size))
+def _cut(x: np.ndarray, beside: Beside, size: int) -> Iterator[tuple[np.ndarray, Beside]]:
+  parts = (slice(first, first + size) for first in range(0, len(x), size))
+  return ((x[part], beside.take(part)) for part in parts)

@@ -11,6 +11,7 @@ import numpy as np
 
 from vae_jax import data, errors, records, study
 from vae_jax.front import images
+from vae_jax.front.given import columns_of
 from vae_jax.front.lane import Lane
 from vae_jax.records import schemas
 from vae_jax.runs import extending
@@ -158,6 +159,20 @@ class Run:
     found = getattr(self, split)
     settings = self.config['evaluation'], self.config['data']
     return found[data.subset(len(found), settings[0][count], settings[1]['seed'])]
+
+  def given(self, split: str = 'test', count: str | None = None) -> dict[str, np.ndarray]:
+    """Returns what is known of the images of a split beside x, as the methods of a lane take it.
+
+    Args:
+      split: 'train', 'validation' or 'test'.
+      count: as of `evaluated`, of whose images it is then; None for all.
+    """
+    beside, settings = self._dataset.beside_of(split), self.config['data']
+    if count is not None:
+      size = len(self._dataset.split(split))
+      wanted = self.config['evaluation'][count]
+      beside = beside.take(data.subset(size, wanted, settings['seed']))
+    return columns_of(beside, self.facts, settings['size_factor'])
 
   @functools.cached_property
   def _dataset(self) -> data.Dataset:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import distrax
 import jax
 from jax import Array
 
 from vae_jax import bounds, densities, networks, objectives
+from vae_jax.data import NOTHING, Beside
 from vae_jax.fast.rows import over_rows
 from vae_jax.lanes import Lane
 
@@ -28,7 +30,13 @@ class Estimator(NamedTuple):
 
 
 def batch_terms(
-  estimator: Estimator, params: Any, lane: Lane, x: Array, noise: Array, betas: Array
+  estimator: Estimator,
+  params: Any,
+  lane: Lane,
+  x: Array,
+  noise: Array,
+  betas: Array,
+  beside: Beside = NOTHING,
 ) -> tuple[densities.Posterior, Array, bounds.ElboTerms]:
   """Returns the posteriors of a batch, their centres [N, Z], and the terms of every example.
 
@@ -38,23 +46,30 @@ def batch_terms(
     x: [N, *event].
     noise: [N, L, Z].
     betas: [N], that networks see which do; see `drawn_betas`.
+    beside: [N, ...], what is known of the examples.
   """
   model, mask = estimator.model, lane.mask
-  outputs = over_rows(
-    lambda shared, row: model.outputs(model.at_beta(shared[0], row[1]), row[0], shared[1])
-  )
 
-  def example(x: Array, noise: Array, beta: Array):
-    of_beta = model.at_beta(params, beta)
+  def of_row(shared: Any, row: Any) -> Array:
+    (params, mask), (z, beta, known) = shared, row
+    return model.outputs(model.knowing(model.at_beta(params, beta), known), z, mask)
+
+  outputs = over_rows(of_row)
+
+  def example(x: Array, noise: Array, beta: Array, known: Beside):
+    of_beta = model.knowing(model.at_beta(params, beta), known)
     posterior = model.encode(of_beta, x, mask)
     # Of networks that see no beta it is the same for all examples: a VampPrior encodes its
     # pseudo-inputs once a step.
     prior = model.prior(of_beta, mask)
-    decode = lambda z: model.likelihood(params, outputs((params, mask), (z, beta)))  # noqa: E731
+
+    def decode(z: Array) -> distrax.Distribution:
+      return model.likelihood(of_beta, outputs((params, mask), (z, beta, known)))
+
     terms = bounds.elbo_terms(posterior, prior, decode, x, noise, estimator.gradient)
     return posterior, posterior.loc, terms
 
-  return jax.vmap(example)(x, noise, betas)
+  return jax.vmap(example)(x, noise, betas, beside)
 
 
 def batch_averages(
@@ -65,6 +80,7 @@ def batch_averages(
   noise: Array,
   weights: Array,
   betas: Array,
+  beside: Beside = NOTHING,
 ) -> tuple[dict[str, Array], Array]:
   """Returns averages over a batch, and the centres [N, Z] of its posteriors.
 
@@ -79,8 +95,9 @@ def batch_averages(
     noise: [N, L, Z].
     weights: [N], 1 or, for what only fills the batch up, 0.
     betas: [N], see `drawn_betas`.
+    beside: [N, ...], what is known of the examples.
   """
-  posteriors, centres, terms = batch_terms(estimator, params, lane, x, noise, betas)
+  posteriors, centres, terms = batch_terms(estimator, params, lane, x, noise, betas, beside)
   rates = jax.vmap(estimator.rate)(terms)  # [N, P]
   averages = {
     'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),

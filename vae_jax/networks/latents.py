@@ -39,12 +39,18 @@ class PosteriorNetwork(NamedTuple):
 
 
 class PriorNetwork(NamedTuple):
-  """From parameters to p(z); the attributes are those of a PosteriorNetwork."""
+  """From parameters to p(z).
+
+  Attributes:
+    init, make, density, lower_size: as of a PosteriorNetwork.
+    reads_encoder: whether it is made of what the encoder makes of some x.
+  """
 
   init: Callable[[Array, Array], Any]
   make: Callable[..., densities.Prior]
   density: type[densities.Prior]
   lower_size: int = 0
+  reads_encoder: bool = False
 
 
 NumLayers = Annotated[int, checks.whole(1, 1000)]

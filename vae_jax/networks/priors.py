@@ -73,7 +73,7 @@ def vamp(
     components = jax.vmap(posterior_of)(inputs_of(params))
     return densities.Mixture(components, jnp.zeros(num_components))
 
-  return latents.PriorNetwork(init, make, densities.Mixture)
+  return latents.PriorNetwork(init, make, densities.Mixture, reads_encoder=True)
 
 
 def flow_prior(

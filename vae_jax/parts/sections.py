@@ -62,8 +62,12 @@ SECTIONS: Mapping[str, Section] = {
       'gaussian',
       'discretized_logistic',
       'categorical',
+      'poisson',
+      'negative_binomial',
+      'student_t',
+      'by_column',
     ),
-    given=('event',),
+    given=('event', 'columns'),
   ),
   'encoder': Section(
     builtins=_of('networks', mlp='MlpEncoder', conv='ConvEncoder'), given=('event',)

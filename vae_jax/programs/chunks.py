@@ -35,7 +35,7 @@ def run_chunk(
   training: Training,
   state: State,
   lane: Lane,
-  images: Array,
+  rows: data.Rows,
   indices: Array,
   first: Array,
   stop: Array,
@@ -47,14 +47,14 @@ def run_chunk(
   Args:
     training: constants of the program.
     state, lane: of one lane.
-    images: training data as stored, [m, *event].
+    rows: training data as stored, m of them.
     indices: [S, N], the examples of each step.
     first, stop: [] int32, stop > first.
 
   Returns:
     The new state, and the metrics [] averaged over the steps taken, named `batch/...`.
   """
-  examples_of = gathering.examples_of(images)
+  examples_of = gathering.examples_of(rows.images)
   batch_size = training.schedule.batch_size
 
   def draw(step):
@@ -62,10 +62,11 @@ def run_chunk(
 
   def take(step, state, noise):
     # Indices and binarisation depend on (data seed, step) alone: all lanes share the batch.
-    stored, seed = examples_of(indices[step - first]), training.schedule.seed
+    chosen, seed = indices[step - first], training.schedule.seed
+    stored, known = examples_of(chosen), rows.beside.take(chosen)
     batch = data.to_batch(stored, training.scale, training.dynamic, seed, step)
-    batch = jax.lax.with_sharding_constraint(batch, PartitionSpec('data'))
-    return training.learner.step(state, lane, batch, noise, step)
+    batch, known = jax.lax.with_sharding_constraint((batch, known), PartitionSpec('data'))
+    return training.learner.step(state, lane, batch, noise, step, known)
 
   def take_and_add(step, carry, noise):
     state, sums = carry
@@ -79,18 +80,16 @@ def run_chunk(
   return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
 
 
-def compile_chunk(
-  training: Training, lanes: Lane, images: jax.ShapeDtypeStruct
-) -> jax.stages.Compiled:
+def compile_chunk(training: Training, lanes: Lane, rows: data.Rows) -> jax.stages.Compiled:
   """Compiles `run_chunk` ahead of time, so that no training step waits for the compiler.
 
-  The compiled program takes (states, lanes, images, indices, first, stop) of as many lanes as it is
+  The compiled program takes (states, lanes, rows, indices, first, stop) of as many lanes as it is
   wide; the buffers of `states` are donated to it.
 
   Args:
     training: constants of the program.
     lanes: of the launch, [G].
-    images: the shape of the feed's images, [m, *event].
+    rows: the shapes of the feed's.
   """
   place = training.placement
 
@@ -118,8 +117,8 @@ def compile_chunk(
     sharding=place.everywhere,
   )
   states = shapes(states, place.over_lanes)
-  images = shapes(images, place.everywhere)
-  return mapped.program.lower(states, lanes, images, indices, step, step).compile()
+  rows = shapes(rows, place.everywhere)
+  return mapped.program.lower(states, lanes, rows, indices, step, step).compile()
 
 
 def bytes_of(chunk: jax.stages.Compiled) -> int:
@@ -165,8 +164,8 @@ def state_shapes(learner: Learner, lanes: Lane) -> State:
 
 
 def params_of(states: States) -> Any:
-  """Returns the parameters of all lanes, in turn where their states are."""
-  return placement.map_turns(lambda state: state.params, states)
+  """Returns the parameters of all lanes that figures are of, in turn where their states are."""
+  return placement.map_turns(lambda state: state.evaluated, states)
 
 
 def multipliers_of(states: States) -> Array | None:

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from vae_jax import data, learner
+from vae_jax.data import NOTHING, Beside
 from vae_jax.fast import finite
 from vae_jax.lanes import Lane
 from vae_jax.programs.chunks import Training
@@ -57,23 +58,24 @@ class Findings(NamedTuple):
     return next((name for name, finite in names.items() if not finite), '')
 
 
-def make_examine(training: Training) -> Callable[[Any, Lane, np.ndarray, int], Findings]:
-  """Returns (params, lane, the training set as stored, step) -> the findings of a step of a lane.
+def make_examine(training: Training) -> Callable[..., Findings]:
+  """Returns (params, lane, the training set as stored, step, what is known beside it) -> the
+  findings of a step of a lane.
 
   It is compiled at its first call. The program of all lanes rounds differently: where numbers are
   finite by a hair's breadth, this one may find nothing.
   """
   one, seed, size = training.learner, training.schedule.seed, training.schedule.batch_size
 
-  def findings(params: Any, lane: Lane, stored: Array, step: Array) -> Findings:
-    x = data.to_batch(stored, training.scale, training.dynamic, seed, step)
+  def findings(params: Any, lane: Lane, rows: data.Rows, step: Array) -> Findings:
+    x = data.to_batch(rows.images, training.scale, training.dynamic, seed, step)
     noise = one.draw(lane, size, step)
 
     def objective(params):
       weights = jnp.ones(size)
       betas = learner.drawn_betas(one.estimator.objective.beta_range, lane, size, step)
       averages, centres = learner.batch_averages(
-        one.estimator, params, lane, x, noise, weights, betas
+        one.estimator, params, lane, x, noise, weights, betas, rows.beside
       )
       return learner.metrics_of(one.estimator, averages, lane, step)['objective'], (
         averages,
@@ -91,14 +93,17 @@ def make_examine(training: Training) -> Callable[[Any, Lane, np.ndarray, int], F
       objective=_is_finite(value),
       gradient=_is_finite(grads),
       square=finite.are_in_range(grads),
-      largest_x=jnp.max(jnp.abs(x)),
+      largest_x=jnp.nanmax(jnp.abs(x)),
     )
 
   program = jax.jit(findings)
 
-  def examine(params: Any, lane: Lane, images: np.ndarray, step: int) -> Findings:
-    (rows,) = data.batch_indices(seed, step, 1, size, len(images))
-    return jax.device_get(program(params, lane, images[rows], np.int32(step)))
+  def examine(
+    params: Any, lane: Lane, images: np.ndarray, step: int, beside: Beside = NOTHING
+  ) -> Findings:
+    (chosen,) = data.batch_indices(seed, step, 1, size, len(images))
+    rows = data.Rows(images[chosen], beside.take(chosen))
+    return jax.device_get(program(params, lane, rows, np.int32(step)))
 
   return examine
 

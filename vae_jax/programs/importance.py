@@ -7,6 +7,7 @@ import numpy as np
 from jax import Array
 
 from vae_jax import evaluation, networks
+from vae_jax.data import NOTHING, Beside
 from vae_jax.lanes import Lane
 from vae_jax.placement import Placement
 from vae_jax.programs import pieces
@@ -20,6 +21,7 @@ def make_nll(
   num_samples: int,
   batch_size: int,
   place: Placement,
+  beside: Beside = NOTHING,
 ) -> tuple[Lanewise, evaluation.Batches]:
   """Returns the program of `evaluation.evidence` and the batches that it is for.
 
@@ -28,7 +30,7 @@ def make_nll(
   is as many images as samples, if it can be; see `nll` for the arguments.
   """
   chunk = min(num_samples, math.isqrt(batch_size))
-  batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)))
+  batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)), beside)
 
   def one_lane(params, lane, batches, first) -> dict[str, Array]:
     found = evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk, first)
@@ -49,6 +51,7 @@ def nll(
   place: Placement,
   each: pieces.Pieces = pieces.computed,
   title: str = 'NLL',
+  beside: Beside = NOTHING,
 ) -> evaluation.Nll:
   """Returns the importance-sampled NLL [G] of every lane over `images` [n, *event].
 
@@ -62,8 +65,9 @@ def nll(
     place: of the lanes.
     each: computes the pieces, each a batch of the lanes of one turn.
     title: of the pieces.
+    beside: what is known of the images.
   """
-  program, batches = make_nll(model, images, scale, num_samples, batch_size, place)
+  program, batches = make_nll(model, images, scale, num_samples, batch_size, place, beside)
   one_by_one = [(batches.part(i), np.int32(i)) for i in range(len(batches.weights))]
   found = pieces.in_pieces(each, title, program, (params, lanes), one_by_one)
   values = {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}

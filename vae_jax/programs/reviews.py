@@ -10,6 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from vae_jax import data, evaluation, networks, placement
+from vae_jax.data import NOTHING, Beside
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner
 from vae_jax.placement import Placement
@@ -47,13 +48,15 @@ def aggregate(
   batch_size: int,
   place: Placement,
   each: pieces.Pieces = pieces.computed,
+  beside: Beside = NOTHING,
 ) -> dict[str, np.ndarray]:
   """Returns the parts of the rate [G] over `images` [n, *event]; see `evaluation.aggregate`.
 
-  `each` computes the pieces, one for each turn of lanes.
+  `each` computes the pieces, one for each turn of lanes; `beside` is what is known of the images.
   """
   # A batch of codes meets all n posteriors at once.
-  batches = evaluation.cut(images, max(1, min(len(images), batch_size // len(images))))
+  size = max(1, min(len(images), batch_size // len(images)))
+  batches = evaluation.cut(images, size, beside)
 
   def one_lane(params, lane, batches):
     return evaluation.aggregate(model, params, lane, batches, scale)
@@ -69,16 +72,16 @@ def encode(
   images: np.ndarray,
   scale: float,
   place: Placement,
+  beside: Beside = NOTHING,
 ) -> np.ndarray:
   """Returns the centres of the posteriors of `images` [n, *event], [G, n, Z]."""
 
   @evaluation.highest_precision
-  def one_lane(params, lane, x):
-    of_beta = model.at_beta(params, lane.beta)
-    return jax.vmap(lambda x: model.encode(of_beta, x, lane.mask).loc)(x)
+  def one_lane(params, lane, x, beside):
+    return evaluation.centres(model, params, lane, x, beside)
 
   x = np.asarray(data.to_values(images, scale))
-  return jax.device_get(placement.joined(lanewise(one_lane, place)(params, lanes, x)))
+  return jax.device_get(placement.joined(lanewise(one_lane, place)(params, lanes, x, beside)))
 
 
 class Pictures(NamedTuple):

@@ -68,7 +68,8 @@ def _start(built: study.Study) -> study.Start:
   """Returns where the decoders start, on the images at which they are evaluated."""
   split = built.chosen_on
   chosen = built.sample(split, built.evaluation.images(split))
-  return built.foresight.start(built.dataset.split(split)[chosen])
+  dataset = built.dataset
+  return built.foresight.start(dataset.split(split)[chosen], dataset.beside_of(split, chosen))
 
 
 def _foretell(built: study.Study, directory: pathlib.Path, found: forecast.Forecast | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import data, errors, objectives, study
+from vae_jax import data, densities, errors, objectives, study
 from vae_jax.records import manifest
 
 NAME = 'model.json'
@@ -28,6 +28,10 @@ class Facts(NamedTuple):
     range: the values of x that pictures show as black and as white.
     standard: shift and spread of x, [*event]; None where encoder and likelihood see x itself.
     smallest_batch, largest_batch: how many examples of a batch the objective can compare.
+    conditions: what the model is conditioned on; see `data.Dataset`.
+    mean_size: the size of an example whose size factor is 1.
+    has_missing: whether values of x may be NaN.
+    columns: of a table; see `data.Dataset`.
   """
 
   event: tuple[int, ...]
@@ -41,6 +45,10 @@ class Facts(NamedTuple):
   standard: data.Standard | None
   smallest_batch: int
   largest_batch: int | None
+  conditions: tuple[data.Condition, ...] = ()
+  mean_size: float = 1.0
+  has_missing: bool = False
+  columns: tuple[densities.Column, ...] = ()
 
   def stand_in(self) -> data.Dataset:
     """Returns a data set of one black image, of which the same model is built as of the data.
@@ -65,6 +73,10 @@ class Facts(NamedTuple):
       standard=self.standard,
       stored_support=self.stored_support,
       white=self.white,
+      conditions=self.conditions,
+      mean_size=self.mean_size,
+      has_missing=self.has_missing,
+      columns=self.columns,
     )
 
 
@@ -82,6 +94,10 @@ def facts_of(dataset: data.Dataset, objective: objectives.Objective) -> Facts:
     standard=dataset.standard,
     smallest_batch=objective.smallest_batch,
     largest_batch=objective.largest_batch,
+    conditions=dataset.conditions,
+    mean_size=dataset.mean_size,
+    has_missing=dataset.has_missing,
+    columns=dataset.columns,
   )
 
 
@@ -115,6 +131,8 @@ def read(directory: pathlib.Path) -> Facts | None:
 
 def _plain(facts: Facts) -> dict[str, Any]:
   found = facts._asdict()
+  for name in ('conditions', 'columns'):
+    found[name] = [each._asdict() for each in found[name]]
   if facts.standard is not None:
     found['standard'] = {name: _text(array) for name, array in facts.standard._asdict().items()}
   return found
@@ -124,8 +142,23 @@ def _facts(stored: Mapping[str, Any]) -> Facts:
   event, standard = tuple(stored['event']), stored['standard']
   if standard is not None:
     standard = data.Standard(**{name: _array(text, event) for name, text in standard.items()})
-  found = {name: stored[name] for name in Facts._fields}
-  return Facts(**found | {'event': event, 'range': tuple(stored['range']), 'standard': standard})
+  later = Facts._field_defaults  # of a run that is older than them
+  found = {name: stored[name] for name in Facts._fields if name in stored or name not in later}
+  conditions = (
+    data.Condition(**each | {'classes': tuple(each['classes'])})
+    for each in stored.get('conditions', ())
+  )
+  columns = (
+    densities.Column(each['name'], tuple(each['categories'])) for each in stored.get('columns', ())
+  )
+  made = {
+    'event': event,
+    'range': tuple(stored['range']),
+    'standard': standard,
+    'conditions': tuple(conditions),
+    'columns': tuple(columns),
+  }
+  return Facts(**found | made)
 
 
 def _text(array: np.ndarray) -> str:

@@ -24,7 +24,13 @@ from vae_jax.study import fitting, lawful
 from vae_jax.study.announcing import announce
 from vae_jax.study.foresight import foresight_of
 from vae_jax.study.meaning import Study, counted
-from vae_jax.study.model import check_bias, check_network, check_support, model_of
+from vae_jax.study.model import (
+  check_beside,
+  check_bias,
+  check_network,
+  check_support,
+  model_of,
+)
 from vae_jax.study.objective import check_batch, learner_of
 from vae_jax.study.points import check_fit, grid_of, in_nats
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, TrainSettings, unpacked
@@ -50,7 +56,7 @@ def from_config(config: Mapping[str, Any]) -> Study:
   batch_size = settings['batch_size']
   stacked = lanes.stack(points, largest, model.lower_size)
   num_samples = config['bound']['num_samples']
-  one_lane = learner_of(built, model, any(point['target_rate'] for point in points))
+  one_lane = learner_of(built, model, points)
   if lawful.from_outside(built):
     lawful.check_whole(one_lane, stacked, stored.event, batch_size)
   width = min(asked['width'], len(points))
@@ -103,7 +109,9 @@ def _checked(
   stored = None
   if source is not None:
     stored = attempt(lambda: data.read(source, **fitting.reading(config['data'])))
-  given = {} if stored is None else {'event': stored.event, 'num_examples': len(stored.train)}
+  given = {}
+  if stored is not None:
+    given = dict(event=stored.event, num_examples=len(stored.train), columns=stored.columns)
   built = validation.Built(config, problems.keys, **given)
 
   def ask(check: Callable[..., None], *arguments: Any) -> None:
@@ -118,10 +126,11 @@ def _checked(
     known = len(problems.lines)
     ask(fitting.check_values, built, stored)
     if len(problems.lines) == known:
-      dataset = attempt(lambda: data.prepare(stored, **fitting.preparing(config['data'])))
+      dataset = attempt(lambda: data.prepare(stored, **fitting.preparing(config, built)))
   if dataset is not None:
     built = built.knowing(support=dataset.support)
     ask(check_support, built, dataset)
+    ask(check_beside, built, dataset)
   if stored is not None:
     for part in ('encoder', 'decoder'):
       ask(check_network, part, built, stored)
@@ -151,7 +160,11 @@ def _operations(
     return jax.ShapeDtypeStruct(sizes, jnp.float32)
 
   mask = shape(*stacked.mask.shape[1:])
-  init = lambda key, mask: model.at_beta(model.init(key, mask), jnp.ones(()))  # noqa: E731
+
+  def init(key: jax.Array, mask: jax.Array) -> Any:
+    params = model.at_beta(model.init(key, mask), jnp.ones(()))
+    return model.knowing(params, model.anything())
+
   params = jax.eval_shape(init, jax.random.key(0), mask)
   encoding = flops.count(lambda *inputs: model.encode(*inputs).loc, params, shape(*event), mask)
   decoding = flops.count(lambda *inputs: model.decode(*inputs).mean(), params, mask, mask)

@@ -16,7 +16,8 @@ def forecast_of(config: Mapping[str, Any], dataset: data.Dataset) -> forecast.Fo
   """Returns the forecast for a config and its training data, see `vae_jax.forecast`.
 
   None where it has nothing to say: where the likelihood has no variance of its own at a mean, beta
-  weighs something else than the rate, or the prior is learned.
+  weighs something else than the rate, the prior is learned, values are missing, or more than x is
+  known.
 
   Args:
     config: complete, see `vae_jax.config.complete`.
@@ -24,10 +25,16 @@ def forecast_of(config: Mapping[str, Any], dataset: data.Dataset) -> forecast.Fo
   """
   images, event = dataset.train_fixed, dataset.train.shape[1:]
   built = validation.Built(
-    config, event=event, support=dataset.support, num_examples=len(dataset.train)
+    config,
+    event=event,
+    support=dataset.support,
+    num_examples=len(dataset.train),
+    columns=dataset.columns,
   )
   likelihood = built.likelihood
   is_standard = issubclass(built.prior.density, densities.StandardNormal)
+  if dataset.has_missing or dataset.beside is not None:
+    return None
   if likelihood.variance is None or not (built.bound.weighs_rate and is_standard):
     return None
   count = forecast.num_examples(math.prod(event))

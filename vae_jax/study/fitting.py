@@ -1,5 +1,6 @@
 """Whether a config goes with the values of its data: one refusal, with all that is to be set."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,10 +25,18 @@ def check_values(built: validation.Built, stored: data.Stored) -> None:
   config, likelihood = built.config, built.likelihood
   problem = _problem(config, likelihood, stored)
   if not problem:
+    _check_columns(likelihood, stored)
     return
   ways = [changes for changes in _ways(config, likelihood, stored) if changes]
   advice = '; or '.join(_written(changes) for changes in ways)
   raise errors.InputError(f'{describe(stored)}: {problem}; set {advice}')
+
+
+def _check_columns(likelihood: densities.Likelihood, stored: data.Stored) -> None:
+  """Refuses values that a likelihood which differs from column to column is not for."""
+  for split, values in stored.splits.items() if likelihood.check else ():
+    if problem := likelihood.check(values):
+      raise errors.InputError(f'{stored.where}, {split} split: {problem}')
 
 
 def describe(stored: data.Stored) -> str:
@@ -43,7 +52,7 @@ def _problem(config: Mapping, likelihood: densities.Likelihood, stored: data.Sto
   if stored.support == 'count' and 'count' in likelihood.supports:
     return _problem_of_counts(config)
   if stored.support == 'count':
-    return 'they are counts, by type and shape or as declared, and no likelihood here is for counts'
+    return f'they are counts, which likelihood.name={config["likelihood"]["name"]!r} is not for'
   if stored.support == 'integers':
     return 'whole numbers beyond 0 to 255 have no known white'
   if looks_channels_first(stored) and not stored.is_declared:
@@ -227,7 +236,10 @@ def reading(settings: Mapping[str, Any]) -> dict[str, Any]:
   return {key: settings[key] for key in keys} | {'beside': columns}
 
 
-def preparing(settings: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns of the section `data` what `data.prepare` takes."""
+def preparing(config: Mapping[str, Any], built: validation.Built) -> dict[str, Any]:
+  """Returns what `data.prepare` takes of a config and its likelihood."""
   keys = ('scale_to_unit', 'binarize', 'standardize', 'seed', 'conditions', 'size_factor')
-  return {key: settings[key] for key in keys}
+  found = {key: config['data'][key] for key in keys}
+  with contextlib.suppress(validation.UnknownError):
+    found['standardises'] = built.likelihood.standardises
+  return found

@@ -16,13 +16,13 @@ class Foresight(NamedTuple):
   """What can be said before the first step; each takes a second at most, and is asked for once.
 
   Attributes:
-    start: images [n, *event] of the split by which choosing goes, as stored -> where the decoders
-      start.
+    start: images [n, *event] of the split by which choosing goes, as stored, and what is known of
+      them -> where the decoders start.
     forecast: () -> the forecast of collapse, None where it has nothing to say.
     cut_short: (names of lanes, lanes [G]) -> what the training is too short for; '' for nothing.
   """
 
-  start: Callable[[np.ndarray], Start]
+  start: Callable[[np.ndarray, data.Beside], Start]
   forecast: Callable[[], forecast.Forecast | None]
   cut_short: Callable[[Sequence[str], lanes.Lane], str]
 

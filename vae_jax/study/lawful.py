@@ -89,7 +89,9 @@ def check_whole(one: learner.Learner, stacked: lanes.Lane, event: Sequence[int],
 
   def step(batch: Any) -> Any:
     noise = one.draw(lane, size, count)
-    return one.step(one.init(lane), lane, batch, noise, count)
+    anything = one.estimator.model.anything()
+    beside = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), anything)
+    return one.step(one.init(lane), lane, batch, noise, count, beside)
 
   with laws.running('the study', 'its parts are put together'):
     jax.eval_shape(step, batch)

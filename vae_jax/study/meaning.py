@@ -113,7 +113,8 @@ class Study(NamedTuple):
     copies = len(self.place.mesh.local_devices) if self.place.is_cpu else 1
     is_resident = copies * images.nbytes <= self.program.resident_gib * 2**30
     make = data.resident if is_resident else data.streamed
-    return make(images, self.training.schedule, self.place.everywhere)
+    schedule, beside = self.training.schedule, self.dataset.beside_of('train')
+    return make(images, schedule, self.place.everywhere, beside)
 
 
 def counted(dataset: data.Dataset) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """From a config to its model: networks, latents, likelihood."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ _ADVICE = {
   ),
   'real': "likelihood.name='gaussian', likelihood.mean='identity'",
   'binary': "likelihood.name='bernoulli'",
-  'count': "a likelihood of your own, whose supports have 'count', or data.kind='real'",
+  'count': "likelihood.name='negative_binomial' (or 'poisson'), or data.kind='real'",
 }
 
 
@@ -40,6 +41,35 @@ def check_support(built: validation.Built, dataset: data.Dataset) -> None:
     f'likelihood.name={built.name("likelihood")!r} is no density on the {support} values of '
     f'data.name={dataset.name!r}; set {advice}'
   )
+
+
+def check_beside(built: validation.Built, dataset: data.Dataset) -> None:
+  """Checks whether the parts go with what is known beside the examples, and with what is missing.
+
+  Raises:
+    InputError: one does not; one line.
+  """
+  settings = built.config['data']
+  if settings['conditions'] and built.prior.reads_encoder:
+    raise errors.InputError(
+      f'prior.name={built.name("prior")!r} is made by the encoder, which data.conditions='
+      f"{tuple(settings['conditions'])!r} change from example to example; set prior.name='mixture'"
+    )
+  likelihood, name = built.likelihood, built.name('likelihood')
+  if settings['size_factor'] and likelihood.sized is None:
+    raise errors.InputError(
+      f'data.size_factor={settings["size_factor"]!r}: likelihood.name={name!r} has no rate that a '
+      "size multiplies; set likelihood.name='negative_binomial' or 'poisson', or "
+      "data.size_factor=''"
+    )
+  if not dataset.has_missing:
+    return
+  shape = likelihood.num_heads + likelihood.num_shared, math.prod(dataset.train.shape[1:])
+  if likelihood.refit is not None or not densities.is_product(likelihood.make(np.zeros(shape))):
+    raise errors.InputError(
+      f"data.missing='left_out': likelihood.name={name!r} has no part for single values: its "
+      "numbers are fitted to, or shared by, all of an example; set data.missing='refused'"
+    )
 
 
 def check_network(part: str, built: validation.Built, stored: data.Stored) -> None:
@@ -97,6 +127,9 @@ def model_of(built: validation.Built, dataset: data.Dataset) -> networks.Model:
     lower_size=built.posterior.lower_size,
     compute_dtype=jnp.dtype(built.config['program']['compute_dtype']),
     beta_range=built.bound.beta_range,
+    condition_size=sum(condition.size for condition in dataset.conditions),
+    has_sizes=built.config['data']['size_factor'] != '',
+    has_missing=dataset.has_missing,
   )
 
 
@@ -107,7 +140,7 @@ def _output_bias(
   none = {'pixel_bias': (), 'channel_bias': ()}
   if built.config['decoder']['output_bias'] == 'zeros':
     return none
-  mean = dataset.train.mean(axis=0, dtype=np.float64) / dataset.scale
+  mean = np.nanmean(dataset.train, axis=0, dtype=np.float64) / dataset.scale
   if dataset.standard is not None:
     mean = (mean - dataset.standard.shift) / dataset.standard.spread
   bias = likelihood.output_of_mean(mean_of_bias(built, mean))

@@ -1,22 +1,23 @@
 """From a config to its learner: objective, gradient estimator, optimiser."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import optax
 from jax import Array
 
-from vae_jax import bounds, errors, learner, networks, objectives, optimizers, validation
+from vae_jax import bounds, errors, lanes, learner, networks, objectives, optimizers, validation
 
 RATES = {'analytic': bounds.analytic_kl, 'sampled': bounds.sampled_kl}
 NOISES = {'independent': learner.draw_noise, 'antithetic': learner.draw_antithetic}
 
 
 def learner_of(
-  built: validation.Built, model: networks.Model, has_targets: bool = False
+  built: validation.Built, model: networks.Model, points: Sequence[lanes.Point]
 ) -> learner.Learner:
-  """Returns the learner of a config; `has_targets` where a lane has a target rate.
+  """Returns the learner of a config, for lanes at these points: what none of them has is left out.
 
   A gradient that is biased for its bound is warned of, not refused: runs have been trained by it.
   """
@@ -36,7 +37,21 @@ def learner_of(
     gradient=_gradient(settings['gradient'], objective),
   )
   draw = NOISES[settings['noise']]
-  return learner.make_learner(estimator, num_samples, _optimizer_of(built), draw, has_targets)
+  schedule = _schedule_of(built)
+
+  def have(field: str) -> bool:
+    return any(point[field] for point in points)
+
+  return learner.make_learner(
+    estimator,
+    num_samples,
+    _optimizer_of(built, schedule),
+    draw,
+    has_targets=have('target_rate'),
+    decay_schedule=schedule if have('weight_decay') else None,
+    has_clipping=have('clip_norm'),
+    has_average=have('ema_decay'),
+  )
 
 
 def check_batch(built: validation.Built, num_examples: int) -> None:
@@ -70,10 +85,13 @@ def _gradient(name: str, objective: objectives.Objective) -> bounds.Gradient:
   return getattr(bounds, name)
 
 
-def _optimizer_of(built: validation.Built) -> Any:
+def _schedule_of(built: validation.Built) -> optimizers.Schedule:
+  """Returns step [] -> the fraction of the peak learning rate."""
+  return optimizers.warmed_up(built.part('schedule'), built.config['schedule']['warmup_steps'])
+
+
+def _optimizer_of(built: validation.Built, schedule: optimizers.Schedule) -> Any:
   """Returns peak learning rate [] -> optimiser; the rate may be traced, one per lane."""
-  warmup_steps = built.config['schedule']['warmup_steps']
-  schedule = optimizers.warmed_up(built.part('schedule'), warmup_steps)
 
   def optimizer(rate: Array) -> optax.GradientTransformation:
     return built.part('optimizer', learning_rate=lambda count: rate * schedule(count))

@@ -60,7 +60,12 @@ class _Constants:
   """
 
   def __init__(
-    self, given: densities.Likelihood, dataset: data.Dataset, images: np.ndarray, seed: int
+    self,
+    given: densities.Likelihood,
+    dataset: data.Dataset,
+    images: np.ndarray,
+    seed: int,
+    beside: data.Beside,
   ):
     def likelihood(scale: Any) -> densities.Likelihood:
       return given if scale is None else given.at_scale(scale)
@@ -68,10 +73,17 @@ class _Constants:
     chosen = data.subset(len(images), _FOR_DISTORTION, seed)
     self.x = _seen(images[chosen] / np.float32(dataset.fixed_scale), dataset)
     # The likelihood is over standardised values, and distortions are of those as stored.
-    standard = dataset.standard
-    self._volume = 0.0 if standard is None else float(np.log(standard.spread, dtype=float).sum())
+    standard, sizes, has_missing = dataset.standard, beside.take(chosen).size, dataset.has_missing
+    self._volume = 0.0
+    if standard is not None:
+      logs = np.log(standard.spread, dtype=float)
+      self._volume = float(
+        (logs * ~np.isnan(self.x)).sum() / len(self.x) if has_missing else logs.sum()
+      )
     self._distortion = jax.jit(
-      lambda scale, first, x: evaluation.constant_distortion(likelihood(scale), first, x)
+      lambda scale, first, x: evaluation.constant_distortion(
+        likelihood(scale), first, x, sizes, has_missing
+      )
     )
     self.output_of_mean = jax.jit(lambda scale, mean: likelihood(scale).output_of_mean(mean))
 
@@ -81,24 +93,32 @@ class _Constants:
 
   def best(self, mean: np.ndarray, lowest: float, unit: float) -> tuple[float, float]:
     """Returns the best scale above `lowest`, and the distortion at it; `unit` is that of scales."""
-    spread = max(math.sqrt(np.mean(np.square(self.x - mean))) / unit, lowest)
+    spread = max(math.sqrt(np.nanmean(np.square(self.x - mean))) / unit, lowest)
     first = self.output_of_mean(spread, mean)
     scale = evaluation.best_scale(lambda s: self.distortion(s, first), spread, lowest)
     return scale, self.distortion(scale, self.output_of_mean(scale, mean))
 
 
-def start_of(config: Mapping[str, Any], dataset: data.Dataset, images: np.ndarray) -> Start:
+def start_of(
+  config: Mapping[str, Any],
+  dataset: data.Dataset,
+  images: np.ndarray,
+  beside: data.Beside = data.NOTHING,
+) -> Start:
   """Returns where the decoders of a config start.
 
   Args:
     config: complete, see `vae_jax.config.complete`.
     dataset: of the config.
     images: of the split by which choosing goes, as stored, [n, *event].
+    beside: what is known of these.
   """
   seed, size = config['data']['seed'], math.prod(images.shape[1:])
-  built = validation.Built(config, event=images.shape[1:], support=dataset.support)
+  built = validation.Built(
+    config, event=images.shape[1:], support=dataset.support, columns=dataset.columns
+  )
   mean, likelihood = _mean(dataset, seed), built.likelihood
-  constants = _Constants(likelihood, dataset, images, seed)
+  constants = _Constants(likelihood, dataset, images, seed, beside)
   if likelihood.output_of_mean is None:
     return Start(constants.distortion(None, np.zeros(mean.shape, np.float32)), None, size, '')
   given = constants.distortion(None, _first(built, mean, constants))
@@ -122,7 +142,8 @@ def _whole(nats: float) -> str:
 
 def _mean(dataset: data.Dataset, seed: int) -> np.ndarray:
   chosen = data.subset(len(dataset.train), _FOR_MEAN, seed)
-  return _seen(dataset.train[chosen].mean(axis=0, dtype=np.float64) / dataset.scale, dataset)
+  mean = np.nanmean(dataset.train[chosen], axis=0, dtype=np.float64)
+  return _seen(mean / dataset.scale, dataset)
 
 
 def _seen(values: np.ndarray, dataset: data.Dataset) -> np.ndarray:
@@ -143,7 +164,7 @@ def _changes(
   config: Mapping, dataset: data.Dataset, scale: float | None, x: np.ndarray
 ) -> list[str]:
   """Returns what to set so that training starts at the best constant decoder."""
-  if dataset.support == 'real' and not 1 / _MISFIT < x.std() < _MISFIT:
+  if dataset.support == 'real' and not 1 / _MISFIT < np.nanstd(x) < _MISFIT:
     mode = 'all' if x.ndim == 4 else 'per_pixel'  # pictures, or a table
     return [f'data.standardize={mode!r}']
   changes = []

@@ -43,7 +43,7 @@ def trained_of(config: Mapping[str, Any], dataset: data.Dataset, num_examples: i
   event = dataset.train.shape[1:]
   # The first biases are stored with the others.
   config = {**config, 'decoder': {**config['decoder'], 'output_bias': 'zeros'}}
-  built = validation.Built(config, event=event, num_examples=num_examples)
+  built = validation.Built(config, event=event, num_examples=num_examples, columns=dataset.columns)
   built = built.knowing(support=dataset.support)
   model = model_of(built, dataset)
   return Trained(
@@ -63,4 +63,5 @@ def dataset_of(config: Mapping[str, Any]) -> data.Dataset:
     InputError, DamagedError: it is not there, or cannot be read.
   """
   stored = data.read(data.open_source(config['data']), **fitting.reading(config['data']))
-  return data.prepare(stored, **fitting.preparing(config['data']))
+  built = validation.Built(config, event=stored.event, columns=stored.columns)
+  return data.prepare(stored, **fitting.preparing(config, built))

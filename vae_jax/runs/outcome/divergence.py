@@ -34,7 +34,8 @@ def explained(study: Study, examine: Examine, progress: Progress) -> Progress:
   for i in lost:
     lane_state, lane = placement.lane_of(state, i), placement.lane_of(study.lanes, i)
     lane = weighting.weighed(lane, lane_state.multiplier)
-    found = examine(lane_state.params, lane, study.dataset.train, steps[i])
+    images, beside = study.dataset.train, study.dataset.beside_of('train')
+    found = examine(lane_state.params, lane, images, steps[i], beside)
     result[i] = _reason(found, study.points[i], steps[i], _standardize(study))
     logging.warning('%s: diverged at step %d: %s', study.names[i], steps[i], result[i])
   return progress._replace(reasons=result)

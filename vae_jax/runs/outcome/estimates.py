@@ -46,12 +46,13 @@ def make_evaluate(study: Study) -> Callable[..., dict[str, evaluation.Evaluation
 def batches_of(study: Study, split: str) -> evaluation.Batches:
   """Returns the images of a split that are evaluated, in batches, on the devices."""
   objective, settings = study.training.learner.estimator.objective, study.evaluation
-  images = study.dataset.split(split)[study.sample(split, settings.images(split))]
+  chosen = study.sample(split, settings.images(split))
+  images, beside = study.dataset.split(split)[chosen], study.dataset.beside_of(split, chosen)
   # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
   wanted = settings.batch_size // study.num_samples
   limits = objective.smallest_batch, objective.largest_batch
   size = evaluation.fitting_size(len(images), wanted, *limits)
-  return jax.device_put(evaluation.cut(images, size))
+  return jax.device_put(evaluation.cut(images, size, beside))
 
 
 def _make_fitted(
@@ -92,7 +93,8 @@ def estimate(
   pieces: programs.Pieces = programs.computed,
 ) -> Estimates:
   """Returns the NLL with its error and diagnostics, and the parts of the rate on the test set."""
-  images = study.dataset.test[study.sample('test', study.evaluation.aggregate_images)]
+  chosen = study.sample('test', study.evaluation.aggregate_images)
+  images = study.dataset.test[chosen]
   parts = programs.aggregate(
     study.model,
     programs.params_of(state),
@@ -102,6 +104,7 @@ def estimate(
     study.evaluation.batch_size,
     study.place,
     pieces,
+    study.dataset.beside_of('test', chosen),
   )
   metrics = {f'test/{name}': values for name, values in parts.items()}
   lost = _diverged(state)
@@ -173,6 +176,7 @@ def _nll(
     study.place,
     pieces,
     'NLL' if split == 'test' else f'NLL of the {split} set',
+    study.dataset.beside_of(split, indices),
   )
   sha256 = records.images_sha256(images, study.dataset.fixed_scale)
   return found, records.PerImage(found.nlls, found.elbos, found.distortions, indices, sha256)
@@ -191,8 +195,10 @@ def _nll_metrics(study: Study, split: str, found: evaluation.Nll) -> dict[str, A
     'low_effective_fraction': found.lonely,
   }
   if split == 'test':
-    metrics['bits_per_dim_8bit'] = _on_8_bits(found.bits_per_dim, study.dataset.levels)
-    metrics['bits_per_dim_density'] = found.bits_per_dim
+    # Of an example of which values are missing the number of dimensions is another.
+    bits = found.bits_per_dim * (math.nan if study.dataset.has_missing else 1)
+    metrics['bits_per_dim_8bit'] = _on_8_bits(bits, study.dataset.levels)
+    metrics['bits_per_dim_density'] = bits
   return {f'{split}/{name}': values for name, values in metrics.items()}
 
 

@@ -67,7 +67,7 @@ def _shown(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
   if dataset.train.ndim != 2 or dataset.support not in ('real', 'count'):
     return dataset.range
   rows = dataset.train[:: -(-len(dataset.train) // _RANGED)]
-  low, high = np.percentile(rows, (1, 99), axis=0)
+  low, high = np.nanpercentile(rows, (1, 99), axis=0)
   return low, np.where(high > low, high, low + 1)
 
 

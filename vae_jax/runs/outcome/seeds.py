@@ -25,7 +25,8 @@ def write_udr(
   if not groups:
     return
   split = study.chosen_on
-  images = study.dataset.split(split)[study.sample(split, study.evaluation.factor_images)]
+  chosen = study.sample(split, study.evaluation.factor_images)
+  images = study.dataset.split(split)[chosen]
   if len(images) < 2:
     logging.info('no udr.csv: the order of the codes of one image says nothing')
     return
@@ -37,6 +38,7 @@ def write_udr(
     images,
     study.dataset.fixed_scale,
     study.place,
+    study.dataset.beside_of(split, chosen),
   )
   informative = _informative(np.asarray(study.lanes.mask), evaluations[split])
   rows = [

@@ -122,6 +122,7 @@ def write_disentanglement(
     dataset.test[chosen],
     dataset.fixed_scale,
     study.place,
+    dataset.beside_of('test', chosen),
   )
 
   def scores(i: int) -> dict[str, float]:
