@@ -231,8 +231,7 @@ def test_pictures_show_the_range_of_the_data_set(tmp_path, monkeypatch, array, s
   )
   pictures = reviews.make_pictures(
     None,
-    dataset.test[:3],
-    dataset.test[3:],
+    reviews.Shown(dataset.test[:3], dataset.test[3:]),
     dataset.fixed_scale,
     dataset.range,
     8,

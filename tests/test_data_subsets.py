@@ -61,7 +61,7 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path
 
   def catch(name, result=None, place=3):
     def caught(*args):
-      seen[name] = args[place]
+      seen[name] = getattr(args[place], 'images', args[place])
       if result is None:
         raise CaughtError
       return result
@@ -75,7 +75,7 @@ def test_every_evaluation_takes_a_sample_of_a_sorted_file(sorted_study, tmp_path
   monkeypatch.setattr(
     evaluation,
     'cut',
-    lambda images, size: seen.setdefault('cut', []).append(images) or cut(images, size),
+    lambda images, *rest: seen.setdefault('cut', []).append(images) or cut(images, *rest),
   )
   state = programs.init(built.training.learner, built.lanes, built.place)
   outcome.make_evaluate(built)

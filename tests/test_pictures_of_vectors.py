@@ -25,6 +25,9 @@ def made_of(monkeypatch, size=SIZE):
     support='real',
     fixed_scale=1.0,
     range=(train.min(), train.max()),
+    conditions=(),
+    typical=data.NOTHING,
+    beside_of=lambda *_: data.NOTHING,
   )
   built = types.SimpleNamespace(
     event=(size,),
@@ -48,7 +51,7 @@ def made_of(monkeypatch, size=SIZE):
 
 def test_they_become_images_of_one_line_and_codes_stay(monkeypatch):
   built, _, pixels, codes = made_of(monkeypatch)
-  *found, points = saved.make_pictures(built)(None, None, None)
+  *found, points = saved.make_pictures(built)(None, None, None)[:7]
   for array, expected in zip(found, pixels, strict=True):
     assert array.shape == (*expected.shape[:-1], 1, SIZE, 1)
     np.testing.assert_array_equal(array[..., 0, :, 0], expected)
@@ -59,7 +62,7 @@ def test_each_value_has_a_black_and_a_white_of_its_own(monkeypatch):
   built, given, *_ = made_of(monkeypatch)
   built.dataset.train[:, 2] = 7.0
   saved.make_pictures(built)
-  black, white = given[0][4]
+  black, white = given[0][3]
   train = np.sort(built.dataset.train, axis=0)
   for value in (0, 1, 3, 4):  # a hundredth of 500 is beyond either end
     assert train[4, value] <= black[value] <= train[5, value]
@@ -67,7 +70,7 @@ def test_each_value_has_a_black_and_a_white_of_its_own(monkeypatch):
   assert (black[2], white[2]) == (7.0, 8.0)
   built.dataset.support = 'unit'
   saved.make_pictures(built)
-  assert given[1][4] == built.dataset.range
+  assert given[1][3] == built.dataset.range
 
 
 def test_of_those_that_no_screen_is_wide_enough_for_there_are_none(monkeypatch):
@@ -89,7 +92,8 @@ def test_walks_over_two_latents_are_no_figure(tmp_path, monkeypatch):
   built, *_ = made_of(monkeypatch)
   fill_workdir(tmp_path, grid((1.0,), (2,), (0, 1)), images=False)
   found = saved.make_pictures(built)(None, None, None)
-  np.savez(tmp_path / 'images.npz', **found._asdict())
+  arrays = {name: array for name, array in found._asdict().items() if array is not None}
+  np.savez(tmp_path / 'images.npz', **arrays)
   figures.draw_all(tmp_path)
   drawn = {path.stem for path in (tmp_path / 'figures').iterdir()}
   assert 'reconstructions' in drawn and 'traversals' not in drawn

@@ -18,7 +18,7 @@ of memory and of cache, whatever the slice.
 """
 
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
-from vae_jax.data.beside import NOTHING, ROW_SUM, Beside, Condition, sizes
+from vae_jax.data.beside import NOTHING, ROW_SUM, Beside, Condition, sizes, told_apart
 from vae_jax.data.dataset import BINARIZE, Dataset, columns_asked, load, prepare, seen
 from vae_jax.data.description import (
   GREY,
@@ -79,4 +79,5 @@ __all__ = [
   'subset',
   'to_batch',
   'to_values',
+  'told_apart',
 ]

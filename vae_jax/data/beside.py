@@ -11,6 +11,7 @@ from vae_jax.data.sources import short
 
 ROW_SUM = 'row_sum'
 _MOST_CLASSES = 1000
+_MOST_SHOWN = 10
 _KINDS = ('classes', 'number')
 
 Columns = Mapping[str, np.ndarray]  # name -> [n]
@@ -129,6 +130,40 @@ def parsed(text: str) -> tuple[str, str]:
       + errors.nearest(kind, _KINDS)
     )
   return name, kind
+
+
+def typical(conditions: Sequence[Condition], train: Beside) -> Beside:
+  """Returns what is known of a typical example: its commonest classes, mean numbers, the size 1."""
+  size = None if train.size is None else np.float32(1)
+  if train.condition is None:
+    return Beside(None, size)
+  shares = np.split(
+    train.condition.mean(axis=0), np.cumsum([each.size for each in conditions])[:-1]
+  )
+  pairs = zip(conditions, shares, strict=True)
+  parts = [np.eye(each.size)[np.argmax(share)] if each.classes else [0.0] for each, share in pairs]
+  return Beside(np.concatenate(parts).astype(np.float32), size)
+
+
+def told_apart(
+  conditions: Sequence[Condition], of_typical: Beside
+) -> tuple[Beside | None, list[str]]:
+  """Returns what is known of examples that differ in the first condition alone, and their names.
+
+  They are up to ten classes, or a number at its mean and one and two deviations about it.
+  """
+  if not conditions:
+    return None, []
+  first = conditions[0]
+  if first.classes:
+    rows = np.eye(first.size, dtype=np.float32)[:_MOST_SHOWN]
+    names = [str(value) for value in first.classes[:_MOST_SHOWN]]
+  else:
+    rows = np.arange(-2.0, 3.0, dtype=np.float32)[:, None]
+    names = [f'{value:.3g}' for value in first.decoded(rows)]
+  others = np.tile(of_typical.condition[first.size :], (len(rows), 1))
+  size = None if of_typical.size is None else np.ones(len(rows), np.float32)
+  return Beside(np.concatenate([rows, others], axis=1), size), [f'{first.name} {n}' for n in names]
 
 
 def condition(conditions: Sequence[Condition], columns: Columns, where: str) -> np.ndarray:

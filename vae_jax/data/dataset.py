@@ -17,6 +17,7 @@ from vae_jax.data.beside import (
   conditions_of,
   parsed,
   sizes,
+  typical,
 )
 from vae_jax.data.stored import Factors, Stored, open_source, read
 from vae_jax.densities import Column
@@ -103,6 +104,11 @@ class Dataset(NamedTuple):
   def beside_of(self, name: str, chosen: Any = slice(None)) -> Beside:
     """Returns what is known beside the examples of a split, or beside those chosen."""
     return NOTHING if self.beside is None else self.beside[name].take(chosen)
+
+  @property
+  def typical(self) -> Beside:
+    """What is known of a typical training example, [...] without an axis of examples."""
+    return typical(self.conditions, self.beside_of('train'))
 
 
 def load(

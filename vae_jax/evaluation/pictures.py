@@ -1,4 +1,4 @@
-"""Means of p(x | z) for people to look at: reconstructions, prior samples, walks along z."""
+"""Codes for people to look at, and their means of p(x | z): prior samples, walks along z."""
 
 from typing import Any
 
@@ -36,17 +36,16 @@ def decode(
 
 
 def sample_prior(model: networks.Model, params: Any, lane: Lane, num_samples: int) -> Array:
-  """Returns the mean of p(x | z) for draws of z from the prior, [n, *event]."""
+  """Returns draws of z from the prior, [n, Z]; of the pictures of a run."""
   params = model.at_beta(params, lane.beta)
   noise_key, uniform_key = jax.random.split(learner.lane_keys(lane).prior)
   noise = learner.draw_noise(noise_key, num_samples, 1, lane.mask.size)[:, 0]  # [n, Z]
   uniform = jax.random.uniform(uniform_key, (num_samples,))
-  z = jax.vmap(model.prior(params, lane.mask).sample)(noise, uniform)
-  return jax.vmap(lambda z: model.decode(params, z, lane.mask).mean())(z)
+  return jax.vmap(model.prior(params, lane.mask).sample)(noise, uniform)
 
 
 def traverse(model: networks.Model, params: Any, lane: Lane, usage: Array, size: int) -> Array:
-  """Returns the mean of p(x | z) on a grid of z over [-1, 1]^2, [size, size, *event].
+  """Returns a grid of z over [-1, 1]^2, [size, size, Z].
 
   The grid moves the two latents of the largest `usage` [Z], down and across; the others are 0. A
   lane of one latent moves it across, in rows that are the same. Usage that is not known, NaN, is
@@ -66,7 +65,7 @@ def traverse(model: networks.Model, params: Any, lane: Lane, usage: Array, size:
     z = lane.mask * jnp.zeros_like(lane.mask).at[down].set(row).at[across].set(column)
     if prior is not None:
       z = prior.sample(z, jnp.zeros(()))
-    return model.decode(params, z, lane.mask).mean()
+    return z
 
   return jax.vmap(lambda row: jax.vmap(lambda column: one(row, column))(values))(values)
 
@@ -100,8 +99,16 @@ def walk(
   return jax.vmap(jax.vmap(lambda z: prior.sample(z, jnp.zeros(()))))(z)
 
 
-def between(z: Array, size: int) -> Array:
-  """Returns codes on the straight lines from z[0] to z[1], z[2] to z[3] ..., [n / 2, size, Z]."""
-  pairs = z[: len(z) // 2 * 2].reshape(-1, 2, z.shape[-1])
-  share = jnp.linspace(0.0, 1.0, size)[:, None]
-  return (1 - share) * pairs[:, None, 0] + share * pairs[:, None, 1]
+def between(values: Array, size: int) -> Array:
+  """Returns what lies on the lines from values[0] to values[1], from [2] to [3] ...
+
+  Args:
+    values: [n, ...], codes or what they are known beside.
+    size: of each line, with both ends.
+
+  Returns:
+    [n / 2, size, ...].
+  """
+  pairs = values[: len(values) // 2 * 2].reshape(-1, 2, 1, *values.shape[1:])
+  share = jnp.linspace(0.0, 1.0, size).reshape(-1, *(1,) * (values.ndim - 1))
+  return (1 - share) * pairs[:, 0] + share * pairs[:, 1]

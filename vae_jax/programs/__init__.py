@@ -23,6 +23,7 @@ from vae_jax.programs.lanewise import Lanewise, lanewise
 from vae_jax.programs.pieces import Arrays, Pieces, computed, in_pieces
 from vae_jax.programs.reviews import (
   Pictures,
+  Shown,
   aggregate,
   encode,
   make_evaluate,
@@ -36,6 +37,7 @@ __all__ = [
   'Lanewise',
   'Pictures',
   'Pieces',
+  'Shown',
   'States',
   'Training',
   'aggregate',

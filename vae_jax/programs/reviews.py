@@ -85,7 +85,7 @@ def encode(
 
 
 class Pictures(NamedTuple):
-  """Pixels in [0, 255], for people to look at."""
+  """Pixels in [0, 255], for people to look at; None where there are none."""
 
   originals: np.ndarray  # uint8 [n, *event]
   reconstructions: np.ndarray  # uint8 [G, n, *event]
@@ -94,6 +94,28 @@ class Pictures(NamedTuple):
   units: np.ndarray  # uint8 [G, U, columns, *event]
   interpolations: np.ndarray  # uint8 [G, pairs, columns, *event]
   codes: np.ndarray  # float32 [G, c, 2]: no pixels, but where examples lie
+  by_condition: np.ndarray | None = None  # uint8 [G, K, m, *event]: the same z under K conditions
+  walks_by_condition: np.ndarray | None = None  # uint8 [G, K, columns, *event]: of one latent
+
+
+class Shown(NamedTuple):
+  """The examples that pictures are of.
+
+  Attributes:
+    images: [n, *event], whose reconstructions are shown, as stored.
+    beside: [n, ...], what is known of them.
+    coded: [c, *event], whose codes are shown.
+    beside_coded: [c, ...].
+    typical: what is known of an example that is none of them.
+    conditions: [K, ...], under which the same codes are decoded; None where none are told apart.
+  """
+
+  images: np.ndarray
+  coded: np.ndarray
+  beside: Beside = NOTHING
+  beside_coded: Beside = NOTHING
+  typical: Beside = NOTHING
+  conditions: Beside | None = None
 
 
 _UNITS = 8  # latents that are walked along
@@ -102,54 +124,63 @@ _INTERPOLATED = 4  # of the images, two by two
 
 def make_pictures(
   model: networks.Model,
-  images: np.ndarray,
-  coded: np.ndarray,
+  shown: Shown,
   scale: float,
-  shown: tuple[ArrayLike, ArrayLike],
+  ends: tuple[ArrayLike, ArrayLike],
   size: int,
   place: Placement,
 ) -> Callable[..., Pictures]:
   """Returns (params [G], lanes [G], usage [G, Z]) -> the pictures of each lane.
 
-  They are reconstructions of `images` [n, *event], prior samples and walks along z.
-
-  The traversal moves the two latents of the largest usage [G, Z], see `evaluation.traverse`;
-  `units` one latent after the other, see `evaluation.walk`; `interpolations` go from image to image
-  on straight lines of z. `codes` are where the examples `coded` [c, *event] lie along the two
-  latents used most, the centres of their posteriors; a lane of one latent has it twice.
+  They are reconstructions of images, prior samples and walks along z. The traversal moves the two
+  latents of the largest usage [G, Z], see `evaluation.traverse`; `units` one latent after the
+  other, see `evaluation.walk`; `interpolations` go from image to image on straight lines of z, and
+  of what is known of the two. `codes` are where examples lie along the two latents used most, the
+  centres of their posteriors; a lane of one latent has it twice. Samples are known as the images
+  are, walks as the typical example.
 
   Args:
-    shown: the values that are drawn as black and white, `Dataset.range`; what is beyond them is
+    ends: the values that are drawn as black and white, `Dataset.range`; what is beyond them is
       clipped. Of the data set and not of these images: their colours would change with the choice.
       One for all values of an example, or one for each, [*event].
     size: prior samples, and images of each walk.
   """
-  count = len(images)
+  count, event = len(shown.images), shown.images.shape[1:]
+
+  def typical(number: int) -> Beside:
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), shown.typical)
 
   @evaluation.highest_precision
   def one_lane(params, lane, usage, x):
-    z = evaluation.centres(model, params, lane, x)
-    walks = (
-      evaluation.walk(model, params, lane, usage, _UNITS, size),
-      evaluation.between(z[: min(count, _INTERPOLATED)], size),
-    )
-    flat = [walk.reshape(-1, walk.shape[-1]) for walk in walks]
-    made = evaluation.decode(model, params, lane, jnp.concatenate([z[:count], *flat]))
-    ends = (count, count + len(flat[0]))
-    reconstructions, units, lines = jnp.split(made, ends)
-    event = made.shape[1:]
+    beside = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), shown.beside, shown.beside_coded)
+    z = evaluation.centres(model, params, lane, x, beside)
+    pairs = jax.tree.map(lambda leaf: leaf[: min(count, _INTERPOLATED)], (z, shown.beside))
+    lines, of_lines = jax.tree.map(lambda leaf: evaluation.between(leaf, size), pairs)
+    samples = evaluation.sample_prior(model, params, lane, size)
+    walk = evaluation.walk(model, params, lane, usage, _UNITS, size)
+    plane = evaluation.traverse(model, params, lane, usage, size)
+    of_samples = shown.beside.take(np.arange(size) % count)
+    groups = [  # codes [..., Z], and what is known of each
+      (z[:count], shown.beside),
+      (samples, of_samples),
+      (plane, typical(size * size)),
+      (walk, typical(_UNITS * size)),
+      (lines, _flat(of_lines, 2)),
+    ]
+    if shown.conditions is not None:
+      groups += [_under(shown.conditions, samples), _under(shown.conditions, walk[0])]
+    codes = jnp.concatenate([z.reshape(-1, z.shape[-1]) for z, _ in groups])
+    known = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(each for _, each in groups))
+    made = evaluation.decode(model, params, lane, codes, known)
+    parts = jnp.split(made, np.cumsum([z[..., 0].size for z, _ in groups])[:-1])
     order = evaluation.most_used(model, lane, usage)
     return (
-      reconstructions,
-      evaluation.sample_prior(model, params, lane, size),
-      evaluation.traverse(model, params, lane, usage, size),
-      units.reshape(*walks[0].shape[:2], *event),
-      lines.reshape(*walks[1].shape[:2], *event),
       z[count:, order[jnp.array([0, min(1, order.size - 1)])]],
+      *(part.reshape(*z.shape[:-1], *event) for part, (z, _) in zip(parts, groups, strict=True)),
     )
 
-  x = np.asarray(data.to_values(np.concatenate([images, coded]), scale))
-  black, white = shown
+  x = np.asarray(data.to_values(np.concatenate([shown.images, shown.coded]), scale))
+  black, white = ends
 
   def to_pixels(values):
     values = np.nan_to_num(np.asarray(values, np.float64))
@@ -159,7 +190,20 @@ def make_pictures(
   program = lanewise(one_lane, place, per_lane=3)
 
   def pictures(params: Any, lanes: Lane, usage: Array) -> Pictures:
-    *made, codes = jax.device_get(placement.joined(program(params, lanes, usage, x)))
-    return Pictures(to_pixels(x[:count]), *map(to_pixels, made), np.asarray(codes, np.float32))
+    codes, *made = jax.device_get(placement.joined(program(params, lanes, usage, x)))
+    pixels, codes = list(map(to_pixels, made)), np.asarray(codes, np.float32)
+    return Pictures(to_pixels(x[:count]), *pixels[:5], codes, *pixels[5:])
 
   return pictures
+
+
+def _under(conditions: Beside, z: Array) -> tuple[Array, Beside]:
+  """Returns codes [m, Z] under each of K conditions: [K, m, Z], and what is known [K m, ...]."""
+  number = len(jax.tree.leaves(conditions)[0])
+  known = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(z), axis=0), conditions)
+  return jnp.broadcast_to(z, (number, *z.shape)), known
+
+
+def _flat(tree: Any, axes: int) -> Any:
+  """Returns a tree whose first axes are one."""
+  return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[axes:]), tree)

@@ -10,10 +10,14 @@
   labels           int32 [c], of these images, where known: their class or, of known factors, the
                    value of the first one
   labels_of        text, what that is
+  by_condition     uint8 [G, K, m, H, W, C], of a conditional model: the z of the samples, under K
+                   conditions that differ in one column
+  walks_by_condition  uint8 [G, K, columns, H, W, C], along the latent used most, under these
+  conditions       text [K], what they are
 
 An example [D] that is no image is a strip, an image [1, D, 1].
 
-The last five are not in the files of older runs, nor are the traversals in those of the oldest.
+The last eight are not in the files of older runs, nor are the traversals in those of the oldest.
 
 It is written by `runs.outcome.images`.
 """
@@ -27,7 +31,7 @@ from vae_jax import errors
 from vae_jax.records import manifest
 
 NAME = 'images.npz'
-SHARED_IMAGES = ('originals', 'labels', 'labels_of')  # what has no lane axis
+SHARED_IMAGES = ('originals', 'labels', 'labels_of', 'conditions')  # what has no lane axis
 _ALWAYS = ('originals', 'reconstructions', 'samples')
 
 

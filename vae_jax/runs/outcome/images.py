@@ -28,8 +28,9 @@ def save_images(
   if make is None:
     return None
   pictures = make(programs.params_of(state), study.lanes, usage)
+  arrays = {name: array for name, array in pictures._asdict().items() if array is not None}
   with manifest.recorded_path(directory / 'images.npz') as temporary:
-    np.savez_compressed(temporary, **pictures._asdict(), **_labels(study))
+    np.savez_compressed(temporary, **arrays, **_labels(study), **_conditions(study.dataset))
   return pictures
 
 
@@ -41,24 +42,29 @@ def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
   is_vector = len(study.event) == 1
   if is_vector and study.event[0] > _WIDEST:
     return None
+  dataset = study.dataset
+  chosen, coded = (study.sample('test', count) for count in (_NUM_PICTURES, _NUM_CODED))
+  shown = programs.Shown(
+    images=dataset.test[chosen],
+    coded=dataset.test[coded],
+    beside=dataset.beside_of('test', chosen),
+    beside_coded=dataset.beside_of('test', coded),
+    typical=dataset.typical,
+    conditions=data.told_apart(dataset.conditions, dataset.typical)[0],
+  )
   make = programs.make_pictures(
-    study.model,
-    study.dataset.test[study.sample('test', _NUM_PICTURES)],
-    study.dataset.test[study.sample('test', _NUM_CODED)],
-    study.dataset.fixed_scale,
-    _shown(study.dataset),
-    _NUM_PICTURES,
-    study.place,
+    study.model, shown, dataset.fixed_scale, _ends(dataset), _NUM_PICTURES, study.place
   )
   return (lambda *arguments: _as_strips(make(*arguments))) if is_vector else make
 
 
 def _as_strips(pictures: programs.Pictures) -> programs.Pictures:
-  *pixels, codes = pictures
-  return programs.Pictures(*(array[..., None, :, None] for array in pixels), codes)
+  found = pictures._asdict()
+  pixels = {name: a for name, a in found.items() if name != 'codes' and a is not None}
+  return pictures._replace(**{name: array[..., None, :, None] for name, array in pixels.items()})
 
 
-def _shown(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
+def _ends(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
   """Returns the values that are drawn as black and as white: those of `Dataset.range`.
 
   The columns of a table have units of their own: of real vectors each has a black and a white, the
@@ -69,6 +75,12 @@ def _shown(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
   rows = dataset.train[:: -(-len(dataset.train) // _RANGED)]
   low, high = np.nanpercentile(rows, (1, 99), axis=0)
   return low, np.where(high > low, high, low + 1)
+
+
+def _conditions(dataset: data.Dataset) -> dict[str, np.ndarray]:
+  """Returns the names of the conditions that pictures tell apart; {} where there are none."""
+  names = data.told_apart(dataset.conditions, dataset.typical)[1]
+  return {'conditions': np.array(names)} if names else {}
 
 
 def _labels(study: Study) -> dict[str, np.ndarray]:
