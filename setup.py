@@ -49,7 +49,7 @@ setuptools.setup(
     'numpy>=2.0',
     'optax>=0.2.5',
     'orbax-checkpoint>=0.12,<0.13',
-    'pillow>=10',  # decodes the PNGs inside TFDS records
+    'pillow>=10.1',  # decodes the PNGs inside TFDS records
     'psutil>=6',  # how much memory is free
     'pyyaml>=6',  # writes sweeps of W&B
     'scikit-learn>=1.5',  # the digits

@@ -49,7 +49,8 @@ def with_value(config, key, value):
 # Another valid value of every key that is no identity.
 OTHERWISE = {
   'study': 'another', 'data.name': 'shapes', 'data.path': 'moved.npz',
-  'data.labels': 'x=y', 'wandb.mode': 'offline',
+  'data.labels': 'x=y', 'data.size': (8, 8), 'data.fit': 'resize', 'data.channels': 'grey',
+  'data.skip': True, 'wandb.mode': 'offline',
   'wandb.entity': 'me', 'wandb.project': 'other', 'wandb.tags': ('new',), 'train.steps': 100,
   'wandb.images_every': 2, 'wandb.lanes': 'best',
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
@@ -74,6 +75,8 @@ def test_another_place_or_manner_goes_on_and_is_said_and_kept(config, tmp_path, 
   caplog.set_level(logging.INFO)
   if key in ('data.path', 'data.labels'):
     config['data']['name'] = 'npz'
+  if key in ('data.size', 'data.fit', 'data.channels', 'data.skip'):
+    config['data']['name'] = 'folder'
   begin(tmp_path, config)
   old, new = settings.complete(config), with_value(settings.complete(config), key, OTHERWISE[key])
   begin(tmp_path, new)

@@ -1,6 +1,7 @@
 """Decoded splits as verified .npy files, so that a data set is decoded once.
 
-A file holds the images and after them, where the data set has them, the factors of its examples.
+A file holds the images and after them, where the data set has them, the factors of its examples and
+the columns beside them; no factors before columns are an empty array.
 A file is named <name>-<version>-<split>-<source>-<sha256>.npy: `source` is the fingerprint of the
 prepared files it was decoded from, so data prepared anew is decoded anew; `sha256` is that of the
 file's own bytes, checked at each load. What fails the check is removed and decoded again.
@@ -84,17 +85,37 @@ def _verified(entry: Entry) -> sources.Examples | None:
   try:
     if files.sha256_of_file(entry.path) == entry.sha256:
       with open(entry.path, 'rb') as file:
-        images = np.load(file, allow_pickle=False)
-        at_end = file.tell() == entry.path.stat().st_size
-        return sources.Examples(images, None if at_end else np.load(file, allow_pickle=False))
+        size, arrays = entry.path.stat().st_size, []
+        while file.tell() < size:
+          arrays.append(np.load(file, allow_pickle=False))
+        return _examples(*arrays)
     entry.path.unlink(missing_ok=True)
   except OSError:
     pass  # another process replaced it, or it cannot be read: decode instead
   return None
 
 
+def _examples(
+  images: np.ndarray, factors: np.ndarray | None = None, beside: np.ndarray | None = None
+) -> sources.Examples:
+  columns = None if beside is None else {name: beside[name] for name in beside.dtype.names}
+  has_factors = factors is not None and factors.dtype.names is not None
+  return sources.Examples(images, factors if has_factors else None, columns)
+
+
+def _arrays(examples: sources.Examples) -> list[np.ndarray]:
+  """Returns what `_examples` takes, the columns as the fields of one array."""
+  images, factors, columns = examples
+  if columns is None:
+    return [images] if factors is None else [images, factors]
+  beside = np.empty(len(images), [(name, column.dtype) for name, column in columns.items()])
+  for name, column in columns.items():
+    beside[name] = column
+  return [images, np.empty(0) if factors is None else factors, beside]
+
+
 def _store(examples: sources.Examples, name: str, version: str, split: str, source: str) -> None:
-  parts = [part for array in examples if array is not None for part in _npy(array)]
+  parts = [part for array in _arrays(examples) for part in _npy(array)]
   digest = hashlib.sha256()
   for part in parts:
     digest.update(part)

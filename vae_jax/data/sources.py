@@ -40,6 +40,8 @@ class Source(NamedTuple):
     splits: names of the splits, in their own order.
     read: split name -> its examples.
     columns: of a table, in the order of the values of an example; () where they have no names.
+    sorted_by: what the examples of a split are sorted by, such as 'class', so that a slice of it in
+      its own order would have some alone; '' for nothing that is known.
   """
 
   name: str
@@ -48,6 +50,7 @@ class Source(NamedTuple):
   splits: tuple[str, ...]
   read: Callable[[str], Examples]
   columns: tuple[Column, ...] = ()
+  sorted_by: str = ''
 
 
 def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str, np.ndarray]:
@@ -63,7 +66,7 @@ def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str
   """
   factors = examples.factors
   known = {} if factors is None else {name: factors[name] for name in factors.dtype.names}
-  beside = collections.ChainMap(dict(known), examples.beside or {})
+  beside = collections.ChainMap(examples.beside or {}, known)
   for name in names:
     if name not in beside:
       have = ', '.join(map(short, beside)) or 'none'

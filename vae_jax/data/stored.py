@@ -83,8 +83,9 @@ class Stored(NamedTuple):
 
 
 def open_source(settings: Mapping[str, Any]) -> sources.Source:
-  """Returns the data set of a section `data`: 'digits', 'shapes', 'npz' with the path of a file,
-  a TFDS data set NAME[/CONFIG][:VERSION], or what a loader of the user's own returns.
+  """Returns the data set of a section `data`: 'digits', 'shapes' and 'patches',
+  'npz' and 'folder' with a path, a TFDS data set NAME[/CONFIG][:VERSION], or what a loader of the
+  user's own returns.
 
   Args:
     settings: `name`, and the keys of its own; others are left aside.
@@ -101,8 +102,9 @@ def open_source(settings: Mapping[str, Any]) -> sources.Source:
 
 
 def moved_to(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
-  """Returns a section `data` that takes the same splits of an .npz file, in the same way."""
-  if settings['name'] == 'npz':
+  """Returns a section `data` that takes the same splits from a path, in the same way: of what it
+  reads where that has a path of its own, and else of an .npz file."""
+  if 'path' in settings and not parts.is_from_outside(settings['name']):
     return {**settings, 'path': path}
   common = {key: settings[key] for key in parts.SECTIONS['data'].common}
   return {'name': 'npz', 'path': path, **common}

@@ -121,9 +121,9 @@ def _title(config: Mapping[str, Any], workdir: pathlib.Path) -> str:
   """Returns the name of a study, and that of its data where it does not say it itself."""
   study = str(config.get('study') or workdir.resolve().name)
   settings = config.get('data', {})
-  name = str(settings.get('name', '')).partition(':')[0]
-  if name == 'npz':
-    name = pathlib.Path(str(settings.get('path'))).stem
+  name, colon, _ = str(settings.get('name', '')).partition(':')
+  if not colon and settings.get('path'):  # of a file or a folder, which has a name
+    name = pathlib.Path(str(settings['path'])).stem
   return study if name in study else f'{study} on {name}'
 
 

@@ -33,6 +33,8 @@ SECTIONS: Mapping[str, Section] = {
   'data': Section(
     builtins={
       **_of('data.sources', digits='open_digits', shapes='open_shapes'),
+      **_of('data.patches', patches='open_patches'),
+      **_of('data.folders', folder='open_folder'),
       **_of('data.npz', npz='open_npz'),
     },
     common=(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import data, errors, files, identity, paths, programs, records, stopping, study
+from vae_jax import data, errors, files, identity, parts, paths, programs, records, stopping, study
 from vae_jax.records import manifest
 from vae_jax.runs import (
   checkpoint,
@@ -225,7 +225,7 @@ def _beside(directory: pathlib.Path, config: Mapping[str, Any], built: study.Stu
   chosen_on = [source['validation_split']] if source['validation_split'] else []
   splits = json.dumps([sha256, source['train_split'], source['test_split'], *chosen_on])
   digest = hashlib.sha256(splits.encode()).hexdigest()[:8]
-  path = source['path'] if source['name'] == 'npz' else ''
+  path = '' if parts.is_from_outside(source['name']) else source.get('path', '')
   name = pathlib.Path(path).stem or re.sub('[/:]', '-', source['name'])
   target = directory / 'evaluations' / f'{name}-{digest}'
   with files.storage_errors(target):
