@@ -2,6 +2,8 @@
 
 import logging
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -160,10 +162,7 @@ def test_a_wrong_file_is_one_line_that_says_what_to_do(root, name):
 
 
 def test_colours_of_16_bits_are_refused_though_pillow_reads_them_as_8(root):
-  # A PNG of one row of two pixels, by its chunks: no library here writes 16 bits of colours.
-  import struct
-  import zlib
-
+  # A PNG of one row of two pixels, by its chunks: Pillow does not write 16 bits of colours.
   def chunk(kind, content):
     checksum = zlib.crc32(kind + content)
     return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', checksum)

@@ -53,7 +53,7 @@ def test_a_rescaled_density_is_scipys():
 @pytest.mark.parametrize('mode', ['per_pixel', 'all'])
 @pytest.mark.parametrize('dtype', [np.float32, np.uint8])
 def test_shift_and_spread_are_numpys_of_the_training_split(mode, dtype, monkeypatch):
-  monkeypatch.setattr(data.standard, '_BLOCK', 70)  # several blocks
+  monkeypatch.setattr(data.blocks, 'MOST', 70)  # several blocks
   x = RNG.integers(0, 256, (49, 3, 2, 1)).astype(dtype)
   x[:, 1, 1] = 7 if dtype == np.uint8 else 0.1  # of which a mean is not exact
   found = data.standard.standard_of(x, 255.0, mode)

@@ -6,9 +6,10 @@
   x = data.to_batch(rows.images[indices[s]], scale, ...) # inside jit: what the model sees
   rows = data.subset(len(test), count, seed)            # which examples stand for a split
 
-Sources: `digits` (scikit-learn, offline), `shapes` (drawn on the fly), `npz` (the user's own file),
-'package.module:load' (a function of theirs, see `own`), and every TFDS data set that is prepared as
-array_record, read without TensorFlow and decoded once into a verified cache.
+Sources: `digits` and `patches` (scikit-learn, offline), `shapes` (drawn on the fly), the user's own
+`npz`, `npy` and `folder` of pictures, 'package.module:load' (a function of theirs, see `own`), and
+every TFDS data set that is prepared as array_record, read without TensorFlow and decoded once into
+a verified cache.
 
 Where the factors of variation are known, `Dataset.factors` holds them: for `shapes`, and for the
 TFDS data sets that have several features `label_*` (dsprites, shapes3d, smallnorb). The order of
@@ -17,6 +18,7 @@ random split of the grid. All of dsprites is one split of 737,280 binary images 
 of memory and of cache, whatever the slice.
 """
 
+from vae_jax.data import blocks
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
 from vae_jax.data.beside import NOTHING, ROW_SUM, Beside, Condition, sizes, told_apart
 from vae_jax.data.dataset import BINARIZE, Dataset, columns_asked, load, prepare, seen
@@ -58,6 +60,7 @@ __all__ = [
   'Stored',
   'are_bytes',
   'batch_indices',
+  'blocks',
   'columns_asked',
   'describe',
   'draw_binary',

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vae_jax.data import blocks
 from vae_jax.data.kinds import WHITE
 from vae_jax.data.stored import Stored
 
@@ -62,10 +63,10 @@ def _split(name: str, images: np.ndarray, hashes: list[int] | None, shared: int 
     shape=images.shape,
     dtype=str(images.dtype),
     low=np.nanmin(images).item(),
-    mean=np.nanmean(images, dtype=np.float64).item(),
+    mean=blocks.mean(images, None).item(),
     high=np.nanmax(images).item(),
     num_constant=int(np.count_nonzero(np.nanmin(images, axis=0) == np.nanmax(images, axis=0))),
-    num_missing=int(np.count_nonzero(np.isnan(images))) if images.dtype.kind == 'f' else 0,
+    num_missing=blocks.count(np.isnan, images) if images.dtype.kind == 'f' else 0,
     num_repeated=None if hashes is None else len(hashes) - len(set(hashes)),
     num_shared=shared,
   )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_jax import errors
+from vae_jax.data import blocks
 
 KINDS = ('auto', 'image', 'count', 'real', 'binary')
 WHITE = 255  # of bytes
@@ -65,6 +66,8 @@ def canonical(array: np.ndarray, where: str, missing: str = 'refused') -> np.nda
 def _finite_float32(array: np.ndarray, where: str, missing: str) -> np.ndarray:
   with np.errstate(over='ignore'):  # what float32 cannot hold becomes infinite: counted below
     array = array.astype(np.float32, copy=False)
+  if blocks.count(np.isfinite, array) == array.size:
+    return array
   finite = np.isfinite(array)
   absent = np.isnan(array) if missing == 'left_out' else np.zeros((), bool)
   bad = array.size - np.count_nonzero(finite | absent)
@@ -85,8 +88,6 @@ def _finite_float32(array: np.ndarray, where: str, missing: str) -> np.ndarray:
 
 def _check_observed(finite: np.ndarray, where: str) -> None:
   """Refuses an example, or a value of all examples, of which nothing is observed."""
-  if finite.all():
-    return
   never, nowhere = ~finite.any(axis=0), ~finite.reshape(len(finite), -1).any(axis=1)
   if never.any() or nowhere.any():
     index = [int(i) for i in np.argwhere(never)[0]] if never.any() else int(np.argmax(nowhere))
@@ -140,7 +141,7 @@ def extremes(arrays) -> tuple[float, float]:
 
 
 def _values(arrays: Mapping, dtype, kind: str, support: str, reason: str) -> Values:
-  if any(a.dtype.kind == 'f' and np.isnan(a).any() for a in arrays.values()):
+  if any(blocks.has_nan(a) for a in arrays.values()):
     dtype = np.float32  # bytes have no NaN
   converted = {s: np.ascontiguousarray(a, dtype=dtype) for s, a in arrays.items()}
   return Values(converted, kind, support, WHITE, False, reason)
@@ -164,9 +165,7 @@ def _counts(arrays: Mapping[str, np.ndarray], where: str, reason: str) -> Values
 
 
 def _is_whole(arrays: Mapping[str, np.ndarray]) -> bool:
-  return all(
-    a.dtype.kind != 'f' or np.array_equal(a, np.rint(a), equal_nan=True) for a in arrays.values()
-  )
+  return all(map(blocks.is_whole, arrays.values()))
 
 
 def _floats(arrays: Mapping, kind: str, low: float, high: float) -> Values:

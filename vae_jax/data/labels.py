@@ -20,6 +20,23 @@ def parse(text: str, arrays: Collection[str], where: str) -> dict[str, str]:
   Raises:
     InputError: the text is no such list, or the file has no such array.
   """
+  found = named(text)
+  for name in (name for pair in found.items() for name in pair):
+    if name not in arrays:
+      have = ', '.join(map(short, arrays)) or 'none'
+      near = errors.nearest(name, arrays)
+      raise errors.InputError(
+        f'data.labels={short(text)}: {where} has no array {short(name)}, only {have}{near}'
+      )
+  return found
+
+
+def named(text: str) -> dict[str, str]:
+  """Returns where labels are by what they are of: 'images=labels', or several with commas.
+
+  Raises:
+    InputError: the text is no such list.
+  """
   found: dict[str, str] = {}
   for part in filter(None, (part.strip() for part in text.split(','))):
     examples, equals, labels = (word.strip() for word in part.partition('='))
@@ -29,13 +46,6 @@ def parse(text: str, arrays: Collection[str], where: str) -> dict[str, str]:
         "for each array of examples, such as 'images=labels'"
       )
     found[examples] = labels
-  for name in (name for pair in found.items() for name in pair):
-    if name not in arrays:
-      have = ', '.join(map(short, arrays)) or 'none'
-      near = errors.nearest(name, arrays)
-      raise errors.InputError(
-        f'data.labels={short(text)}: {where} has no array {short(name)}, only {have}{near}'
-      )
   return found
 
 

@@ -38,7 +38,10 @@ _BAD_BYTES = (
   struct.error,
 )
 _OTHER_FILES = (
-  (b'\x93NUMPY', 'is one .npy array; np.savez(path, images=np.load(...)) makes an .npz of it'),
+  (
+    b'\x93NUMPY',
+    'is one .npy array, for data.name=npy; or np.savez(path, images=np.load(...)) makes an .npz',
+  ),
   (b'\x89HDF', 'is an HDF5 file, no .npz; write its arrays with np.savez'),
   (b'\x1f\x8b', 'is a .gz file, no .npz; unpack it, and write its arrays with np.savez'),
   (b'PK', 'begins like an .npz file and is none; write one with np.savez'),
@@ -64,9 +67,9 @@ def open_npz(
   where = f'data.path={short(path, 200)}'
   if not path:
     raise errors.InputError(f"{where}: data.name='npz' needs the path of an .npz file")
-  file = _existing(path, where)
+  file = existing(path, where)
   _check_beginning(file, where)
-  with _damaged(f'{file}'), zipfile.ZipFile(file) as archive:
+  with damaged(f'{file}'), zipfile.ZipFile(file) as archive:
     members = [info.filename for info in archive.infolist()]
   splits = tuple(name.removesuffix('.npy') for name in members)
   for name in splits:
@@ -88,8 +91,8 @@ def open_npz(
   return sources.Source('npz', file.name, where, splits, read)
 
 
-def _existing(path: str, where: str) -> pathlib.Path:
-  """Returns the path of a file that is there.
+def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
+  """Returns the path of a file that is there; `suffix` is what its name ends with.
 
   Raises:
     InputError: it is not.
@@ -102,9 +105,9 @@ def _existing(path: str, where: str) -> pathlib.Path:
   try:
     file = pathlib.Path(path).expanduser()
     if file.is_dir():
-      raise errors.InputError(f'{where} is a directory; name the .npz file in it')
+      raise errors.InputError(f'{where} is a directory; name the {suffix} file in it')
     if file.exists() and not file.is_file():
-      raise errors.InputError(f'{where} is no regular file; name an .npz file')
+      raise errors.InputError(f'{where} is no regular file; name an {suffix} file')
     found = file.is_file()
   except errors.InputError:  # a ValueError, too
     raise
@@ -113,7 +116,7 @@ def _existing(path: str, where: str) -> pathlib.Path:
   except OSError as error:  # a name too long
     raise errors.InputError(f'{where} is no path: {error.strerror}') from error
   if not found:
-    near = errors.nearest(file.name, [p.name for p in file.parent.glob('*.npz')])
+    near = errors.nearest(file.name, [p.name for p in file.parent.glob(f'*{suffix}')])
     absolute = file.absolute()
     raise errors.InputError(f'{where}: there is no file {absolute}{near}')
   return file
@@ -138,7 +141,7 @@ def _check_beginning(file: pathlib.Path, where: str) -> None:
 
 
 @contextlib.contextmanager
-def _damaged(what: str) -> Iterator[None]:
+def damaged(what: str) -> Iterator[None]:
   """Turns what libraries raise for bad bytes into DamagedError, and what the disk says, too."""
   try:
     yield
@@ -163,7 +166,7 @@ def _read_array(file: pathlib.Path, member: str, split: str, where: str) -> np.n
   name = f'array {short(split)}'
   if member == split:
     raise errors.InputError(f'{where}: {short(split)} is not an array; write it with np.savez')
-  with _damaged(f'{file}, {name}'), zipfile.ZipFile(file) as archive:
+  with damaged(f'{file}, {name}'), zipfile.ZipFile(file) as archive:
     info = archive.getinfo(member)
     if info.flag_bits & 1:
       raise errors.InputError(f'{where}: {name} is encrypted; write the file with np.savez')
@@ -185,16 +188,13 @@ def _check_declared(
     InputError: it holds no plain numbers, or needs more memory than there is.
     ValueError: header and sizes contradict each other.
   """
-  shape, dtype = _header(stream)
-  if dtype.hasobject:
-    raise errors.InputError(f'{what} holds Python objects; store numbers of one shape')
-  if dtype.fields or dtype.kind == 'V':
-    raise errors.InputError(f'{what} has fields, {short(str(dtype))}; store one array of numbers')
+  shape, dtype = header(stream)
+  check_plain(dtype, what)
   size = math.prod(shape) * dtype.itemsize
-  header = stream.tell()
-  if min(shape, default=0) < 0 or header + size != info.file_size:
+  begin = stream.tell()
+  if min(shape, default=0) < 0 or begin + size != info.file_size:
     raise ValueError(
-      f'its header declares {size:,} bytes of values, and it has {info.file_size - header:,}'
+      f'its header declares {size:,} bytes of values, and it has {info.file_size - begin:,}'
     )
   on_disk = file.stat().st_size
   if info.compress_size > on_disk or (
@@ -210,7 +210,15 @@ def _check_declared(
     )
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+def check_plain(dtype: np.dtype, what: str) -> None:
+  """Refuses the type of an array that holds no plain values."""
+  if dtype.hasobject:
+    raise errors.InputError(f'{what} holds Python objects; store numbers of one shape')
+  if dtype.fields or dtype.kind == 'V':
+    raise errors.InputError(f'{what} has fields, {short(str(dtype))}; store one array of numbers')
+
+
+def header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
   """Returns the shape and the type that an .npy header declares."""
   version = np.lib.format.read_magic(stream)
   readers = {

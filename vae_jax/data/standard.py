@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vae_jax.data import blocks
+
 STANDARDIZE = ('none', 'per_pixel', 'all')
-_BLOCK = 2**22  # values at a time: in float64 a whole data set would take eight times its bytes
 _NO_SPREAD = 1e-30  # below it a quotient of float32 would overflow
 
 
@@ -52,10 +53,9 @@ def mean(images: np.ndarray, axis: int | None, function=lambda block: block) -> 
 
   Values that are missing, NaN, are left out.
   """
-  rows = max(1, _BLOCK // images[0].size)
   total, count = 0.0, 0
-  for start in range(0, len(images), rows):
-    values = function(images[start : start + rows].astype(np.float64))
+  for block in blocks.of(images):
+    values = function(block.astype(np.float64))
     total = total + np.nansum(values, axis=axis)
     count = count + np.count_nonzero(~np.isnan(values), axis=axis)
   return total / count

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_jax import errors, parts
-from vae_jax.data import cache, kinds, own, sources, splits, transforms
+from vae_jax.data import blocks, cache, kinds, own, sources, splits, transforms
 from vae_jax.data.beside import Columns
 from vae_jax.densities import Column
 
@@ -161,7 +161,7 @@ def read(
     **{'validation': taken['train'][:0], **taken},
     beside=_beside(columns, parts),
     columns=source.columns,
-    has_missing=any(a.dtype.kind == 'f' and np.isnan(a).any() for a in taken.values()),
+    has_missing=any(map(blocks.has_nan, taken.values())),
     **_known(factors, parts),
   )
 

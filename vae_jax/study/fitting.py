@@ -184,7 +184,7 @@ def _as_images(
 ) -> list[Changes]:
   """Returns under which range the values are images, if they look like that."""
   low, high = data.extremes(stored.splits.values())
-  whole = np.array_equal(stored.train, np.rint(stored.train))
+  whole = data.blocks.is_whole(stored.train)
   binarize = config['data']['binarize']
   if 'uint8' in likelihood.supports:
     bytes_ = whole and low >= 0 and high <= 255

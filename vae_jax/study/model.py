@@ -140,7 +140,7 @@ def _output_bias(
   none = {'pixel_bias': (), 'channel_bias': ()}
   if built.config['decoder']['output_bias'] == 'zeros':
     return none
-  mean = np.nanmean(dataset.train, axis=0, dtype=np.float64) / dataset.scale
+  mean = data.blocks.mean(dataset.train, 0) / dataset.scale
   if dataset.standard is not None:
     mean = (mean - dataset.standard.shift) / dataset.standard.spread
   bias = likelihood.output_of_mean(mean_of_bias(built, mean))

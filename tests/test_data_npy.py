@@ -1,0 +1,152 @@
+"""Mapped .npy files: the bits of an .npz of the same values, in a fraction of the memory."""
+
+import tracemalloc
+
+import grain  # noqa: F401 (of what it imports no memory is counted below)
+import numpy as np
+import pytest
+
+from vae_jax import data, errors
+from vae_jax.data import blocks, npy
+
+pytestmark = pytest.mark.math
+
+RNG = np.random.default_rng(0)
+BYTES = RNG.integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
+HALVES = {'train_split': 'images[:50%]', 'test_split': 'images[50%:]'}
+SETTINGS = dict(
+  crop=(), pad=(), kind='auto', range=(), scale_to_unit=False, binarize='none', seed=0
+)
+
+
+def load(path, name='npy', standardize='none', **changes):
+  settings = HALVES | SETTINGS | {'standardize': standardize} | changes
+  return data.load(name, path=str(path), **settings)
+
+
+def refused(path, *words, error=errors.InputError, **changes):
+  with pytest.raises(error) as caught:
+    load(path, **changes)
+  assert '\n' not in str(caught.value)
+  for word in words:
+    assert word in str(caught.value)
+
+
+def is_mapped(array):
+  while array is not None and not isinstance(array, np.memmap):
+    array = array.base
+  return array is not None
+
+
+@pytest.mark.parametrize(
+  'values, mapped',
+  {
+    'bytes': (BYTES, True),
+    'floats': (BYTES.astype(np.float32) / 300, True),
+    'bool': (BYTES > 128, True),
+    'float64': (BYTES.astype(np.float64), False),
+    'int64': (BYTES.astype(np.int64), False),
+    'another order of bytes': (BYTES.astype('>f4'), False),
+    'Fortran order': (np.asfortranarray(BYTES), False),
+  }.values(),
+)
+def test_it_is_the_data_set_of_an_npz_and_bytes_and_floats_are_not_read(tmp_path, values, mapped):
+  np.save(tmp_path / 'x.npy', values)
+  np.savez(tmp_path / 'x.npz', images=values)
+  mine, other = load(tmp_path / 'x.npy'), load(tmp_path / 'x.npz', 'npz')
+  assert mine.sha256 == other.sha256
+  for split in ('train', 'test'):
+    np.testing.assert_array_equal(mine.split(split), other.split(split))
+    assert is_mapped(mine.split(split)) == mapped
+  assert mine._replace(train=0, test=0, train_fixed=0, validation=0, name='', version='') == (
+    other._replace(train=0, test=0, train_fixed=0, validation=0, name='', version='')
+  )
+
+
+def test_files_are_splits_and_have_labels(tmp_path):
+  np.save(tmp_path / 'a.npy', BYTES[:30])
+  np.save(tmp_path / 'b.npy', BYTES[30:])
+  np.save(tmp_path / 'c.npy', np.arange(30) % 3)
+  np.save(tmp_path / 'd.npy', np.zeros(10, int))
+  path = f'train={tmp_path}/a.npy, test={tmp_path}/b.npy'
+  labels = f'train={tmp_path}/c.npy, test={tmp_path}/d.npy'
+  found = load(path, train_split='train', test_split='test', labels=labels, conditions=('label',))
+  np.testing.assert_array_equal(found.test, BYTES[30:])
+  assert found.labels['train'][:4].tolist() == [0, 1, 2, 0]
+  np.testing.assert_array_equal(found.beside['train'].condition[:3], np.eye(3))
+  refused(path, 'no split', 'trian', train_split='train', test_split='test', labels='trian=x.npy')
+
+
+def test_what_is_looked_at_takes_a_fraction_of_the_file(tmp_path, monkeypatch):
+  monkeypatch.setattr(blocks, 'MOST', 2**16)
+  size = 2**25  # bytes of a file
+  mapped = np.lib.format.open_memmap(
+    tmp_path / 'x.npy', 'w+', np.float32, (size // 4 // 192, 8, 8, 3)
+  )
+  mapped[:] = RNG.normal(size=(8, 8, 3))  # an example, again and again
+  mapped[::2] *= 2
+  mapped.flush()
+  del mapped
+  tracemalloc.start()
+  source = data.open_source({'name': 'npy', 'path': str(tmp_path / 'x.npy')})
+  stored = data.read(source, *HALVES.values(), (), (), 'auto', ())
+  found = data.prepare(stored, False, 'none', 'per_pixel', 0)
+  monkeypatch.setattr('vae_jax.data.description._MOST_HASHED', 0)
+  monkeypatch.setattr('vae_jax.data.description._ORDERED', 256)
+  splits = data.describe(stored)
+  list(data.oddities(stored, *splits))
+  feed = data.streamed(found.train, data.Schedule(0, 16, 4), None)
+  gathered, indices = feed.read(0, 4)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  rows = data.batch_indices(0, 0, 4, 16, len(found.train))
+  np.testing.assert_array_equal(np.asarray(gathered.images)[indices], found.train[rows])
+  assert peak < size / 8, peak
+
+
+WRONG = {
+  'text': (lambda f: f.write_text('hello'), ['is not an .npy file', 'np.save']),
+  'empty': (lambda f: f.write_bytes(b''), ['is not an .npy file', 'np.save']),
+  'npz': (lambda f: np.savez(f.open('wb'), a=BYTES), ['is not an .npy file', "data.name='npz'"]),
+  'objects': (
+    lambda f: np.save(f, np.array([{}, []], object), allow_pickle=True),
+    ['holds Python objects', 'store numbers'],
+  ),
+  'fields': (lambda f: np.save(f, np.zeros(3, [('a', int)])), ['has fields']),
+  'text inside': (lambda f: np.save(f, np.full((4, 3), 'a')), ['has type <U1']),
+  'a number': (lambda f: np.save(f, np.array(3.0)), ['has shape [1]']),
+  'NaN': (lambda f: np.save(f, np.full((4, 3), np.nan, np.float32)), ['12 values', 'NaN']),
+}
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_a_wrong_file_is_one_line_that_says_what_to_do(tmp_path, name):
+  make, words = WRONG[name]
+  make(tmp_path / 'x.npy')
+  refused(tmp_path / 'x.npy', *words)
+
+
+def test_no_file(tmp_path):
+  np.save(tmp_path / 'images.npy', BYTES)
+  refused('', "data.name='npy' needs the path")
+  refused(tmp_path / 'image.npy', 'there is no file', "did you mean 'images.npy'?")
+  refused(tmp_path, 'is a directory', '.npy')
+  refused('train=a.npy,train=b.npy', 'is not valid', 'train=FILE')
+  refused(tmp_path / 'images.npy', "has only 'images'", train_split='train')
+
+
+def test_a_file_that_is_cut_off_is_damaged(tmp_path):
+  np.save(tmp_path / 'x.npy', BYTES)
+  whole = (tmp_path / 'x.npy').read_bytes()
+  for damaged in (whole[:-1], whole[:50], whole + b'0'):
+    (tmp_path / 'x.npy').write_bytes(damaged)
+    refused(tmp_path / 'x.npy', 'is damaged', error=errors.DamagedError)
+
+
+def test_what_is_converted_is_held_against_the_memory(tmp_path, monkeypatch):
+  free = npy.psutil.virtual_memory()._replace(available=100)
+  monkeypatch.setattr(npy.psutil, 'virtual_memory', lambda: free)
+  np.save(tmp_path / 'x.npy', BYTES.astype(np.float64))
+  refused(tmp_path / 'x.npy', 'has float64', 'store it as uint8 or float32')
+  np.save(tmp_path / 'x.npy', BYTES)
+  assert len(load(tmp_path / 'x.npy').train) == 20
