@@ -51,7 +51,7 @@ def test_print_config_is_the_whole_config_and_reads_no_data(capsys, tmp_path, mo
     '--config.data.path=none.npz', '--config.optimizer.eps=1e-4', '--noconfig.data.scale_to_unit',
   )  # fmt: skip
   changed = {key for key in again if again[key] != values.get(key)}
-  of_data = {'data.name', 'data.path', 'data.labels', 'data.scale_to_unit'}
+  of_data = {'data.name', 'data.path', 'data.labels', 'data.masks', 'data.scale_to_unit'}
   assert changed == of_data | {'lanes.beta', 'optimizer.eps'}
   assert again['lanes.beta'] == (2.0,)
   assert again['data.scale_to_unit'] is False

@@ -49,8 +49,8 @@ def with_value(config, key, value):
 # Another valid value of every key that is no identity.
 OTHERWISE = {
   'study': 'another', 'data.name': 'shapes', 'data.path': 'moved.npz',
-  'data.labels': 'x=y', 'data.size': (8, 8), 'data.fit': 'resize', 'data.channels': 'grey',
-  'data.skip': True, 'wandb.mode': 'offline',
+  'data.labels': 'x=y', 'data.masks': 'x=y', 'data.size': (8, 8), 'data.fit': 'resize',
+  'data.channels': 'grey', 'data.skip': True, 'wandb.mode': 'offline',
   'wandb.entity': 'me', 'wandb.project': 'other', 'wandb.tags': ('new',), 'train.steps': 100,
   'wandb.images_every': 2, 'wandb.lanes': 'best',
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
@@ -73,7 +73,7 @@ def test_every_key_is_identity_but_those_of_the_table():
 @pytest.mark.parametrize('key', sorted(OTHERWISE))
 def test_another_place_or_manner_goes_on_and_is_said_and_kept(config, tmp_path, caplog, key):
   caplog.set_level(logging.INFO)
-  if key in ('data.path', 'data.labels'):
+  if key in ('data.path', 'data.labels', 'data.masks'):
     config['data']['name'] = 'npz'
   if key in ('data.size', 'data.fit', 'data.channels', 'data.skip'):
     config['data']['name'] = 'folder'

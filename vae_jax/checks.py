@@ -24,11 +24,13 @@ def refuse(key: str, value: Any, expected: str) -> None:
   raise errors.InputError(problem(key, value, expected))
 
 
-def choice(*names: str, otherwise: str = '') -> Check:
-  """One of these names; `otherwise` says what else it may be, and is checked elsewhere."""
+def choice(*names: str, otherwise: str = '', prefix: str = '') -> Check:
+  """One of these names, or a text behind `prefix`; `otherwise` says what else it may be."""
   rest = f', or {otherwise}' if otherwise else ''
 
   def check(key: str, value: Any) -> None:
+    if prefix and isinstance(value, str) and value.removeprefix(prefix) not in (value, ''):
+      return
     if not isinstance(value, str) or value not in names:
       near = difflib.get_close_matches(value, names, n=1) if _is_short(value) else []
       hint = f'did you mean {near[0]!r}? ' if near else ''

@@ -87,6 +87,12 @@ PAGE: Mapping[str, Any] = dict(
       "'' for none, or what all choosing goes by: then the test set is evaluated once, at the end",
     ),
     test_split=_key('test', _text, 'the same of the test set'),
+    split_order=_key(
+      'stored',
+      _one_of('stored', 'shuffled', otherwise="'group:COLUMN'", prefix='group:'),
+      'which examples a slice takes: the first ones, a random part by data.seed, or a random part '
+      'of the groups of a column',
+    ),
     crop=_key((), _size, '() or (height, width) of the centre'),
     pad=_key((), _size, '() or (height, width) to reach with zeros around'),
     kind=_key(

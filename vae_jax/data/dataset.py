@@ -127,13 +127,15 @@ def load(
   conditions: Sequence[str] = (),
   size_factor: str = '',
   missing: str = 'refused',
+  split_order: str = 'stored',
   **own: Any,
 ) -> Dataset:
   """Returns the data set of a section `data`; see `open_source`, `read` and `prepare`."""
-  source = open_source({'name': name, 'seed': seed, **own})
+  common = dict(conditions=conditions, size_factor=size_factor, split_order=split_order, seed=seed)
+  source = open_source({'name': name, **common, **own})
   columns = columns_asked(conditions, size_factor)
-  splits = train_split, test_split
-  stored = read(source, *splits, crop, pad, kind, range, validation_split, columns, missing)
+  splits = train_split, test_split, crop, pad, kind, range, validation_split
+  stored = read(source, *splits, columns, missing, split_order, seed)
   return prepare(stored, scale_to_unit, binarize, standardize, seed, conditions, size_factor)
 
 

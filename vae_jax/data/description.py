@@ -110,7 +110,9 @@ def oddities(stored: Stored, train: Split, *others: Split) -> Iterator[str]:
   if stored.is_sliced and (alike := neighbours(stored.train)):
     yield (
       f'the file is in an order: an example and the next are alike (correlation {alike:.2f}), so '
-      'that slices of it are no random samples; shuffle it, or say so with every number'
+      "that slices of it are no random samples; set data.split_order='shuffled', or 'group:COLUMN' "
+      'where several are of one subject; slices of a series stay as they are: say so with every '
+      'number'
     )
   if stored.support == 'real' and (count := _unresolved(stored.train)):
     yield (

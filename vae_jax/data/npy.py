@@ -42,7 +42,7 @@ def open_npy(
   if not path:
     raise errors.InputError(f"{where}: data.name='npy' needs the path of an .npy file")
   files = {split: npz.existing(file, where, '.npy') for split, file in _named(path, where).items()}
-  labels_of = classes.named(labels)
+  labels_of = classes.named('data.labels', labels)
   for split in labels_of:
     if split not in files:
       raise errors.InputError(

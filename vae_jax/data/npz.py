@@ -51,13 +51,18 @@ _OTHER_FILES = (
 def open_npz(
   path: Annotated[str, checks.text(empty=True)] = '',
   labels: Annotated[str, checks.text(empty=True)] = '',
+  masks: Annotated[str, checks.text(empty=True)] = '',
 ) -> sources.Source:
   """Returns the user's own .npz file; its named arrays are the splits.
+
+  Of a split 'train' an array 'train_age' is the column 'age' beside its examples.
 
   Args:
     path: of the file; `~` is the home directory.
     labels: the array that has the classes of each array of examples, for the pictures of codes:
       'images=labels', or 'train=train_labels,test=test_labels' of all that are used.
+    masks: the array that has, for each array of examples, 1 where a value is observed and 0 where
+      it is missing: 'train=train_mask,test=test_mask'; see `data.missing`.
 
   Raises:
     InputError: there is no such file, or it is not an .npz file.
@@ -79,14 +84,19 @@ def open_npz(
   def array(name: str) -> np.ndarray:
     return _read_array(file, members[splits.index(name)], name, where)
 
-  labels_of = classes.parse(labels, splits, where)
+  labels_of = classes.parse('data.labels', labels, splits, where)
+  masks_of = classes.parse('data.masks', masks, splits, where)
 
   def read(split: str) -> sources.Examples:
-    examples = array(split)
-    if (name := labels_of.get(split)) is None:
-      return sources.Examples(examples)
-    what = f'{where}: array {short(name)}'
-    return sources.Examples(examples, classes.checked(array(name), examples, what))
+    examples, factors = array(split), None
+    if (name := labels_of.get(split)) is not None:
+      factors = classes.checked(array(name), examples, f'{where}: array {short(name)}')
+    if (name := masks_of.get(split)) is not None:
+      examples = classes.left_out(examples, array(name), f'{where}: array {short(name)}')
+    beside = [name.removeprefix(f'{split}_') for name in splits if name.startswith(f'{split}_')]
+    return sources.Examples(
+      examples, factors, sources.Lazy(beside, lambda column: array(f'{split}_{column}'))
+    )
 
   return sources.Source('npz', file.name, where, splits, read)
 

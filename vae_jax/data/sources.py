@@ -1,7 +1,7 @@
 """Where arrays come from: a source names its splits and reads each of them whole."""
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,32 @@ class Examples(NamedTuple):
   images: np.ndarray
   factors: np.ndarray | None = None
   beside: Mapping[str, np.ndarray] | None = None
+
+
+class Lazy(collections.abc.Mapping):
+  """Columns of which each is read when it is asked for.
+
+  Attributes:
+    names: of the columns, in their order.
+    read: name -> [n].
+  """
+
+  def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]):
+    self.names, self.read = names, read
+
+  def __getitem__(self, name: str) -> np.ndarray:
+    if name not in self.names:
+      raise KeyError(name)
+    return self.read(name)
+
+  def __contains__(self, name: object) -> bool:
+    return name in self.names  # that of Mapping would read the column
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self.names)
+
+  def __len__(self) -> int:
+    return len(self.names)
 
 
 class Source(NamedTuple):
@@ -67,6 +93,7 @@ def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str
   factors = examples.factors
   known = {} if factors is None else {name: factors[name] for name in factors.dtype.names}
   beside = collections.ChainMap(examples.beside or {}, known)
+  found = {}
   for name in names:
     if name not in beside:
       have = ', '.join(map(short, beside)) or 'none'
@@ -74,12 +101,13 @@ def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str
         f'{where} has no column {short(name)} beside its examples, only {have}'
         + errors.nearest(name, beside)
       )
-    if np.shape(beside[name]) != (len(examples.images),):
+    found[name] = np.asarray(beside[name])
+    if found[name].shape != (len(examples.images),):
       raise errors.InputError(
-        f'{where}: column {short(name)} is {list(np.shape(beside[name]))}, and there are '
+        f'{where}: column {short(name)} is {list(found[name].shape)}, and there are '
         f'{len(examples.images):,} examples; give each one value'
       )
-  return {name: np.asarray(beside[name]) for name in names}
+  return found
 
 
 def open_digits() -> Source:

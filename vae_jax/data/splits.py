@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_jax import errors
-from vae_jax.data import sources
+from vae_jax.data import orders, sources
 
 _SHOWN = 6  # names of splits in a message
 _TERM = re.compile(r'\s*([^\[\]+]+?)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*')
@@ -98,22 +98,47 @@ def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
   return f'; set data.train_split={train!r} and data.test_split={test!r}'
 
 
-def take(expression: Expression, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-  """Returns what an expression takes of arrays [n, ...], by split; a view where it is one slice.
+def take(
+  expression: Expression,
+  arrays: Mapping[str, np.ndarray],
+  by: Mapping[str, orders.Order] | None = None,
+) -> np.ndarray:
+  """Returns what an expression takes of arrays [n, ...], by split.
+
+  It is a view where it is one slice in the stored order, or the whole of a split. The examples of
+  other slices stand in the stored order, too: the order says which ones they are.
+
+  Args:
+    expression: what to take.
+    arrays: by split.
+    by: the order of each split; without, the stored one.
 
   Raises:
     InputError: a bound lies outside the split, or a slice is empty.
   """
   parts = []
   for term in expression.terms:
-    size = len(arrays[term.split])
+    array, order = arrays[term.split], (by or {}).get(term.split, orders.STORED)
+    size = len(array)
     where = f'{expression.key}={expression.text!r}: split {term.split!r} has {size:,} examples'
-    start, stop = _bound(term.start, 0, size, where), _bound(term.stop, size, size, where)
+    start, stop = (
+      _at_end(_bound(text, default, size, where), order)
+      for text, default in ((term.start, 0), (term.stop, size))
+    )
     if start >= stop:
-      raise errors.InputError(f'{where}, and the slice {start}:{stop} of it is empty')
-    whole = (start, stop) == (0, size)
-    parts.append(arrays[term.split] if whole else arrays[term.split][start:stop])
+      of = '' if order.ends is None else f' in {len(order.ends) - 1:,} groups'
+      raise errors.InputError(f'{where}{of}, and the slice {start}:{stop} of it is empty')
+    if (start, stop) != (0, size):
+      array = array[start:stop] if order.rows is None else array[np.sort(order.rows[start:stop])]
+    parts.append(array)
   return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _at_end(place: int, order: orders.Order) -> int:
+  """Returns the closest place at which a slice may end; of two, the one before."""
+  if order.ends is None:
+    return place
+  return int(order.ends[np.argmin(np.abs(order.ends - place))])
 
 
 def _bound(text: str | None, default: int, size: int, where: str) -> int:

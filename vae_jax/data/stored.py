@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_jax import errors, parts
-from vae_jax.data import blocks, cache, kinds, own, sources, splits, transforms
+from vae_jax.data import blocks, cache, kinds, labels, orders, own, sources, splits, transforms
 from vae_jax.data.beside import Columns
 from vae_jax.densities import Column
 
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
       and transformations.
     kind, support, white, is_ranged, reason: what the values are, see `kinds.Values`.
     is_declared: whether a config says so: then nothing that it means is taken for a mistake.
-    is_sliced: whether a split is a part of an array of the file: then its order matters.
+    is_sliced: whether a split is a slice of an array in its stored order: then this matters.
     train, validation, test: [n, *event], uint8 or float32 (or integers that no model here is for),
       cropped and padded; the event is [H, W, C] or [D]. No rows of a validation split that is not
       asked for.
@@ -104,10 +104,21 @@ def open_source(settings: Mapping[str, Any]) -> sources.Source:
 def moved_to(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
   """Returns a section `data` that takes the same splits from a path, in the same way: of what it
   reads where that has a path of its own, and else of an .npz file."""
+  if settings['name'] == 'npz':
+    return {**settings, 'path': path, **_belonging(settings, path)}
   if 'path' in settings and not parts.is_from_outside(settings['name']):
     return {**settings, 'path': path}
   common = {key: settings[key] for key in parts.SECTIONS['data'].common}
   return {'name': 'npz', 'path': path, **common}
+
+
+def _belonging(settings: Mapping[str, Any], path: str) -> dict[str, str]:
+  """Returns the keys that name labels and masks, without what another .npz file does not have."""
+  try:
+    arrays = open_source({'name': 'npz', 'path': path}).splits
+  except (errors.InputError, errors.DamagedError, errors.StorageError):
+    return {}  # reading says it
+  return {key: labels.present(settings.get(key, ''), arrays) for key in ('labels', 'masks')}
 
 
 def read(
@@ -121,6 +132,8 @@ def read(
   validation_split: str = '',
   beside: Sequence[str] = (),
   missing: str = 'refused',
+  split_order: str = 'stored',
+  seed: int = 0,
 ) -> Stored:
   """Returns the splits of a data set, and what their values are.
 
@@ -135,6 +148,9 @@ def read(
     validation_split: split expression; '' for none.
     beside: names of the columns beside the examples that are asked for.
     missing: one of `kinds.MISSING`: what a value that is NaN means.
+    split_order: 'stored', 'shuffled' or 'group:COLUMN': which examples a slice takes; see
+      `orders.order_of`.
+    seed: of that order.
 
   Raises:
     InputError: a value does not fit; one line that names the key.
@@ -143,13 +159,21 @@ def read(
   texts = {'train': train_split, 'validation': validation_split, 'test': test_split}
   parts = splits.parse(texts, source)
   names = set().union(*(part.names for part in parts.values()))
-  images, types, factors, columns = _read(source, names, beside, missing)
+  images, types, factors, columns = _read(source, names, beside, split_order, missing)
   sha256 = _sha256(images, factors, columns)
   values = kinds.known(images, types, kind, range, source.where)
+  group = orders.column_of(split_order)
+  by = {
+    split: orders.order_of(split_order, len(array), seed, columns[split].get(group))
+    for split, array in values.arrays.items()
+  }
   taken = {
-    name: transforms.pad(transforms.crop(splits.take(part, values.arrays), crop), pad)
+    name: transforms.pad(transforms.crop(splits.take(part, values.arrays, by), crop), pad)
     for name, part in parts.items()
   }
+  known = _beside(columns, parts, by)
+  if group:
+    orders.check_apart(split_order, {s: each[group] for s, each in known.items()}, source.where)
   return Stored(
     name=source.name,
     version=source.version,
@@ -157,12 +181,12 @@ def read(
     sha256=sha256,
     **{key: value for key, value in values._asdict().items() if key != 'arrays'},
     is_declared=kind != 'auto' or len(range) > 0,
-    is_sliced=any(part.is_sliced for part in parts.values()),
+    is_sliced=split_order == 'stored' and any(part.is_sliced for part in parts.values()),
     **{'validation': taken['train'][:0], **taken},
-    beside=_beside(columns, parts),
+    beside=known,
     columns=source.columns,
     has_missing=any(map(blocks.has_nan, taken.values())),
-    **_known(factors, parts),
+    **_known(factors, parts, by),
   )
 
 
@@ -178,7 +202,7 @@ def _cached_digits(source: sources.Source) -> sources.Source:
 
 
 def _read(
-  source: sources.Source, names: set[str], asked: Sequence[str], missing: str
+  source: sources.Source, names: set[str], asked: Sequence[str], split_order: str, missing: str
 ) -> tuple[
   dict[str, np.ndarray], list[np.dtype], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]
 ]:
@@ -195,6 +219,9 @@ def _read(
     where = f'{source.where}, {split!r}'
     images[split] = kinds.canonical(examples.images, where, missing)
     columns[split] = sources.columns_of(examples, asked, where)
+    if group := orders.column_of(split_order):
+      ordered = f'data.split_order={split_order!r}: {where}'
+      columns[split] |= sources.columns_of(examples, [group], ordered)
     if examples.factors is not None:
       factors[split] = examples.factors
   if len({(a.dtype.kind == 'f', a.shape[1:]) for a in images.values()}) > 1:
@@ -207,12 +234,14 @@ def _read(
 
 
 def _known(
-  factors: Mapping[str, np.ndarray], parts: Mapping[str, splits.Expression]
+  factors: Mapping[str, np.ndarray],
+  parts: Mapping[str, splits.Expression],
+  by: Mapping[str, orders.Order],
 ) -> dict[str, Factors | Mapping[str, np.ndarray] | None]:
   """Returns the factors or the labels of the splits, where the data set knows those of all."""
   if not all(factors.keys() >= part.names for part in parts.values()):
     return {'factors': None}
-  taken = {name: splits.take(part, factors) for name, part in parts.items()}  # [n] each
+  taken = {name: splits.take(part, factors, by) for name, part in parts.items()}  # [n]
   names = taken['train'].dtype.names
   if names == (sources.LABEL,):
     return {'factors': None, 'labels': {split: rows[names[0]] for split, rows in taken.items()}}
@@ -223,14 +252,17 @@ def _known(
 
 
 def _beside(
-  columns: Mapping[str, Columns], parts: Mapping[str, splits.Expression]
+  columns: Mapping[str, Columns],
+  parts: Mapping[str, splits.Expression],
+  by: Mapping[str, orders.Order],
 ) -> dict[str, Columns] | None:
   """Returns the columns of the splits; None where none are asked for."""
   names = next(iter(columns.values())).keys()
   if not names:
     return None
+  by_name = {name: {split: each[name] for split, each in columns.items()} for name in names}
   taken = {
-    split: {name: splits.take(part, {s: c[name] for s, c in columns.items()}) for name in names}
+    split: {name: splits.take(part, arrays, by) for name, arrays in by_name.items()}
     for split, part in parts.items()
   }
   return {'validation': {name: taken['train'][name][:0] for name in names}, **taken}

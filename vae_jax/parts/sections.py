@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Section] = {
       'train_split',
       'validation_split',
       'test_split',
+      'split_order',
       'crop',
       'pad',
       'kind',

@@ -226,6 +226,8 @@ def reading(settings: Mapping[str, Any]) -> dict[str, Any]:
     'train_split',
     'validation_split',
     'test_split',
+    'split_order',
+    'seed',
     'crop',
     'pad',
     'kind',
