@@ -34,9 +34,11 @@ def root(tmp_path, monkeypatch):
   return tmp_path / 'photos'
 
 
-def read(path, train_split='images', test_split='images', beside=(), **own):
+def read(path, train_split='images', test_split='images', beside=(), order='stored', **own):
   source = data.open_source({'name': 'folder', 'path': str(path), **own})
-  return data.read(source, train_split, test_split, (), (), 'auto', (), beside=beside)
+  return data.read(
+    source, train_split, test_split, (), (), 'auto', (), beside=beside, split_order=order
+  )
 
 
 def refused(path, *words, **keywords):
@@ -71,6 +73,14 @@ def test_folders_are_classes_or_splits_or_both(tmp_path, monkeypatch):
   stored = read(tmp_path / 'both', 'train', 'holdout', beside=('label',))
   assert stored.beside['train']['label'].tolist() == ['a', 'b']
   assert stored.beside['test']['label'].tolist() == ['a', 'b']
+
+
+def test_a_slice_of_images_sorted_by_class_is_shuffled_or_refused(tmp_path, monkeypatch):
+  monkeypatch.setenv('VAE_JAX_CACHE', str(tmp_path / 'cache'))
+  for i in range(8):
+    put(tmp_path / 'photos' / 'ab'[i % 2] / f'{i}.png', COLOURS[i])
+  refused(tmp_path / 'photos', 'sorted by class', "data.split_order='shuffled'", **HALVES)
+  assert len(read(tmp_path / 'photos', order='shuffled', **HALVES).train) == 4
 
 
 def test_a_changed_file_is_decoded_anew_and_only_then(root, monkeypatch):

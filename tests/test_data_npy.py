@@ -104,6 +104,14 @@ def test_what_is_looked_at_takes_a_fraction_of_the_file(tmp_path, monkeypatch):
   assert peak < size / 8, peak
 
 
+def test_a_shuffled_slice_is_a_copy_that_is_held_against_the_memory(tmp_path, monkeypatch):
+  np.save(tmp_path / 'x.npy', BYTES)
+  assert len(load(tmp_path / 'x.npy', split_order='shuffled').train) == 20
+  free = npy.psutil.virtual_memory()._replace(available=100)
+  monkeypatch.setattr(npy.psutil, 'virtual_memory', lambda: free)
+  refused(tmp_path / 'x.npy', 'copies', "data.split_order='stored'", split_order='shuffled')
+
+
 WRONG = {
   'text': (lambda f: f.write_text('hello'), ['is not an .npy file', 'np.save']),
   'empty': (lambda f: f.write_bytes(b''), ['is not an .npy file', 'np.save']),

@@ -1,10 +1,11 @@
 """Split expressions, one syntax for all sources: 'train', 'images[:80%]', 'train+test[100:]'."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 
 from vae_jax import errors
 from vae_jax.data import orders, sources
@@ -62,6 +63,19 @@ def parse(texts: Mapping[str, str], source: sources.Source) -> dict[str, Express
       + _advice(expressions, source.splits)
     )
   return found
+
+
+def check_order(
+  expressions: Iterable[Expression], source: sources.Source, split_order: str
+) -> None:
+  """Refuses slices in the order of a source that is sorted by what shall be in each of them."""
+  sliced = [e for e in expressions if e.is_sliced]
+  if source.sorted_by and split_order == 'stored' and sliced:
+    raise errors.InputError(
+      f'{sliced[0].key}={sources.short(sliced[0].text)}: {source.where} is sorted by '
+      f'{source.sorted_by}, and a slice of it would have some alone; set '
+      "data.split_order='shuffled'"
+    )
 
 
 def _parsed(text: str, key: str) -> Expression:
@@ -129,9 +143,22 @@ def take(
       of = '' if order.ends is None else f' in {len(order.ends) - 1:,} groups'
       raise errors.InputError(f'{where}{of}, and the slice {start}:{stop} of it is empty')
     if (start, stop) != (0, size):
-      array = array[start:stop] if order.rows is None else array[np.sort(order.rows[start:stop])]
+      rows = None if order.rows is None else np.sort(order.rows[start:stop])
+      array = array[start:stop] if rows is None else _picked(array, rows, where)
     parts.append(array)
   return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _picked(array: np.ndarray, rows: np.ndarray, where: str) -> np.ndarray:
+  """Returns a copy of some rows; of a file that is mapped, they may be more than fit."""
+  size = len(rows) * (array.nbytes // len(array))
+  free = psutil.virtual_memory().available
+  if size > free:
+    raise errors.InputError(
+      f'{where}, of which data.split_order copies {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} '
+      "GiB of memory are free; shuffle the file once, and set data.split_order='stored'"
+    )
+  return array[rows]
 
 
 def _at_end(place: int, order: orders.Order) -> int:

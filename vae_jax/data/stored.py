@@ -158,6 +158,7 @@ def read(
   """
   texts = {'train': train_split, 'validation': validation_split, 'test': test_split}
   parts = splits.parse(texts, source)
+  splits.check_order(parts.values(), source, split_order)
   names = set().union(*(part.names for part in parts.values()))
   images, types, factors, columns = _read(source, names, beside, split_order, missing)
   sha256 = _sha256(images, factors, columns)
