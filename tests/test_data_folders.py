@@ -145,6 +145,10 @@ WRONG = {
     lambda f: put(f, COLOURS[0][..., 0].astype(np.uint16)),
     ['1 of 9 files', "'x.png' has more than 8 bits", 'data.skip'],
   ),
+  '32 bits': (
+    lambda f: put(f, COLOURS[0][..., 0].astype(np.int32), format='TIFF'),
+    ["'x.png' has more than 8 bits", 'data.skip'],
+  ),
   'text': (lambda f: f.write_text('hello'), ["'x.png' is no image", 'data.skip=True']),
   'empty': (lambda f: f.write_bytes(b''), ["'x.png' is no image", 'data.skip=True']),
   'half': (

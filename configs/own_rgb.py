@@ -1,0 +1,43 @@
+"""A folder of colour photographs, cropped to 64x64; a discretised logistic over their bytes.
+
+  vae-jax train --config=own_rgb --workdir=runs/photos --config.data.path=PHOTOS
+
+What depends on the photographs: `data.size`, which the strides halve four times; `data.channels`,
+'grey' for those; the splits, which are 'train', 'validation' and 'test' where the folder has them;
+and `likelihood.initial_scale`, in units of the range from black to white: the run says at its start
+what would be better. With the biases at the mean colours it begins where a constant picture would.
+A decoder with few channels at its narrowest, as that of `fashion_conv`, draws squares in one
+colour.
+"""
+
+from vae_jax import config as settings
+
+
+def get_config():
+  """Returns what differs from `vae_jax.config.base`."""
+  config = settings.base()
+  config.study = 'own_rgb'
+  config.lanes.update(beta=(0.25, 1.0), latent_size=(64,), learning_rate=(1e-3,))
+  config.data.update(
+    name='folder',
+    size=(64, 64),
+    channels='rgb',
+    train_split='images[:80%]',
+    validation_split='images[80%:90%]',
+    test_split='images[90%:]',
+    split_order='shuffled',
+    scale_to_unit=False,
+  )
+  config.likelihood.update(name='discretized_logistic', initial_scale=0.15)
+  # 64 pixels, 32, 16, 8, 4, and back
+  config.encoder.update(
+    name='conv', channels=(16, 32, 64, 128), kernels=(4, 4, 4, 4), strides=(2, 2, 2, 2)
+  )
+  config.decoder.update(
+    name='conv', channels=(128, 64, 32, 16), kernels=(4, 4, 4, 4), strides=(2, 2, 2, 2)
+  )
+  config.decoder.output_bias = 'train_mean'
+  config.train.update(
+    steps=20000, batch_size=64, log_every=100, evaluate_every=1000, checkpoint_every=1000
+  )
+  return config
