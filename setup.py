@@ -51,6 +51,7 @@ setuptools.setup(
     'orbax-checkpoint>=0.12,<0.13',
     'pillow>=10.1',  # decodes the PNGs inside TFDS records
     'psutil>=6',  # how much memory is free
+    'pyarrow>=17',  # reads tables; TFDS asks for it, too
     'pyyaml>=6',  # writes sweeps of W&B
     'scikit-learn>=1.5',  # the digits
     'scipy>=1.13',

@@ -107,6 +107,13 @@ def oddities(stored: Stored, train: Split, *others: Split) -> Iterator[str]:
     )
   if train.num_constant == math.prod(train.shape[1:]):
     yield 'all training examples are the same: there is nothing to learn'
+  elif train.num_constant and stored.columns:
+    constant = np.nanmin(stored.train, axis=0) == np.nanmax(stored.train, axis=0)
+    names = [column.name for column, same in zip(stored.columns, constant, strict=True) if same]
+    yield (
+      f'all training examples have the same value of {", ".join(map(repr, names[:5]))}'
+      f'{" ..." if len(names) > 5 else ""}: such a column says nothing; leave it out of x'
+    )
   if stored.is_sliced and (alike := neighbours(stored.train)):
     yield (
       f'the file is in an order: an example and the next are alike (correlation {alike:.2f}), so '

@@ -101,6 +101,7 @@ def known(
   kind: str,
   value_range: Sequence[float],
   where: str,
+  is_table: bool = False,
 ) -> Values:
   """Returns what canonical arrays are.
 
@@ -110,6 +111,7 @@ def known(
     kind: one of KINDS; 'auto' goes by type, shape and range.
     value_range: () or the values (black, white) that the model shall see as 0 and 1.
     where: what holds them, for messages.
+    is_table: whether they are columns of a table: then they are real where nothing is declared.
 
   Raises:
     InputError: the values are not what is declared.
@@ -117,6 +119,8 @@ def known(
   low, high = extremes(arrays.values())
   if len(value_range):
     return _in_range(arrays, kind, value_range, where)
+  if kind == 'auto' and is_table:
+    return _values(arrays, np.float32, 'real', 'real', 'columns of a table')
   if kind == 'real':
     return _values(arrays, np.float32, 'real', 'real', "declared by data.kind='real'")
   if kind == 'count':

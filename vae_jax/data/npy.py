@@ -41,7 +41,10 @@ def open_npy(
   where = f'data.path={short(path, 200)}'
   if not path:
     raise errors.InputError(f"{where}: data.name='npy' needs the path of an .npy file")
-  files = {split: npz.existing(file, where, '.npy') for split, file in _named(path, where).items()}
+  files = {
+    split: npz.existing(file, where, '.npy')
+    for split, file in sources.paths_of(path, SPLIT, where).items()
+  }
   labels_of = classes.named('data.labels', labels)
   for split in labels_of:
     if split not in files:
@@ -62,21 +65,6 @@ def open_npy(
     return sources.Examples(examples, classes.checked(_opened(file, what), examples, what))
 
   return sources.Source('npy', '+'.join(f.name for f in files.values()), where, (*files,), read)
-
-
-def _named(path: str, where: str) -> dict[str, str]:
-  """Returns the paths of files by their splits."""
-  if '=' not in path or pathlib.Path(path).expanduser().exists():
-    return {SPLIT: path}
-  found: dict[str, str] = {}
-  for part in path.split(','):
-    split, equals, file = (word.strip() for word in part.partition('='))
-    if not (split and equals and file) or split in found:
-      raise errors.InputError(
-        f"{where} is not valid: it is a file, or 'train=FILE,test=FILE' of splits, each once"
-      )
-    found[split] = file
-  return found
 
 
 def _check_beginning(file: pathlib.Path, where: str) -> None:

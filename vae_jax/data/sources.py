@@ -1,6 +1,7 @@
 """Where arrays come from: a source names its splits and reads each of them whole."""
 
 import collections
+import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -107,6 +108,30 @@ def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str
         f'{where}: column {short(name)} is {list(found[name].shape)}, and there are '
         f'{len(examples.images):,} examples; give each one value'
       )
+  return found
+
+
+def paths_of(path: str, split: str, where: str) -> dict[str, str]:
+  """Returns the paths of files by their splits: of one file, or of 'train=FILE,test=FILE'.
+
+  Args:
+    path: what the config says.
+    split: the name of one file's.
+    where: the config key and value, for messages.
+
+  Raises:
+    InputError: it is neither.
+  """
+  if '=' not in path or pathlib.Path(path).expanduser().exists():
+    return {split: path}
+  found: dict[str, str] = {}
+  for part in path.split(','):
+    name, equals, file = (word.strip() for word in part.partition('='))
+    if not (name and equals and file) or name in found:
+      raise errors.InputError(
+        f"{where} is not valid: it is a file, or 'train=FILE,test=FILE' of splits, each once"
+      )
+    found[name] = file
   return found
 
 

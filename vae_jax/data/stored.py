@@ -101,9 +101,22 @@ def open_source(settings: Mapping[str, Any]) -> sources.Source:
   return _cached_digits(opened) if name == 'digits' else opened
 
 
-def moved_to(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
+def moved_to(
+  settings: Mapping[str, Any], path: str, columns: Sequence[Column] = ()
+) -> dict[str, Any]:
   """Returns a section `data` that takes the same splits from a path, in the same way: of what it
-  reads where that has a path of its own, and else of an .npz file."""
+  reads where that has a path of its own, and else of an .npz file.
+
+  Args:
+    settings: the section.
+    path: of the file.
+    columns: that a model was trained on, where they are those of a table: of another one it takes
+      the same, coded in the same way.
+  """
+  if settings['name'] == 'table' and columns:
+    coded = tuple(f'{c.name}={"|".join(c.categories)}' for c in columns if c.categories)
+    names = tuple(c.name for c in columns)
+    return {**settings, 'path': path, 'columns': names, 'without': (), 'categories': coded}
   if settings['name'] == 'npz':
     return {**settings, 'path': path, **_belonging(settings, path)}
   if 'path' in settings and not parts.is_from_outside(settings['name']):
@@ -162,7 +175,7 @@ def read(
   names = set().union(*(part.names for part in parts.values()))
   images, types, factors, columns = _read(source, names, beside, split_order, missing)
   sha256 = _sha256(images, factors, columns)
-  values = kinds.known(images, types, kind, range, source.where)
+  values = kinds.known(images, types, kind, range, source.where, bool(source.columns))
   group = orders.column_of(split_order)
   by = {
     split: orders.order_of(split_order, len(array), seed, columns[split].get(group))

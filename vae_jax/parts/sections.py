@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Section] = {
       **_of('data.patches', patches='open_patches'),
       **_of('data.folders', folder='open_folder'),
       **_of('data.npz', npz='open_npz'),
+      **_of('data.tables', table='open_table', diabetes='open_diabetes'),
       **_of('data.npy', npy='open_npy'),
     },
     common=(

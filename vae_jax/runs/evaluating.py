@@ -7,10 +7,22 @@ import logging
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vae_jax import data, errors, files, identity, parts, paths, programs, records, stopping, study
+from vae_jax import (
+  data,
+  densities,
+  errors,
+  files,
+  identity,
+  parts,
+  paths,
+  programs,
+  records,
+  stopping,
+  study,
+)
 from vae_jax.records import manifest
 from vae_jax.runs import (
   checkpoint,
@@ -58,7 +70,7 @@ def evaluate(
   directory = paths.expanded(directory, '--workdir')
   other = Other(num_samples, num_images, data_path, data_split)
   extending.go_on(directory)
-  config = _config_with(workdir.read_config(directory), other)
+  config = _config_with(workdir.read_config(directory), other, _columns(directory))
   _check_has_checkpoints(directory)
   workdir.check_parts(directory)
   built = study.from_config(config)
@@ -104,17 +116,27 @@ def _evaluated(
   return result
 
 
-def _config_with(config: dict[str, Any], other: Other) -> dict[str, Any]:
+def _config_with(
+  config: dict[str, Any], other: Other, columns: Sequence[densities.Column]
+) -> dict[str, Any]:
   """Returns the config of a run with the changes of this evaluation."""
   asked = {'nll_samples': other.num_samples, 'nll_images': other.num_images}
   settings = config['evaluation'] | {k: v for k, v in asked.items() if v is not None}
   source = config['data']
   if other.data_path is not None:
-    source = data.moved_to(source, other.data_path)
+    source = data.moved_to(source, other.data_path, columns)
   if other.data_split is not None:
     split = other.data_split
     source = source | {'train_split': split, 'validation_split': '', 'test_split': split}
   return config | {'evaluation': settings, 'data': source}
+
+
+def _columns(directory: pathlib.Path) -> tuple[densities.Column, ...]:
+  """Returns the columns of the table that a run was trained on, where model.json has them."""
+  with contextlib.suppress(errors.DamagedError):  # it is written anew
+    facts = model_file.read(directory)
+    return facts.columns if facts else ()
+  return ()
 
 
 def _check_has_checkpoints(directory: pathlib.Path) -> None:
