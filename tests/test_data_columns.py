@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from vae_jax import data, errors
-from vae_jax.data import stored
 
 pytestmark = pytest.mark.math
 
@@ -98,11 +97,11 @@ def test_other_data_keep_the_labels_and_masks_that_they_have(path, tmp_path):
   other = tmp_path / 'others.npz'
   np.savez(other, images=IMAGES, labels=np.arange(20) % 3)
   settings = {'name': 'npz', 'path': str(path), 'labels': 'images=labels', 'masks': 'images=seen'}
-  assert stored.moved_to(settings, str(path)) == settings
-  moved = stored.moved_to(settings, str(other))
+  assert data.moved_to(settings, str(path)) == settings
+  moved = data.moved_to(settings, str(other))
   assert moved == settings | {'path': str(other), 'masks': ''}
   assert set(data.open_source(moved).read('images').factors['label']) == {0, 1, 2}
   two = settings | {'labels': 'images=labels, train=y', 'masks': ''}
-  assert stored.moved_to(two, str(other))['labels'] == 'images=labels'
-  absent = stored.moved_to(settings, str(tmp_path / 'none.npz'))
+  assert data.moved_to(two, str(other))['labels'] == 'images=labels'
+  absent = data.moved_to(settings, str(tmp_path / 'none.npz'))
   assert absent == settings | {'path': str(tmp_path / 'none.npz')}  # reading it says so

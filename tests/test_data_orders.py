@@ -122,3 +122,9 @@ def test_what_is_no_split_by_groups_is_refused_in_one_line(path, order, texts, w
   with pytest.raises(errors.InputError) as caught:
     read(path, order, texts=texts)
   assert words.format(path=path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_two_splits_of_one_expression_share_their_groups(path):
+  """As an evaluation on other data has it."""
+  found = rows_of(read(path, 'group:subject', texts=('rows[:50%]', '', 'rows[:50%]')))
+  assert found['train'] == found['test']

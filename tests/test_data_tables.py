@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from vae_jax import data, errors
+from vae_jax import data, errors, parts
 from vae_jax.data import tables
 from vae_jax.densities import Column
 
@@ -190,12 +190,23 @@ def test_rows_are_shuffled_as_those_of_an_npz(save, tmp_path):
 
 def test_another_table_is_read_as_the_one_of_the_run(save):
   """By name and in the order of its columns, with its codes, whatever else the other one has."""
-  settings = dict(name='table', path=save(TEXT), without=('city',), categories=('sex',))
+  settings = dict(
+    name='table', path=save(TEXT), without=('city',), categories=('sex',), labels='city'
+  )
   columns = data.open_source(settings).columns
   other = save('id,smokes,sex,weight,age\n1,1,male,50,30\n2,0,male,60,40\n', 'other.csv')
   source = data.open_source(data.moved_to(settings, other, columns))
   assert source.columns == columns
   np.testing.assert_array_equal(source.read('rows').images, [[30, 1, 50, 1], [40, 1, 60, 0]])
+  assert source.read('rows').factors is None  # it has no cities
+  assert data.moved_to(settings, settings['path'], columns)['labels'] == 'city'
+
+
+def test_a_likelihood_knows_the_columns(save):
+  source = opened(save(TEXT), without=('city',), categories=('sex',))
+  settings = dict(name='by_column', columns_as=('sex=categorical', 'smokes=bernoulli'))
+  likelihood = parts.build('likelihood', settings, event=(4,), columns=source.columns)
+  assert likelihood.standardises == (True, False, True, False) and likelihood.num_heads == 2
 
 
 def test_columns_are_standardised_by_the_training_split_alone(save):

@@ -35,9 +35,10 @@ from vae_jax.data.description import (
 )
 from vae_jax.data.feeding import Feed, Rows, Schedule, resident, streamed
 from vae_jax.data.kinds import KINDS, extremes
+from vae_jax.data.moved import moved_to
 from vae_jax.data.sources import Examples
 from vae_jax.data.standard import STANDARDIZE, Standard
-from vae_jax.data.stored import Factors, Stored, moved_to, open_source, read
+from vae_jax.data.stored import Factors, Stored, open_source, read
 from vae_jax.data.subsets import subset
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_jax import errors, parts
-from vae_jax.data import blocks, cache, kinds, labels, orders, own, sources, splits, transforms
+from vae_jax.data import blocks, cache, kinds, orders, own, sources, splits, transforms
 from vae_jax.data.beside import Columns
 from vae_jax.densities import Column
 
@@ -101,39 +101,6 @@ def open_source(settings: Mapping[str, Any]) -> sources.Source:
   return _cached_digits(opened) if name == 'digits' else opened
 
 
-def moved_to(
-  settings: Mapping[str, Any], path: str, columns: Sequence[Column] = ()
-) -> dict[str, Any]:
-  """Returns a section `data` that takes the same splits from a path, in the same way: of what it
-  reads where that has a path of its own, and else of an .npz file.
-
-  Args:
-    settings: the section.
-    path: of the file.
-    columns: that a model was trained on, where they are those of a table: of another one it takes
-      the same, coded in the same way.
-  """
-  if settings['name'] == 'table' and columns:
-    coded = tuple(f'{c.name}={"|".join(c.categories)}' for c in columns if c.categories)
-    names = tuple(c.name for c in columns)
-    return {**settings, 'path': path, 'columns': names, 'without': (), 'categories': coded}
-  if settings['name'] == 'npz':
-    return {**settings, 'path': path, **_belonging(settings, path)}
-  if 'path' in settings and not parts.is_from_outside(settings['name']):
-    return {**settings, 'path': path}
-  common = {key: settings[key] for key in parts.SECTIONS['data'].common}
-  return {'name': 'npz', 'path': path, **common}
-
-
-def _belonging(settings: Mapping[str, Any], path: str) -> dict[str, str]:
-  """Returns the keys that name labels and masks, without what another .npz file does not have."""
-  try:
-    arrays = open_source({'name': 'npz', 'path': path}).splits
-  except (errors.InputError, errors.DamagedError, errors.StorageError):
-    return {}  # reading says it
-  return {key: labels.present(settings.get(key, ''), arrays) for key in ('labels', 'masks')}
-
-
 def read(
   source: sources.Source,
   train_split: str,
@@ -187,7 +154,9 @@ def read(
   }
   known = _beside(columns, parts, by)
   if group:
-    orders.check_apart(split_order, {s: each[group] for s, each in known.items()}, source.where)
+    distinct = {texts[split]: split for split in parts}  # of one expression both may be
+    of = {split: known[split][group] for split in distinct.values()}
+    orders.check_apart(split_order, of, source.where)
   return Stored(
     name=source.name,
     version=source.version,

@@ -127,4 +127,4 @@ def build(section: str, settings: Mapping[str, Any], **given: Any) -> Any:
 
 def _frozen(value: Any) -> Any:
   """Returns a value with tuples for lists: JSON has lists, and a module is compared and hashed."""
-  return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+  return tuple(map(_frozen, value)) if type(value) in (list, tuple) else value
