@@ -49,7 +49,7 @@ setuptools.setup(
     'numpy>=2.0',
     'optax>=0.2.5',
     'orbax-checkpoint>=0.12,<0.13',
-    'pillow>=10.1',  # decodes the PNGs inside TFDS records
+    'pillow>=10.1',  # decodes pictures of a folder, and the PNGs inside TFDS records
     'psutil>=6',  # how much memory is free
     'pyarrow>=17',  # reads tables; TFDS asks for it, too
     'pyyaml>=6',  # writes sweeps of W&B
