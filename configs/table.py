@@ -2,9 +2,9 @@
 
   vae-jax train --config=table --workdir=runs/table
 
-NLL of the validation rows: 30.12, 28.92, 27.36 and 27.26 nats at 1, 2, 4 and 8 latents (means of two
-seeds, 1,000 samples), beside 28.45 of one Gaussian of full covariance with the share of each sex,
-and 32.44 of independent columns. Cost: 49 s on two busy cores.
+NLL of the validation rows: 30.12, 28.92, 27.36 and 27.26 nats at 1, 2, 4 and 8 latents (means of
+two seeds, 1,000 samples), beside 28.45 of one Gaussian of full covariance with the share of each
+sex, and 32.44 of independent columns. Cost: 49 s on two busy cores.
 
 Of rows of your own, `--config.data.name=table --config.data.path=rows.csv`, with the columns that
 are no real numbers in `data.categories` and `likelihood.columns_as`, and slices of the one split,
