@@ -13,6 +13,7 @@ AMD EPYC (Zen 5). Together, against the version before, `softplus`, `sums`, `ahe
   rows           samples of examples as the rows of one matrix
   heads          two dense layers of the same inputs
   convolutions   convolutions as products of folded pixels
+  layouts        convolutions in the layout that the compiler has a fast kernel for
   lone           a lane that is alone on its device
   gathering      the examples of a batch
   ahead          a loop whose noise is drawn for many steps at once

@@ -12,6 +12,7 @@ of their kernels are as fast as products there.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -24,64 +25,63 @@ from jax import Array
 _FEW_CHANNELS = 8
 
 
-class _Square(nn.Module):
+class _Window(nn.Module):
   """What both kinds of convolution have: sizes, and the parameters."""
 
   features: int
-  kernel: int
-  stride: int
+  kernel: int | tuple[int, int]
+  stride: int | tuple[int, int]
   padding: str
   kernel_init: nn.initializers.Initializer
   bias_init: nn.initializers.Initializer
 
   def _parameters(self, channels: int) -> tuple[Array, Array]:
-    shape = (self.kernel, self.kernel, channels, self.features)
+    shape = (*both(self.kernel), channels, self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     return kernel, self.param('bias', self.bias_init, (self.features,))
 
+  def _axes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    return both(self.kernel), both(self.stride)
 
-class Conv(_Square):
-  """A square convolution of one image: y[o] = sum_t x[stride o + t - a] kernel[t] + bias.
+
+class Conv(_Window):
+  """A convolution of one image: y[o] = sum_t x[stride o + t - a] kernel[t] + bias.
 
   Attributes:
     features: C' of the output.
-    kernel, stride: sizes; the image is padded to ceil(size / stride) outputs where `padding` is
-      'same', and not at all where it is 'valid'.
-    kernel_init, bias_init: of kernel [kernel, kernel, C, C'] and bias [C'].
+    kernel, stride: sizes, one for both axes or one for each; the image is padded to ceil(size /
+      stride) outputs where `padding` is 'same', and not at all where it is 'valid'.
+    kernel_init, bias_init: of kernel [k, l, C, C'] and bias [C'].
   """
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Returns [H', W', C'] for x [H, W, C]; H' or W' is 0 where the kernel does not fit."""
-    k, s, channels = self.kernel, self.stride, x.shape[-1]
+    channels = x.shape[-1]
     kernel, bias = self._parameters(channels)
-    before, sizes = zip(*map(self._along, x.shape[:2]), strict=True)
+    before, sizes = zip(*map(self._along, x.shape[:2], *self._axes()), strict=True)
     if 0 in sizes:
       return jnp.zeros((*sizes, self.features))
     few = min(channels, self.features) <= _FEW_CHANNELS
-    outputs = max(1, -(-(k - s) // s)) if few else 1  # of a square; then its window is 2 squares
-    # Output q of square u reads pixel p of square u + d with tap t = s outputs d + p - s q.
-    side = s * outputs
-    window = -(-(side - s + k) // side)
-    taps = np.zeros((window, side, outputs, k), kernel.dtype)
-    for q, t in itertools.product(range(outputs), range(k)):
-      taps[(s * q + t) // side, (s * q + t) % side, q, t] = 1
-    whole = [-(-size // outputs) for size in sizes]
-    x = _resized(x, before, [(n + window - 1) * side for n in whole])
-    kernel = jnp.einsum('wpqt,vrsu,tucf->wvprcqsf', taps, taps, kernel)
-    y = _correlate(_folded(x, side), kernel.reshape(window, window, side**2 * channels, -1))
-    return _unfolded(y, outputs)[: sizes[0], : sizes[1]] + bias
+    taps = [_taps(k, s, few, kernel.dtype) for k, s in zip(*self._axes(), strict=True)]
+    windows, sides, outputs = ([axis.shape[i] for axis in taps] for i in range(3))
+    whole = [-(-size // n) for size, n in zip(sizes, outputs, strict=True)]
+    wanted = [(n + w - 1) * side for n, w, side in zip(whole, windows, sides, strict=True)]
+    x = _resized(x, before, wanted)
+    kernel = jnp.einsum('wpqt,vrsu,tucf->wvprcqsf', *taps, kernel)
+    kernel = kernel.reshape(*windows, math.prod(sides) * channels, -1)
+    return _unfolded(_correlate(_folded(x, sides), kernel), outputs)[: sizes[0], : sizes[1]] + bias
 
-  def _along(self, size: int) -> tuple[int, int]:
+  def _along(self, size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Returns the padding in front and the size of the output along one axis."""
     if self.padding == 'valid':
-      return 0, max(0, (size - self.kernel) // self.stride + 1)
-    outputs = -(-size // self.stride)
-    return max((outputs - 1) * self.stride + self.kernel - size, 0) // 2, outputs
+      return 0, max(0, (size - kernel) // stride + 1)
+    outputs = -(-size // stride)
+    return max((outputs - 1) * stride + kernel - size, 0) // 2, outputs
 
 
-class ConvTranspose(_Square):
-  """A square transposed convolution of one image: `stride` times as many pixels along each axis.
+class ConvTranspose(_Window):
+  """A transposed convolution of one image: `stride` times as many pixels along each axis.
 
   y[o] = sum_t x[(o + t - a) / stride] kernel[t] + bias, over the t for which the index is whole.
 
@@ -91,22 +91,56 @@ class ConvTranspose(_Square):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """Returns [H', W', C'] for x [H, W, C]."""
-    k, s, channels = self.kernel, self.stride, x.shape[-1]
+    channels, strides = x.shape[-1], both(self.stride)
     kernel, bias = self._parameters(channels)
-    extra = max(k - s, 0) if self.padding == 'valid' else 0
-    a = k - 1 if self.padding == 'valid' or s > k - 1 else -(-(k + s - 2) // 2)
-    # Output q of square u reads pixel u + d with tap t = s d - q + a.
-    reads = [(q, d) for q in range(s) for d in range(-k, k + 1) if 0 <= s * d - q + a < k]
-    first, last = min(d for _, d in reads), max(d for _, d in reads)
-    taps = np.zeros((last - first + 1, s, k), kernel.dtype)
-    for q, d in reads:
-      taps[d - first, q, s * d - q + a] = 1
-    sizes = [size * s + extra for size in x.shape[:2]]
-    whole = [-(-size // s) for size in sizes]
-    x = _resized(x, (-first, -first), [n + last - first for n in whole])
-    kernel = jnp.einsum('wqt,vsu,tucf->wvcqsf', taps, taps, kernel)
-    y = _correlate(x, kernel.reshape(len(taps), len(taps), channels, -1))
-    return _unfolded(y, s)[: sizes[0], : sizes[1]] + bias
+    is_valid = self.padding == 'valid'
+    axes = [_transposed(*axis, is_valid, kernel.dtype) for axis in zip(*self._axes(), strict=True)]
+    taps, firsts, extras = zip(*axes, strict=True)
+    sizes = [size * s + e for size, s, e in zip(x.shape, strides, extras, strict=False)]
+    windows = [len(axis) for axis in taps]
+    wanted = [-(-n // s) + w - 1 for n, s, w in zip(sizes, strides, windows, strict=True)]
+    x = _resized(x, [-first for first in firsts], wanted)
+    kernel = jnp.einsum('wqt,vsu,tucf->wvcqsf', *taps, kernel)
+    y = _correlate(x, kernel.reshape(*windows, channels, -1))
+    return _unfolded(y, strides)[: sizes[0], : sizes[1]] + bias
+
+
+def both(size: int | tuple[int, int]) -> tuple[int, int]:
+  """Returns a size of each axis."""
+  return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _taps(kernel: int, stride: int, few: bool, dtype: np.dtype) -> np.ndarray:
+  """Returns which tap is between a pixel and an output along one axis, [window, side, outputs, k].
+
+  Output q of square u reads pixel p of square u + d with tap t = stride outputs d + p - stride q.
+  """
+  # Of a square; then its window is 2 squares.
+  outputs = max(1, -(-(kernel - stride) // stride)) if few else 1
+  side = stride * outputs
+  window = -(-(side - stride + kernel) // side)
+  taps = np.zeros((window, side, outputs, kernel), dtype)
+  for q, t in itertools.product(range(outputs), range(kernel)):
+    taps[(stride * q + t) // side, (stride * q + t) % side, q, t] = 1
+  return taps
+
+
+def _transposed(
+  kernel: int, stride: int, is_valid: bool, dtype: np.dtype
+) -> tuple[np.ndarray, int, int]:
+  """Returns the taps [window, stride, k] of a transposed convolution along one axis, the first
+  pixel that an output reads beside its own, and how much larger than stride x size the output is.
+
+  Output q of square u reads pixel u + d with tap t = stride d - q + a.
+  """
+  k, s = kernel, stride
+  a = k - 1 if is_valid or s > k - 1 else -(-(k + s - 2) // 2)
+  reads = [(q, d) for q in range(s) for d in range(-k, k + 1) if 0 <= s * d - q + a < k]
+  first, last = min(d for _, d in reads), max(d for _, d in reads)
+  taps = np.zeros((last - first + 1, s, k), dtype)
+  for q, d in reads:
+    taps[d - first, q, s * d - q + a] = 1
+  return taps, first, max(k - s, 0) if is_valid else 0
 
 
 def reference(net: Conv | ConvTranspose) -> nn.Module:
@@ -114,8 +148,8 @@ def reference(net: Conv | ConvTranspose) -> nn.Module:
   kind = nn.ConvTranspose if isinstance(net, ConvTranspose) else nn.Conv
   return kind(
     net.features,
-    (net.kernel, net.kernel),
-    (net.stride, net.stride),
+    both(net.kernel),
+    both(net.stride),
     net.padding.upper(),
     kernel_init=net.kernel_init,
     bias_init=net.bias_init,
@@ -129,64 +163,64 @@ def _resized(x: Array, before: Sequence[int], sizes: Sequence[int]) -> Array:
   return jnp.pad(x, (*pads, (0, 0)))[: sizes[0], : sizes[1]]
 
 
-def _folded(x: Array, side: int) -> Array:
-  """Returns [H / side, W / side, side^2 C], a square of pixels by its rows, for x [H, W, C]."""
-  height, width, channels = x.shape
-  x = x.reshape(height // side, side, width // side, side, channels)
-  return jnp.moveaxis(x, 2, 1).reshape(height // side, width // side, -1)
+def _folded(x: Array, sides: Sequence[int]) -> Array:
+  """Returns [H / p, W / r, p r C], a rectangle of p r pixels by its rows, for x [H, W, C]."""
+  height, width = (size // side for size, side in zip(x.shape, sides, strict=False))
+  x = x.reshape(height, sides[0], width, sides[1], x.shape[-1])
+  return jnp.moveaxis(x, 2, 1).reshape(height, width, -1)
 
 
-def _unfolded(y: Array, side: int) -> Array:
+def _unfolded(y: Array, sides: Sequence[int]) -> Array:
   """Returns the x that `_folded` to y."""
   height, width, channels = y.shape
-  y = y.reshape(height, width, side, side, channels // side**2)
-  return jnp.moveaxis(y, 2, 1).reshape(height * side, width * side, -1)
+  y = y.reshape(height, width, *sides, channels // math.prod(sides))
+  return jnp.moveaxis(y, 2, 1).reshape(height * sides[0], width * sides[1], -1)
 
 
 def _correlate(x: Array, kernel: Array) -> Array:
-  """Returns y[h, w] = sum_ij x[h + i, w + j] @ kernel[i, j], [H - n + 1, W - n + 1, C'].
+  """Returns y[h, w] = sum_ij x[h + i, w + j] @ kernel[i, j], [H - n + 1, W - m + 1, C'].
 
   Args:
     x: [H, W, C].
-    kernel: [n, n, C, C'].
+    kernel: [n, m, C, C'].
   """
-  window, _, channels, features = kernel.shape
+  *windows, channels, features = kernel.shape
   if features < channels:
     return _summed(jnp.einsum('hwc,ijcf->hwijf', x, kernel))
-  patches = _gathered(x, window).reshape(*(n - window + 1 for n in x.shape[:2]), -1)
-  return patches @ kernel.reshape(-1, features)
+  patches = _gathered(x, tuple(windows))
+  return patches.reshape(*patches.shape[:2], -1) @ kernel.reshape(-1, features)
 
 
-def _windows(x: Array, window: int) -> Array:
-  """Returns w[h, w, i, j] = x[h + i, w + j], [H - n + 1, W - n + 1, n, n, C], n = `window`."""
-  height, width = (n - window + 1 for n in x.shape[:2])
-  offsets = itertools.product(range(window), repeat=2)
+def _windows(x: Array, windows: tuple[int, int]) -> Array:
+  """Returns w[h, w, i, j] = x[h + i, w + j], [H - n + 1, W - m + 1, n, m, C] of windows n x m."""
+  height, width = (size - n + 1 for size, n in zip(x.shape, windows, strict=False))
+  offsets = itertools.product(*map(range, windows))
   taps = [x[i : i + height, j : j + width] for i, j in offsets]
-  return jnp.stack(taps, axis=2).reshape(height, width, window, window, -1)
+  return jnp.stack(taps, axis=2).reshape(height, width, *windows, -1)
 
 
 def _overlapped(maps: Array) -> Array:
-  """Returns y[h, w] = sum_ij maps[h + i, w + j, i, j] for maps [H, W, n, n, C]."""
-  window = maps.shape[2]
-  height, width = (n - window + 1 for n in maps.shape[:2])
-  offsets = itertools.product(range(window), repeat=2)
+  """Returns y[h, w] = sum_ij maps[h + i, w + j, i, j] for maps [H, W, n, m, C]."""
+  windows = maps.shape[2:4]
+  height, width = (size - n + 1 for size, n in zip(maps.shape, windows, strict=False))
+  offsets = itertools.product(*map(range, windows))
   return sum(maps[i : i + height, j : j + width, i, j] for i, j in offsets)
 
 
-def _edged(g: Array, window: int) -> Array:
-  edge = (window - 1, window - 1)
-  return jnp.pad(g, (edge, edge, *((0, 0),) * (g.ndim - 2)))
+def _edged(g: Array, windows: tuple[int, int]) -> Array:
+  edges = [(n - 1, n - 1) for n in windows]
+  return jnp.pad(g, (*edges, *((0, 0),) * (g.ndim - 2)))
 
 
 # Each is the transpose of the other, of an edged and flipped cotangent. What JAX derives is a sum
 # of n^2 padded arrays, each written to memory.
 _gathered = jax.custom_vjp(_windows, nondiff_argnums=(1,))
 _gathered.defvjp(
-  lambda x, window: (_windows(x, window), None),
-  lambda window, _, g: (_overlapped(jnp.flip(_edged(g, window), (2, 3))),),
+  lambda x, windows: (_windows(x, windows), None),
+  lambda windows, _, g: (_overlapped(jnp.flip(_edged(g, windows), (2, 3))),),
 )
 _summed = jax.custom_vjp(_overlapped)
 _summed.defvjp(
-  lambda maps: (_overlapped(maps), np.zeros(maps.shape[2])),
-  lambda window, g: (jnp.flip(_windows(_edged(g, len(window)), len(window)), (2, 3)),),
+  lambda maps: (_overlapped(maps), np.zeros(maps.shape[2:4])),
+  lambda window, g: (jnp.flip(_windows(_edged(g, window.shape), window.shape), (2, 3)),),
 )

@@ -18,6 +18,7 @@ from vae_jax.networks.posteriors import (
   two_layer_posterior,
 )
 from vae_jax.networks.priors import flow_prior, mixture, standard_normal, two_layer_prior, vamp
+from vae_jax.networks.resnets import ResNetDecoder, ResNetEncoder
 
 __all__ = [
   'ACTIVATIONS',
@@ -30,6 +31,8 @@ __all__ = [
   'Model',
   'PosteriorNetwork',
   'PriorNetwork',
+  'ResNetDecoder',
+  'ResNetEncoder',
   'diagonal',
   'flow_posterior',
   'flow_prior',

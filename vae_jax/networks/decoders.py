@@ -22,6 +22,7 @@ class MlpDecoder(nn.Module):
     activation: a name of ACTIVATIONS.
     kernel_init: a name of INITS.
     pixel_bias: initial bias of the first output, one value per pixel; empty for 0.
+    norm, residual: of the hidden layers, see `layers.Mlp`.
   """
 
   SEES_BETA: ClassVar[bool] = True
@@ -32,12 +33,15 @@ class MlpDecoder(nn.Module):
   activation: layers.Activation = 'relu'
   kernel_init: layers.Init = 'lecun'
   pixel_bias: Sequence[float] = ()
+  norm: layers.Norm = 'none'
+  residual: layers.Residual = False
 
   @nn.compact
   def __call__(self, z: Array, mask: Array, eta: Array | None = None) -> Array:
     """Returns [num_heads, *event] for z [Z]; mask [Z] is 0 where a latent is inert."""
     sizes = self.hidden, self.activation, self.kernel_init
-    h = layers.Mlp(*sizes, gates.closing, name='mlp')(mask * z, mask, eta)
+    options = gates.closing, self.norm, self.residual
+    h = layers.Mlp(*sizes, *options, name='mlp')(mask * z, mask, eta)
     size = self.num_heads * math.prod(self.event)
     h = nn.Dense(
       size,
@@ -56,7 +60,7 @@ class ConvDecoder(nn.Module):
   sides. With eta every channel but those of the last layer is gated.
 
   Attributes:
-    event: [H, W, C].
+    event: [H, W, C], or [T, C] of a signal, whose layers have one axis.
     num_heads: number of outputs, each of shape `event`.
     channels, kernels, strides: channels[i] enter layer i; the last one leaves num_heads * C
       channels.
@@ -66,7 +70,7 @@ class ConvDecoder(nn.Module):
     channel_bias: initial bias of the first output, one value per channel; empty for 0.
   """
 
-  EVENT_RANK: ClassVar[int] = 3  # of [H, W, C]
+  EVENT_RANKS: ClassVar[tuple[int, ...]] = (2, 3)  # [T, C] and [H, W, C]
   SEES_BETA: ClassVar[bool] = True
 
   event: Sequence[int]
@@ -82,11 +86,11 @@ class ConvDecoder(nn.Module):
 
   @nn.compact
   def __call__(self, z: Array, mask: Array, eta: Array | None = None) -> Array:
-    """Returns [num_heads, H, W, C] for z [Z]; mask [Z] is 0 where a latent is inert."""
+    """Returns [num_heads, *event] for z [Z]; mask [Z] is 0 where a latent is inert."""
     activation = layers.ACTIVATIONS[self.activation]
-    height, width, num_channels = self.event
+    height, width, num_channels = layers.image_shape(self.event)
     first = layers.widened(self.channels[0], self.activation)
-    small = (self._small(height), self._small(width), first)
+    small = (self._small(height), self._small(width) if self._has_width else 1, first)
     dense = MlpDecoder(small, 1, self.hidden, self.activation, self.kernel_init, name='dense')
     (h,) = dense(z, mask, eta)
     widths = [layers.widened(c, self.activation) for c in self.channels[1:]]
@@ -97,14 +101,18 @@ class ConvDecoder(nn.Module):
     top, left = (h.shape[0] - height) // 2, (h.shape[1] - width) // 2
     h = h[top : top + height, left : left + width]
     h = jnp.reshape(h, (height, width, self.num_heads, num_channels))
-    return jnp.moveaxis(h, 2, 0)
+    return jnp.moveaxis(h, 2, 0).reshape(self.num_heads, *self.event)
+
+  @property
+  def _has_width(self) -> bool:
+    return len(self.event) == 3
 
   def _layer(self, i: int, outputs: int, last: bool) -> nn.Module:
     kernel, stride = self.kernels[i], self.strides[i]
     return (convolutions.Conv if stride == 1 else convolutions.ConvTranspose)(
       outputs,
-      kernel,
-      stride,
+      kernel if self._has_width else (kernel, 1),
+      stride if self._has_width else (stride, 1),
       self.padding,
       kernel_init=layers.initializer(self.kernel_init),
       bias_init=layers.first_values(self.channel_bias if last else ()),

@@ -18,6 +18,7 @@ class MlpEncoder(nn.Module):
     hidden: width of each layer, first layer first; empty for a linear encoder.
     activation: a name of ACTIVATIONS.
     kernel_init: a name of INITS.
+    norm, residual: of the layers, see `layers.Mlp`.
   """
 
   SEES_BETA: ClassVar[bool] = True
@@ -25,25 +26,28 @@ class MlpEncoder(nn.Module):
   hidden: layers.Widths = ()
   activation: layers.Activation = 'relu'
   kernel_init: layers.Init = 'lecun'
+  norm: layers.Norm = 'none'
+  residual: layers.Residual = False
 
   @nn.compact
   def __call__(self, x: Array, eta: Array | None = None) -> Array:
     """Returns features [H] for x [*event] and, where it sees beta, eta []."""
     sizes = self.hidden, self.activation, self.kernel_init
-    return layers.Mlp(*sizes, gates.opening, name='mlp')(jnp.ravel(x), eta=eta)
+    options = gates.opening, self.norm, self.residual
+    return layers.Mlp(*sizes, *options, name='mlp')(jnp.ravel(x), eta=eta)
 
 
 class ConvEncoder(nn.Module):
   """Strided convolutions, then dense layers on what they leave; with eta each channel is gated.
 
   Attributes:
-    channels, kernels, strides: one entry per convolution, square.
+    channels, kernels, strides: one entry per convolution, square; of a signal along its one axis.
     padding: 'same' or 'valid'.
     hidden, activation, kernel_init: of the dense layers; the activation follows each convolution
       too.
   """
 
-  EVENT_RANK: ClassVar[int] = 3  # of [H, W, C]
+  EVENT_RANKS: ClassVar[tuple[int, ...]] = (2, 3)  # [T, C] and [H, W, C]
   SEES_BETA: ClassVar[bool] = True
 
   channels: layers.Widths = ()
@@ -56,17 +60,18 @@ class ConvEncoder(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, eta: Array | None = None) -> Array:
-    """Returns features [H] for x [H, W, C] and, where it sees beta, eta [].
+    """Returns features [H] for x [*event] and, where it sees beta, eta [].
 
     Raises:
       InputError: the convolutions leave nothing of so small an image.
     """
+    of_signal, x = x.ndim == 2, layers.as_image(x)
     sizes = zip(self.channels, self.kernels, self.strides, strict=True)
     for i, (width, kernel, stride) in enumerate(sizes):
       conv = convolutions.Conv(
         layers.widened(width, self.activation),
-        kernel,
-        stride,
+        (kernel, 1) if of_signal else kernel,
+        (stride, 1) if of_signal else stride,
         self.padding,
         kernel_init=layers.initializer(self.kernel_init),
         bias_init=nn.initializers.zeros,

@@ -47,6 +47,9 @@ Widths = Annotated[Sequence[int], checks.tuple_of(checks.whole(1))]
 Activation = Annotated[str, checks.choice(*ACTIVATIONS)]
 Init = Annotated[str, checks.choice(*INITS)]
 Padding = Annotated[str, checks.choice('same', 'valid')]
+PlainActivation = Annotated[str, checks.choice(*(name for name in ACTIVATIONS if name != _GATED))]
+Norm = Annotated[str, checks.choice('none', 'layer')]
+Residual = Annotated[bool, checks.flag]
 
 # The deviation of a standard normal that is cut off at +-2.
 _TRUNCATED_DEVIATION = 0.87962566103423978
@@ -95,20 +98,37 @@ def first_values(values: Sequence[float]) -> nn.initializers.Initializer:
   return init
 
 
+def image_shape(event: Sequence[int]) -> tuple[int, int, int]:
+  """Returns the shape [H, W, C] of an event; a signal [T, C] is an image one pixel wide."""
+  height, *width, channels = event
+  return height, *(width or (1,)), channels
+
+
+def as_image(x: Array) -> Array:
+  """Returns x [*event] as an image [H, W, C]."""
+  return x.reshape(image_shape(x.shape))
+
+
 class Mlp(nn.Module):
   """Dense layers, each followed by the activation.
+
+    h' = a(norm(W h + b)), and h + h' where a layer is residual and as wide as the one before
 
   Attributes:
     hidden: width of each layer, first layer first; may be empty.
     activation: a name of ACTIVATIONS.
     kernel_init: a name of INITS.
     gate: name -> the gate of a layer, see `gates`; where it sees beta.
+    norm: 'none', or 'layer' for that of Ba et al. 2016, arxiv.org/abs/1607.06450.
+    residual: whether what a layer reads is added to what it makes, where both are as wide.
   """
 
   hidden: Sequence[int]
   activation: str
   kernel_init: str
   gate: Callable[[str], nn.Module] | None = None
+  norm: str = 'none'
+  residual: bool = False
 
   @nn.compact
   def __call__(self, h: Array, mask: Array | None = None, eta: Array | None = None) -> Array:
@@ -119,9 +139,13 @@ class Mlp(nn.Module):
     for i, width in enumerate(self.hidden):
       init = initializer(self.kernel_init, rows=mask if i == 0 else None)
       outputs = widened(width, self.activation)
-      h = nn.Dense(outputs, kernel_init=init, name=f'hidden_{i}')(h)
+      before, h = h, nn.Dense(outputs, kernel_init=init, name=f'hidden_{i}')(h)
+      h = nn.LayerNorm(name=f'norm_{i}', dtype=h.dtype)(h) if self.norm == 'layer' else h
       h = h if eta is None else self.gate(f'gate_{i}')(h, eta)
       h = ACTIVATIONS[self.activation](h)
+      # Not the latents, of which a padded lane has more.
+      is_same = self.residual and h.shape == before.shape and (i or mask is None)
+      h = before + h if is_same else h
     return h
 
 

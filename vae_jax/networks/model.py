@@ -93,7 +93,7 @@ def make_model(
     has_missing: whether values of x may be NaN: those are 0 to the encoder, and log p(x | z) is
       that of the others.
   """
-  sees_space = hasattr(type(encoder), 'EVENT_RANK') or hasattr(type(encoder), 'EVENT_RANKS')
+  sees_space = hasattr(type(encoder), 'EVENT_RANKS')
 
   def computed(net: nn.Module, params: Any, *inputs: Array) -> Array:
     cast = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), (params, *inputs))

@@ -75,7 +75,8 @@ SECTIONS: Mapping[str, Section] = {
     given=('event', 'columns'),
   ),
   'encoder': Section(
-    builtins=_of('networks', mlp='MlpEncoder', conv='ConvEncoder'), given=('event',)
+    builtins=_of('networks', mlp='MlpEncoder', conv='ConvEncoder', resnet='ResNetEncoder'),
+    given=('event',),
   ),
   'posterior': Section(
     builtins=_of(
@@ -99,7 +100,7 @@ SECTIONS: Mapping[str, Section] = {
     given=('event', 'support', 'lower_size', 'kernel_init', 'activation'),
   ),
   'decoder': Section(
-    builtins=_of('networks', mlp='MlpDecoder', conv='ConvDecoder'),
+    builtins=_of('networks', mlp='MlpDecoder', conv='ConvDecoder', resnet='ResNetDecoder'),
     common=('output_bias',),
     given=('event', 'num_heads', 'pixel_bias', 'channel_bias'),
   ),

@@ -82,10 +82,10 @@ def check_network(part: str, built: validation.Built, stored: data.Stored) -> No
     InputError: the data set has no images to convolve.
   """
   name, event = built.name(part), stored.event
-  if len(event) != getattr(parts.resolve(part, name), 'EVENT_RANK', len(event)):
+  if len(event) not in getattr(parts.resolve(part, name), 'EVENT_RANKS', (len(event),)):
     raise errors.InputError(
-      f'{part}.name={name!r} needs images [H, W, C]; {stored.where} has examples of shape {event}; '
-      f"set {part}.name='mlp'"
+      f"{part}.name={name!r} needs images [H, W, C], or signals [T, C] (data.kind='signal'); "
+      f"{stored.where} has examples of shape {event}; set {part}.name='mlp'"
     )
 
 

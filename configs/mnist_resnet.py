@@ -1,0 +1,24 @@
+"""Residual nets on MNIST at four betas: rate and distortion beside the published ones.
+
+vae-jax train --config=mnist_resnet --workdir=runs/mnist_resnet
+"""
+
+from vae_jax import config as settings
+
+
+def get_config():
+  """Returns what differs from `vae_jax.config.base`."""
+  config = settings.base()
+  config.study = 'mnist_resnet'
+  config.lanes.update(beta=(0.01, 0.1, 1.0, 10.0), latent_size=(32,), seed=(0, 1))
+  config.data.update(name='mnist', binarize='dynamic')  # the recipe has no validation split
+  config.encoder = dict(name='resnet', widths=(16, 32, 64))
+  config.decoder = dict(name='resnet', widths=(64, 32, 16))
+  config.train.update(
+    steps=7500,  # 8 passes
+    batch_size=64,
+    evaluate_every=1500,
+    checkpoint_every=500,
+  )
+  config.evaluation.update(test_images=0, nll_images=500, nll_samples=50, batch_size=500)
+  return config
