@@ -6,8 +6,11 @@ What depends on the photographs: `data.size`, which the strides halve four times
 'grey' for those; the splits, which are 'train', 'validation' and 'test' where the folder has them;
 and `likelihood.initial_scale`, in units of the range from black to white: the run says at its start
 what would be better. With the biases at the mean colours it begins where a constant picture would.
-A decoder with few channels at its narrowest, as that of `fashion_conv`, draws squares in one
-colour.
+A decoder of one channel at its narrowest, as that of `fashion_conv`, draws squares of one colour.
+
+Cost: 1.5 steps a second of both lanes on two busy CPU cores, an hour in all. On 1,620 patches of two
+photographs the test ELBO after 300 steps is -56,761 nats at beta 0.25, and -59,363 at beta 1 (100
+images): pictures are as bright as they should be by then, and few have their colours yet.
 """
 
 from vae_jax import config as settings
@@ -38,6 +41,6 @@ def get_config():
   )
   config.decoder.output_bias = 'train_mean'
   config.train.update(
-    steps=20000, batch_size=64, log_every=100, evaluate_every=1000, checkpoint_every=1000
+    steps=5000, batch_size=64, log_every=100, evaluate_every=1000, checkpoint_every=1000
   )
   return config
