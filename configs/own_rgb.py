@@ -8,9 +8,9 @@ and `likelihood.initial_scale`, in units of the range from black to white: the r
 what would be better. With the biases at the mean colours it begins where a constant picture would.
 A decoder of one channel at its narrowest, as that of `fashion_conv`, draws squares of one colour.
 
-Cost: 1.5 steps a second of both lanes on two busy CPU cores, an hour in all. On 1,620 patches of two
-photographs the test ELBO after 300 steps is -56,761 nats at beta 0.25, and -59,363 at beta 1 (100
-images): pictures are as bright as they should be by then, and few have their colours yet.
+Cost: 1.5 steps a second of both lanes on two busy CPU cores, an hour in all. On 1,620 patches of
+two photographs the test ELBO after 300 steps is -56,761 nats at beta 0.25, and -59,363 at beta 1
+(100 images): pictures are as bright as they should be by then, and few have their colours yet.
 """
 
 from vae_jax import config as settings
