@@ -97,7 +97,7 @@ PAGE: Mapping[str, Any] = dict(
     pad=_key((), _size, '() or (height, width) to reach with zeros around'),
     kind=_key(
       'auto',
-      _one_of('auto', 'image', 'count', 'real', 'binary'),
+      _one_of('auto', 'image', 'count', 'real', 'binary', 'signal'),
       'what the values are: seen by type, shape and range, or declared',
     ),
     range=_key((), _range, '() or the values (black, white) that the model sees as 0 and 1'),

@@ -9,7 +9,7 @@ import numpy as np
 from vae_jax import errors
 from vae_jax.data import blocks
 
-KINDS = ('auto', 'image', 'count', 'real', 'binary')
+KINDS = ('auto', 'image', 'count', 'real', 'binary', 'signal')
 WHITE = 255  # of bytes
 _MOST_COUNTED = 2**24  # float32 holds every whole number up to it
 MISSING = ('refused', 'left_out')
@@ -20,8 +20,8 @@ class Values(NamedTuple):
   """The arrays of a source with what they are.
 
   Attributes:
-    arrays: split -> [n, D] or [n, H, W, C], uint8 or float32.
-    kind: 'image', 'count', 'real' or 'binary'.
+    arrays: split -> [n, D], [n, T, C] of signals, or [n, H, W, C], uint8 or float32.
+    kind: 'image', 'count', 'real', 'binary' or 'signal'.
     support: 'binary' (0 or 1), 'unit' ([0, 1]), 'uint8' (levels from 0), 'real', 'count' (whole
       numbers from 0), or 'integers' (others of no known range, which no model is for).
     white: the level of uint8 that is white; 255 where nothing else is declared.
@@ -37,13 +37,19 @@ class Values(NamedTuple):
   reason: str
 
 
-def canonical(array: np.ndarray, where: str, missing: str = 'refused') -> np.ndarray:
-  """Returns an array as float32, uint8, or integers that it cannot hold; [n, D] or [n, H, W, C].
+def canonical(
+  array: np.ndarray, where: str, missing: str = 'refused', kind: str = 'auto'
+) -> np.ndarray:
+  """Returns an array as float32, uint8, or integers that it cannot hold.
 
   Args:
     array: bool, integers or floats; [n, D], [n, H, W] or [n, H, W, C].
     where: what it is, for messages.
     missing: one of MISSING: whether NaN is refused, or a value that is missing.
+    kind: one of KINDS; a signal is [n, T] or [n, T, C].
+
+  Returns:
+    [n, D], [n, H, W, C], or of a signal [n, T, C].
 
   Raises:
     InputError: another type or shape, NaN that is refused, or infinity.
@@ -53,8 +59,12 @@ def canonical(array: np.ndarray, where: str, missing: str = 'refused') -> np.nda
     raise errors.InputError(
       f'{where} has shape {list(array.shape)}; valid are [n, D], [n, H, W] and [n, H, W, C]{flat}'
     )
-  if array.ndim == 3:
-    array = array[..., None]  # [n, H, W] -> [n, H, W, 1]
+  if kind == 'signal' and array.ndim == 4:
+    raise errors.InputError(
+      f"data.kind='signal': {where} has shape {list(array.shape)}; a signal is [T] or [T, C]"
+    )
+  if array.ndim == (2 if kind == 'signal' else 3):
+    array = array[..., None]  # one channel
   if array.dtype.kind == 'f':
     return np.ascontiguousarray(_finite_float32(array, where, missing))
   if array.dtype.kind not in 'bui':
@@ -121,8 +131,8 @@ def known(
     return _in_range(arrays, kind, value_range, where)
   if kind == 'auto' and is_table:
     return _values(arrays, np.float32, 'real', 'real', 'columns of a table')
-  if kind == 'real':
-    return _values(arrays, np.float32, 'real', 'real', "declared by data.kind='real'")
+  if kind in ('real', 'signal'):
+    return _values(arrays, np.float32, kind, 'real', f'declared by data.kind={kind!r}')
   if kind == 'count':
     return _counts(arrays, where, "declared by data.kind='count'")
   is_binary = _is_whole(arrays) and low >= 0 and high <= 1

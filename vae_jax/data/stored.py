@@ -140,7 +140,7 @@ def read(
   parts = splits.parse(texts, source)
   splits.check_order(parts.values(), source, split_order)
   names = set().union(*(part.names for part in parts.values()))
-  images, types, factors, columns = _read(source, names, beside, split_order, missing)
+  images, types, factors, columns = _read(source, names, beside, split_order, missing, kind)
   sha256 = _sha256(images, factors, columns)
   values = kinds.known(images, types, kind, range, source.where, bool(source.columns))
   group = orders.column_of(split_order)
@@ -185,7 +185,12 @@ def _cached_digits(source: sources.Source) -> sources.Source:
 
 
 def _read(
-  source: sources.Source, names: set[str], asked: Sequence[str], split_order: str, missing: str
+  source: sources.Source,
+  names: set[str],
+  asked: Sequence[str],
+  split_order: str,
+  missing: str,
+  kind: str,
 ) -> tuple[
   dict[str, np.ndarray], list[np.dtype], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]
 ]:
@@ -200,7 +205,7 @@ def _read(
     examples = source.read(split)
     types.append(examples.images.dtype)
     where = f'{source.where}, {split!r}'
-    images[split] = kinds.canonical(examples.images, where, missing)
+    images[split] = kinds.canonical(examples.images, where, missing, kind)
     columns[split] = sources.columns_of(examples, asked, where)
     if group := orders.column_of(split_order):
       ordered = f'data.split_order={split_order!r}: {where}'

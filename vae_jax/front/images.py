@@ -63,9 +63,9 @@ def _numbers(images: Any, facts: Facts, what: str) -> np.ndarray:
   array = np.asarray(images)
   if array.dtype.kind not in 'buif':
     raise errors.InputError(f'{what} has type {array.dtype}; valid are bool, integers and floats')
-  is_flat = array.ndim == len(facts.event) == 3 and facts.event[-1] == 1
+  is_flat = array.ndim == len(facts.event) > 1 and facts.event[-1] == 1
   if is_flat and array.shape != facts.event:
-    array = array[..., None]  # [N, H, W]
+    array = array[..., None]  # [N, H, W] or [N, T]
   if array.ndim != len(facts.event) + 1 or not array.size:
     raise _wrong_shape(array, facts.event, what)
   if array.dtype.kind == 'f' and not _are_known(array, facts).all():

@@ -47,7 +47,7 @@ def _under(config: Mapping[str, Any], stored: data.Stored, dataset: data.Dataset
   far = dataset.support == 'real' and dataset.standard is None
   if far and fitting.is_far_from_standard(stored):
     low, high = data.extremes([stored.train])
-    mode = 'all' if len(stored.event) == 3 else 'per_pixel'
+    mode = 'per_pixel' if len(stored.event) == 1 else 'all'
     yield (
       f'values from {low:.6g} to {high:.6g} are far from the size 1 that networks and likelihood '
       f'begin at: the training may diverge or stand still; set data.standardize={mode!r}'

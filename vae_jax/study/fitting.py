@@ -155,7 +155,7 @@ def _ways(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
   if stored.support != 'real':
     real = {'data.kind': 'real'} | real
   if config['data']['standardize'] == 'none' and is_far_from_standard(stored):
-    real['data.standardize'] = 'all' if len(stored.event) == 3 else 'per_pixel'
+    real['data.standardize'] = 'per_pixel' if len(stored.event) == 1 else 'all'
   levels = stored.support == 'count' and data.extremes(stored.splits.values())[1] <= 255
   return [*_as_images(config, likelihood, stored), real, {'data.kind': 'image'} if levels else {}]
 

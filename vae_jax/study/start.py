@@ -165,7 +165,7 @@ def _changes(
 ) -> list[str]:
   """Returns what to set so that training starts at the best constant decoder."""
   if dataset.support == 'real' and not 1 / _MISFIT < np.nanstd(x) < _MISFIT:
-    mode = 'all' if x.ndim == 4 else 'per_pixel'  # pictures, or a table
+    mode = 'per_pixel' if x.ndim == 2 else 'all'  # a table, or pictures and signals
     return [f'data.standardize={mode!r}']
   changes = []
   if scale is not None and 'initial_scale' in config['likelihood']:

@@ -45,7 +45,7 @@ def _standardize(study: Study) -> str:
   """Returns how the data could be standardised; '' where they are, or are levels or pixels."""
   if study.dataset.support != 'real' or study.dataset.standard is not None:
     return ''
-  return 'all' if len(study.event) == 3 else 'per_pixel'  # pictures, or a table
+  return 'per_pixel' if len(study.event) == 1 else 'all'  # a table, or pictures and signals
 
 
 def _reason(found: programs.Findings, point: lanes.Point, step: int, mode: str) -> str:

@@ -55,13 +55,18 @@ def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
   make = programs.make_pictures(
     study.model, shown, dataset.fixed_scale, _ends(dataset), _NUM_PICTURES, study.place
   )
-  return (lambda *arguments: _as_strips(make(*arguments))) if is_vector else make
+  is_flat = len(study.event) < 3
+  return (lambda *arguments: _as_strips(make(*arguments), is_vector)) if is_flat else make
 
 
-def _as_strips(pictures: programs.Pictures) -> programs.Pictures:
+def _as_strips(pictures: programs.Pictures, is_vector: bool) -> programs.Pictures:
+  """Returns vectors as strips [1, D, 1], and signals as one of each channel, [C, T, 1]."""
   found = pictures._asdict()
   pixels = {name: a for name, a in found.items() if name != 'codes' and a is not None}
-  return pictures._replace(**{name: array[..., None, :, None] for name, array in pixels.items()})
+  if is_vector:
+    pixels = {name: array[..., None] for name, array in pixels.items()}
+  strips = {name: np.swapaxes(array, -1, -2)[..., None] for name, array in pixels.items()}
+  return pictures._replace(**strips)
 
 
 def _ends(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
