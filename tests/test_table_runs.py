@@ -76,6 +76,7 @@ def test_a_group_that_is_asked_for_is_recorded(trained):
     (('--config.data.path={path}', '--config.data.missing=refused'), "data.missing='left_out'"),
     (('--config.data.path={path}', '--config.data.split_order=group:town'), "no column 'town'"),
     (('--config.data.path={path}', '--config.data.split_order=sorted'), "or 'group:COLUMN'"),
+    (('--config.data.path={path}', '--config.data.split_order=group:'), "or 'group:COLUMN'"),
   ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(trained, capsys, flags, words):

@@ -29,7 +29,7 @@ def choice(*names: str, otherwise: str = '', prefix: str = '') -> Check:
   rest = f', or {otherwise}' if otherwise else ''
 
   def check(key: str, value: Any) -> None:
-    if prefix and isinstance(value, str) and value.removeprefix(prefix) not in (value, ''):
+    if isinstance(value, str) and value.removeprefix(prefix) not in (value, ''):
       return
     if not isinstance(value, str) or value not in names:
       near = difflib.get_close_matches(value, names, n=1) if _is_short(value) else []
