@@ -190,6 +190,11 @@ PAGE: Mapping[str, Any] = dict(
     nll_samples=_key(100, _positive, 'importance samples of an image'),
     nll_images=_key(1000, _count, 'of the test set, and of the validation set, for the NLL'),
     aggregate_images=_key(1000, _count, 'that share one aggregate posterior q(z)'),
+    mixture_components=_key(
+      10,
+      checks.whole(0, 1000),
+      'Gaussians of a mixture that is fitted to the codes of a lane, for better samples; 0: none',
+    ),
     factor_images=_key(1000, _count, 'whose codes are scored, on known factors and between seeds'),
     betas=_key(
       (), _betas, "of curve.csv, where bound.name='multi_rate'; () for 13 over all that it trains"

@@ -16,6 +16,8 @@ from vae_jax.evaluation.evidence import (
   make_weights_of,
   nll_of,
 )
+from vae_jax.evaluation.mixtures import Mixture, drawn_codes
+from vae_jax.evaluation.mixtures import fit as fit_mixture
 from vae_jax.evaluation.pictures import (
   between,
   centres,
@@ -31,6 +33,7 @@ __all__ = [
   'Batches',
   'Evaluation',
   'Evidence',
+  'Mixture',
   'Nll',
   'aggregate',
   'best_scale',
@@ -40,8 +43,10 @@ __all__ = [
   'curve_samples',
   'cut',
   'decode',
+  'drawn_codes',
   'evaluate',
   'evidence',
+  'fit_mixture',
   'fitting_size',
   'highest_precision',
   'is_active',

@@ -147,6 +147,9 @@ def _draw_images(
     'reconstructions': reconstructions(originals, made, rows, study=study),
     'samples': samples(images['samples'], rows, study=study),
   }
+  if 'aggregate_samples' in images:
+    made, of = images['aggregate_samples'], 'a mixture fitted to the codes'
+    drawn['aggregate_samples'] = samples(made, rows, study=study, of=of)
   if 'traversals' in images and originals.shape[1] > 1:
     drawn['traversals'] = traversals(images['traversals'], rows, study)
   return drawn

@@ -13,6 +13,7 @@ from vae_jax.figures import points, style
 _MAX_LANES = 8
 _MAX_IMAGES = 16
 _WHITE = 255
+_NAMES = {'elbo': 'ELBO', 'marginal_kl': 'marginal KL'}
 
 # Inches: of all images together, and of one row.
 _WIDTH, _MIN_HEIGHT, _MAX_HEIGHT = 7.0, 0.35, 1.2
@@ -86,18 +87,22 @@ def reconstructions(
 
 
 def samples(
-  images: np.ndarray, rows: Sequence[Mapping], lanes: Sequence[str] | None = None, study: str = ''
+  images: np.ndarray,
+  rows: Sequence[Mapping],
+  lanes: Sequence[str] | None = None,
+  study: str = '',
+  of: str = 'the prior',
 ) -> Figure | None:
   """Draws images decoded from the prior, uint8 [G, m, H, W, C], one row per lane.
 
-  Arguments, result and errors are those of `reconstructions`.
+  Arguments, result and errors are those of `reconstructions`; `of` says where the codes are from.
   """
   chosen = _choose(rows, lanes)
   if not chosen or not images.size:
     return None
-  labels = [label(rows[i], ('elbo',)) for i in chosen]
+  labels = [label(rows[i], ('elbo', 'marginal_kl')) for i in chosen]
   figure = _draw_strips([images[i] for i in chosen], labels, first_apart=False)
-  style.set_heading(figure, study, 'samples from the prior', unit_note(labels, rows))
+  style.set_heading(figure, study, f'samples from {of}', unit_note(labels, rows))
   return figure
 
 
@@ -138,7 +143,7 @@ def label(row: Mapping, quantities: Sequence[str]) -> str:
   (row,), _ = points.chosen([row])
   scores = {name: points.value(row, name) for name in quantities}
   words = [
-    f'{"ELBO" if name == "elbo" else name} {style.nats(score)}'
+    f'{_NAMES.get(name, name)} {style.nats(score)}'
     for name, score in scores.items()
     if score is not None
   ]

@@ -143,3 +143,10 @@ def prior_noise(lane: Lane, size: int) -> tuple[Array, Array]:
   noise_key, uniform_key = jax.random.split(learner.lane_keys(lane).prior)
   noise = learner.draw_noise(noise_key, size, 1, lane.mask.size)[:, 0]
   return noise, jax.random.uniform(uniform_key, (size,))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def of_mixture(lane: Lane, mixture: evaluation.Mixture, size: int) -> Array:
+  """Returns draws [n, Z] from a mixture of the codes; see `programs.make_pictures`."""
+  key = jax.random.fold_in(learner.lane_keys(lane).prior, 1)
+  return mixture.sample(key, size, lane.mask)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import checks, errors, lane_fields, lanes
+from vae_jax import checks, errors, evaluation, lane_fields, lanes
 from vae_jax.data import Beside
 from vae_jax.front import functions, images, nats
 from vae_jax.front.given import Given, beside_of
@@ -43,6 +43,8 @@ class Lane:
       at its last finite state).
     step: of the optimiser; of a lane that stopped or diverged the step at which it did.
     multiplier: of a lane with a target rate, at this step, as in results.csv; None without one.
+    mixture: of Gaussians, fitted to the codes of training images at the last evaluation; None where
+      there is none.
   """
 
   name: str
@@ -53,6 +55,7 @@ class Lane:
   shared: Shared = dataclasses.field(repr=False)
   arrays: lanes.Lane = dataclasses.field(repr=False)  # the point as the model reads it
   multiplier: float | None = None
+  mixture: evaluation.Mixture | None = dataclasses.field(default=None, repr=False)
 
   def __repr__(self) -> str:
     return f'Lane({self.name!r}, {self.status} at step {self.step})'
@@ -140,11 +143,23 @@ class Lane:
     beside = self._beside(given, len(x), x)
     return self._decode(self._encode(x, beside), beside)
 
-  def sample(self, n: int, seed: int = 0, given: Given = None) -> np.ndarray:
-    """Returns the mean of p(x | z) for n draws of z from the prior, [n, *event].
+  def sample(self, n: int, seed: int = 0, given: Given = None, of: str = 'prior') -> np.ndarray:
+    """Returns the mean of p(x | z) for n draws of z, [n, *event].
 
-    Seed 0 has the draws of the run's own pictures.
+    Args:
+      n: how many.
+      seed: beside that of the lane; 0 has the draws of the run's own pictures.
+      given: see the class.
+      of: 'prior', or 'codes': z is drawn from the mixture that was fitted to the codes, where the
+        decoder has learned something also if these are far from the prior.
+
+    Raises:
+      InputError: there is no mixture.
     """
+    if of == 'codes':
+      z = self._of_codes(_count('n', n), seed)
+      return self._decode(z, self._beside(given, n))
+    checks.choice('prior', 'codes')('of', of)
     noise, uniform = jax.device_get(functions.prior_noise(self.seeded(seed), _count('n', n)))
     draw = functools.partial(self.shared.functions.draw, self.params, self.arrays)
     z = functions.in_rows(draw, functions.ROWS, noise, uniform)
@@ -252,6 +267,15 @@ class Lane:
     decode = functools.partial(self.shared.functions.decode, self.params, self.arrays)
     means = functions.in_rows(decode, functions.ROWS, z, beside)
     return images.as_stored(means, self.shared.facts, self.shared.data)
+
+  def _of_codes(self, n: int, seed: int) -> np.ndarray:
+    """Returns draws [n, Z] from the mixture, padding included."""
+    if self.mixture is None:
+      raise errors.InputError(
+        f"of='codes': no mixture is fitted to the codes of lane {self.name!r} yet; end its "
+        'training, or evaluate the run, with evaluation.mixture_components above 0'
+      )
+    return jax.device_get(functions.of_mixture(self.seeded(seed), self.mixture, n))
 
   @property
   def _active(self) -> np.ndarray:

@@ -8,11 +8,23 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import data, errors, lanes, learner, networks, paths, records, study, switches
+from vae_jax import (
+  data,
+  errors,
+  evaluation,
+  lanes,
+  learner,
+  networks,
+  paths,
+  records,
+  study,
+  switches,
+)
 from vae_jax.front import functions
 from vae_jax.front.lane import Lane
 from vae_jax.front.run import Run, share_directories
 from vae_jax.front.shared import Shared
+from vae_jax.records import manifest
 from vae_jax.runs import checkpoint, extending, model_file, outcome, workdir
 
 
@@ -69,6 +81,7 @@ _FITS = 20  # more than enough
 class _Share(NamedTuple):
   """What one directory with checkpoints holds."""
 
+  directory: pathlib.Path
   config: Mapping[str, Any]
   points: Sequence[lanes.Point]
   facts: model_file.Facts
@@ -106,7 +119,7 @@ def _read(directory: pathlib.Path, data_path: os.PathLike | str | None) -> _Shar
   built = study.trained_of(config, facts.stand_in(), facts.num_train)
   shared = shared_of(config, facts, built)
   points = study.in_nats(points, config, facts.event)
-  return _Share(config, points, facts, built.model, shared, stored)
+  return _Share(directory, config, points, facts, built.model, shared, stored)
 
 
 def _newest(directory: pathlib.Path, params: str) -> checkpoint.Leaves:
@@ -143,7 +156,7 @@ def _lanes(share: _Share, names: Any) -> list[Lane]:
   arrays = jax.device_get(lanes.stack(share.points, largest, share.shared.lower_size))
   params = _params(share, arrays)
   steps = share.stored.leaves['.diverged_at'].tolist()
-  multipliers = _multipliers(share)
+  multipliers, mixtures = _multipliers(share), _mixtures(share)
   choice, is_done = _choice(share)
   made = []
   for i, (point, diverged_at) in enumerate(zip(share.points, steps, strict=True)):
@@ -158,9 +171,20 @@ def _lanes(share: _Share, names: Any) -> list[Lane]:
         shared=share.shared,
         arrays=jax.tree.map(lambda leaf, i=i: leaf[i], arrays),
         multiplier=multipliers[i],
+        mixture=mixtures and jax.tree.map(lambda leaf, i=i: leaf[i], mixtures),
       )
     )
   return made
+
+
+def _mixtures(share: _Share) -> evaluation.Mixture | None:
+  """Returns the mixtures [G] of the codes, None where none were fitted."""
+  path = share.directory / 'mixtures.npz'
+  if not path.exists():
+    return None
+  manifest.verify(path)
+  with np.load(path, allow_pickle=False) as arrays:
+    return evaluation.Mixture(**arrays)
 
 
 def _multipliers(share: _Share) -> list[float | None]:

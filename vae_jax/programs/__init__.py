@@ -20,6 +20,7 @@ from vae_jax.programs.chunks import (
 from vae_jax.programs.divergence import Findings, make_examine
 from vae_jax.programs.importance import make_nll, nll
 from vae_jax.programs.lanewise import Lanewise, lanewise
+from vae_jax.programs.mixtures import mixtures
 from vae_jax.programs.pieces import Arrays, Pieces, computed, in_pieces
 from vae_jax.programs.reviews import (
   Pictures,
@@ -53,6 +54,7 @@ __all__ = [
   'make_nll',
   'make_pictures',
   'make_refit',
+  'mixtures',
   'multipliers_of',
   'nll',
   'params_of',

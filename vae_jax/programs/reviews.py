@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_jax import data, evaluation, networks, placement
+from vae_jax import data, evaluation, learner, networks, placement
 from vae_jax.data import NOTHING, Beside
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner
@@ -95,6 +95,7 @@ class Pictures(NamedTuple):
   interpolations: np.ndarray  # uint8 [G, pairs, columns, *event]
   codes: np.ndarray  # float32 [G, c, 2]: no pixels, but where examples lie
   by_condition: np.ndarray | None = None  # uint8 [G, K, m, *event]: the same z under K conditions
+  aggregate_samples: np.ndarray | None = None  # uint8 [G, m, *event]: of mixtures of the codes
   walks_by_condition: np.ndarray | None = None  # uint8 [G, K, columns, *event]: of one latent
 
 
@@ -130,7 +131,7 @@ def make_pictures(
   size: int,
   place: Placement,
 ) -> Callable[..., Pictures]:
-  """Returns (params [G], lanes [G], usage [G, Z]) -> the pictures of each lane.
+  """Returns (params [G], lanes [G], usage [G, Z], mixtures [G] or None) -> pictures of each lane.
 
   They are reconstructions of images, prior samples and walks along z. The traversal moves the two
   latents of the largest usage [G, Z], see `evaluation.traverse`; `units` one latent after the
@@ -151,7 +152,7 @@ def make_pictures(
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), shown.typical)
 
   @evaluation.highest_precision
-  def one_lane(params, lane, usage, x):
+  def one_lane(params, lane, usage, mixture, x):
     beside = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), shown.beside, shown.beside_coded)
     z = evaluation.centres(model, params, lane, x, beside)
     pairs = jax.tree.map(lambda leaf: leaf[: min(count, _INTERPOLATED)], (z, shown.beside))
@@ -169,6 +170,9 @@ def make_pictures(
     ]
     if shown.conditions is not None:
       groups += [_under(shown.conditions, samples), _under(shown.conditions, walk[0])]
+    if mixture is not None:
+      key = jax.random.fold_in(learner.lane_keys(lane).prior, 1)
+      groups += [(mixture.sample(key, size, lane.mask), of_samples)]
     codes = jnp.concatenate([z.reshape(-1, z.shape[-1]) for z, _ in groups])
     known = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(each for _, each in groups))
     made = evaluation.decode(model, params, lane, codes, known)
@@ -187,12 +191,18 @@ def make_pictures(
     unit = (values - black) / np.maximum(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
-  program = lanewise(one_lane, place, per_lane=3)
+  program = lanewise(one_lane, place, per_lane=4)
+  names = 'reconstructions', 'samples', 'traversals', 'units', 'interpolations'
+  by_condition = ('by_condition', 'walks_by_condition') if shown.conditions is not None else ()
 
-  def pictures(params: Any, lanes: Lane, usage: Array) -> Pictures:
-    codes, *made = jax.device_get(placement.joined(program(params, lanes, usage, x)))
-    pixels, codes = list(map(to_pixels, made)), np.asarray(codes, np.float32)
-    return Pictures(to_pixels(x[:count]), *pixels[:5], codes, *pixels[5:])
+  def pictures(
+    params: Any, lanes: Lane, usage: Array, mixtures: evaluation.Mixture | None = None
+  ) -> Pictures:
+    found = placement.joined(program(params, lanes, usage, mixtures, x))
+    codes, *made = jax.device_get(found)
+    of_mixtures = () if mixtures is None else ('aggregate_samples',)
+    pixels = zip((*names, *by_condition, *of_mixtures), map(to_pixels, made), strict=True)
+    return Pictures(to_pixels(x[:count]), codes=np.asarray(codes, np.float32), **dict(pixels))
 
   return pictures
 

@@ -12,12 +12,13 @@
   labels_of        text, what that is
   by_condition     uint8 [G, K, m, H, W, C], of a conditional model: the z of the samples, under K
                    conditions that differ in one column
+  aggregate_samples  uint8 [G, m, H, W, C], decoded from a mixture fitted to the codes
   walks_by_condition  uint8 [G, K, columns, H, W, C], along the latent used most, under these
   conditions       text [K], what they are
 
 An example [D] that is no image is a strip, an image [1, D, 1].
 
-The last eight are not in the files of older runs, nor are the traversals in those of the oldest.
+The last nine are not in the files of older runs, nor are the traversals in those of the oldest.
 
 It is written by `runs.outcome.images`.
 """

@@ -21,6 +21,9 @@ _CLEAR = 255  # the level that is not drawn; white is one less
 _KINDS = {
   'reconstructions': 'test images, and their reconstructions below',
   'samples': 'samples of the prior',
+  'aggregate_samples': 'samples of a mixture of Gaussians that is fitted to the codes',
+  'by_condition': 'one row for each condition, with the codes of the samples of the prior',
+  'walks_by_condition': 'one row for each condition, along the latent used most, from −2 to 2',
   'interpolations': 'between two test images, along z',
   'units': 'one row for each active latent, from −2 to 2; the one used most first',
   'traversals': 'the two latents used most, from −1 to 1, across and down',  # of older runs
@@ -29,6 +32,9 @@ _OF_STRIPS = _KINDS | {
   'reconstructions': 'test examples, each above its reconstruction; a column is a value, black to '
   'white its least to largest in training',
   'samples': 'samples of the prior, a line each',
+  'aggregate_samples': 'samples of a mixture of Gaussians that is fitted to the codes, a line each',
+  'by_condition': 'one block for each condition, with the codes of the samples of the prior',
+  'walks_by_condition': 'one block for each condition, along the latent used most, from −2 to 2',
   'interpolations': 'between two test examples, along z, downwards',
   'units': 'one block for each active latent, from −2 down to 2; the one used most first',
 }
@@ -103,7 +109,7 @@ def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
       made = np.stack([originals, made], axis=int(is_strip))
     if is_strip:
       found[kind] = uri(_blocks(study, made), 1)
-    elif kind == 'samples':
+    elif kind in ('samples', 'aggregate_samples'):
       found[kind] = uri(made, math.ceil(len(made) / 2))
     else:
       found[kind] = uri(made.reshape(-1, *made.shape[2:]), made.shape[1])

@@ -17,7 +17,7 @@ COUNTED = {
   'validation_images': ('validation',),
   'test_images': ('test',),
   'nll_images': ('test', 'validation'),
-  'aggregate_images': ('test',),
+  'aggregate_images': ('test', 'train'),
   'factor_images': ('test',),
 }
 _NUM_BETAS = 13  # of a curve over all that a bound trains

@@ -28,6 +28,7 @@ class EvaluationSettings(NamedTuple):
   nll_samples: int
   nll_images: int
   aggregate_images: int  # that share one aggregate posterior q(z)
+  mixture_components: int  # of a mixture that is fitted to the codes; 0 for none
   factor_images: int  # whose codes are scored, where factors are known
   betas: tuple[float, ...]  # of curve.csv; () for `Study.betas` of the bound's own range
 

@@ -45,6 +45,11 @@ FILES = (
     'images, and where test images lie along the two latents used most; vectors are strips',
   ),
   File(
+    'mixtures.npz',
+    'of each lane a mixture of Gaussians fitted to the codes of training images: `log_weights` '
+    '[G, K], `means` [G, K, Z], `factors` [G, K, Z, Z] (Cholesky); see `evaluation.mixtures`',
+  ),
+  File(
     'figures/*.png',
     'rate–distortion, ELBO over β × latent size, active units over β with the forecast, learning '
     'curves, rate by latent, L_k over k, reconstructions, samples, traversals of the two latents '

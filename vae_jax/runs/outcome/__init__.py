@@ -124,7 +124,8 @@ def review(
   write_per_image(directory, estimates.per_image, progress)
   write_betas(built, directory, progress)
   write_udr(built, directory, that_counts(progress), evaluations)
-  images = save_images(built, directory, that_counts(progress), evaluations['test'].variances)
+  state, usage = that_counts(progress), evaluations['test'].variances
+  images = save_images(built, directory, state, usage, estimates.mixtures)
   rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
   write_verdict(directory, rows)
   figures.draw_all(directory)

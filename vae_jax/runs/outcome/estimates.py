@@ -85,6 +85,7 @@ class Estimates(NamedTuple):
   metrics: dict[str, Any]  # name -> [G]
   curve: list[dict[str, Any]]  # rows of nll_curve.csv, of the test set
   per_image: Mapping[str, records.PerImage] = {}  # by split
+  mixtures: evaluation.Mixture | None = None  # [G], of the codes of training images
 
 
 def estimate(
@@ -107,12 +108,16 @@ def estimate(
     study.dataset.beside_of('test', chosen),
   )
   metrics = {f'test/{name}': values for name, values in parts.items()}
+  mixtures = _mixtures(study, state, pieces)
+  if mixtures is not None:
+    metrics['test/mixture_gain'] = mixtures.pop('gain')
+    mixtures = evaluation.Mixture(**mixtures)
   lost = _diverged(state)
   information = np.where(lost, np.nan, metrics['test/mutual_information'])
   metrics |= _ceiling(study, information, len(images))
   if not study.is_density:
     logging.info('no NLL: the likelihood is no density')
-    return Estimates(metrics, [])
+    return Estimates(metrics, [], mixtures=mixtures)
   params = _make_fitted(study, lambda: batches_of(study, 'train'))(state, study.lanes)
   per_image = {}
   for split in dict.fromkeys((study.chosen_on, 'test')):
@@ -121,7 +126,31 @@ def estimate(
     if split == study.chosen_on:  # once for each lane, of which a figure is read
       read = found._replace(mean=np.where(lost, np.nan, found.mean))
       warn_of_few_samples(study.names, read, study.evaluation.nll_samples, split)
-  return Estimates(metrics, _curve(study, found), per_image)
+  return Estimates(metrics, _curve(study, found), per_image, mixtures)
+
+
+def _mixtures(
+  study: Study, state: programs.States, pieces: programs.Pieces
+) -> dict[str, np.ndarray] | None:
+  """Returns the mixtures of the codes of training images, and what they know of test images."""
+  settings, dataset = study.evaluation, study.dataset
+  if not settings.mixture_components:
+    return None
+  chosen = {split: study.sample(split, settings.aggregate_images) for split in ('train', 'test')}
+  logging.info('fitting mixtures to the codes of %d images', len(chosen['train']))
+  return programs.mixtures(
+    study.model,
+    programs.params_of(state),
+    study.lanes,
+    dataset.train_fixed[chosen['train']],
+    dataset.test[chosen['test']],
+    dataset.fixed_scale,
+    settings.mixture_components,
+    study.place,
+    pieces,
+    dataset.beside_of('train', chosen['train']),
+    dataset.beside_of('test', chosen['test']),
+  )
 
 
 def _diverged(state: programs.States) -> np.ndarray:

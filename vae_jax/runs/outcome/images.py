@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_jax import data, programs
+from vae_jax import data, evaluation, programs
 from vae_jax.records import manifest
 from vae_jax.study import Study
 
@@ -18,16 +18,24 @@ _RANGED = 2048  # training examples that tell the range of each value
 
 
 def save_images(
-  study: Study, directory: pathlib.Path, state: programs.States, usage: Array
+  study: Study,
+  directory: pathlib.Path,
+  state: programs.States,
+  usage: Array,
+  mixtures: evaluation.Mixture | None = None,
 ) -> programs.Pictures | None:
   """Writes images.npz, see `records.images`: what every lane makes of test images and of codes.
 
-  None is returned and nothing written where an example is too large to be seen.
+  None is returned and nothing written where an example is too large to be seen; mixtures.npz, of
+  the lanes that have one, is.
   """
+  if mixtures is not None:
+    with manifest.recorded_path(directory / 'mixtures.npz') as temporary:
+      np.savez(temporary, **mixtures._asdict())
   make = make_pictures(study)
   if make is None:
     return None
-  pictures = make(programs.params_of(state), study.lanes, usage)
+  pictures = make(programs.params_of(state), study.lanes, usage, mixtures)
   arrays = {name: array for name, array in pictures._asdict().items() if array is not None}
   with manifest.recorded_path(directory / 'images.npz') as temporary:
     np.savez_compressed(temporary, **arrays, **_labels(study), **_conditions(study.dataset))
@@ -35,7 +43,7 @@ def save_images(
 
 
 def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
-  """Returns (params [n], lanes [n], usage [n, Z]) -> pictures; None of vectors beyond _WIDEST.
+  """Returns (params [n], lanes [n], usage [n, Z], mixtures) -> pictures; None of wide vectors.
 
   An example [D] is a strip, an image [1, D, 1]. It is compiled once, where it is called first.
   """
@@ -117,6 +125,9 @@ def lane_grids(pictures: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]
     'reconstructions': [grid(np.concatenate(pair), pair.shape[1]) for pair in pairs],
     'samples': [grid(lane, len(lane) // 2) for lane in pictures['samples']],
   }
-  if 'traversals' in pictures:  # not of the oldest runs
-    grids['traversals'] = [grid(np.concatenate(lane), len(lane)) for lane in pictures['traversals']]
+  if (made := pictures.get('aggregate_samples')) is not None:
+    grids['aggregate_samples'] = [grid(lane, len(lane) // 2) for lane in made]
+  for name in ('by_condition', 'walks_by_condition', 'traversals'):  # no traversals of the oldest
+    if (made := pictures.get(name)) is not None:
+      grids[name] = [grid(np.concatenate(lane), lane.shape[1]) for lane in made]
   return grids
