@@ -16,6 +16,7 @@ from conftest import small_config
 
 from vae_jax import data, disentanglement, evaluation, learner, programs, records, study
 from vae_jax.runs import outcome
+from vae_jax.runs.outcome import estimates
 from vae_jax.runs.outcome import images as saved
 
 pytestmark = pytest.mark.run
@@ -116,7 +117,7 @@ def test_metrics_are_of_the_fixed_images_of_their_split_weighed_as_at_their_step
 def test_the_aggregate_posterior_is_of_its_test_images(watched):
   without_nll = watched.study._replace(is_density=False)
   found = outcome.estimate(without_nll, watched.state)
-  assert watched.counts() == {'test': 4}
+  assert watched.counts() == {'test': 4, 'train_fixed': 4}  # and to these a mixture is fitted
   assert 'test/nll' not in found.metrics
   assert not found.curve
 
@@ -125,6 +126,7 @@ def test_the_nll_is_of_its_test_images_and_samples(watched, monkeypatch):
   """Where all weights are 0, q(z | x) = p(z) and x ~ N(1/2, 1) whatever z: K even weights."""
   parts = {'mutual_information': np.zeros(4)}
   monkeypatch.setattr(programs, 'aggregate', lambda *arguments, **keywords: parts)
+  monkeypatch.setattr(estimates, '_mixtures', lambda *arguments: None)
   state = jax.tree.map(jnp.zeros_like, watched.state)
   found = outcome.estimate(watched.study, state)
   assert watched.counts() == {'test': 9}
@@ -219,7 +221,7 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
   """A latent is active above a variance of 0.01, not at it; the traversal goes by the same."""
   given = []
   monkeypatch.setattr(
-    outcome, 'save_images', lambda study, directory, state, usage: given.append(usage)
+    outcome, 'save_images', lambda study, directory, state, usage, mixtures: given.append(usage)
   )
   monkeypatch.setattr(outcome, 'write_results', lambda *arguments: [])
   monkeypatch.setattr(outcome, 'write_curve', lambda *arguments: None)

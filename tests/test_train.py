@@ -32,7 +32,8 @@ COLUMNS = [
   *(f'test/{name}' for name in TRUST),
   *('test/mutual_information', 'test/mutual_information_stderr'),
   *('test/mutual_information_ceiling', 'test/marginal_kl', 'test/total_correlation'),
-  *('test/dimension_wise_kl', 'collapsed_at', 'reason', 'seconds', 'steps_per_second'),
+  *('test/dimension_wise_kl', 'test/mixture_gain'),
+  *('collapsed_at', 'reason', 'seconds', 'steps_per_second'),
 ]
 
 
@@ -67,6 +68,7 @@ def test_a_run_leaves_the_files_of_the_contract(finished):
     'learning_curves.png',
     'reconstructions.png',
     'samples.png',
+    'aggregate_samples.png',
     'traversals.png',
     'latents.png',
     'active_units.png',

@@ -130,7 +130,9 @@ PAGE: Mapping[str, Any] = dict(
     seed=_key(0, _count, 'of batches, of binarisation, of which images are evaluated'),
   ),
   likelihood=dict(name='bernoulli'),
-  encoder=dict(name='mlp', hidden=(), activation='relu', kernel_init='lecun'),
+  encoder=dict(
+    name='mlp', hidden=(), activation='relu', kernel_init='lecun', norm='none', residual=False
+  ),
   posterior=dict(name='diagonal'),
   prior=dict(name='standard_normal'),
   decoder=dict(
@@ -138,6 +140,8 @@ PAGE: Mapping[str, Any] = dict(
     hidden=(),
     activation='relu',
     kernel_init='lecun',
+    norm='none',
+    residual=False,
     output_bias=_key(
       'zeros',
       _one_of('zeros', 'train_mean'),

@@ -19,7 +19,8 @@ from vae_jax.evaluation.batches import Batches, highest_precision
 from vae_jax.lanes import Lane
 
 _STEPS = 60  # of the EM algorithm
-_LEAST_VARIANCE = 1e-4  # that is added along each latent
+_LEAST_VARIANCE = 1e-4  # that is added along each latent, in units of its variance
+_SMALLEST = 1e-6  # that a latent may vary by
 
 
 class Mixture(NamedTuple):
@@ -94,8 +95,7 @@ def fit(
     num_components: K; where there are fewer codes, as many as these have a weight.
     seed: of where it begins.
   """
-  active = np.flatnonzero(mask)
-  size = len(mask)
+  active, size = np.flatnonzero(mask), len(mask)
   log_weights = np.full(num_components, -np.inf, np.float32)
   means = np.zeros((num_components, size), np.float32)
   factors = np.zeros((num_components, size, size), np.float32)
@@ -103,7 +103,9 @@ def fit(
     return Mixture(*(np.full_like(a, np.nan) for a in (log_weights, means, factors))), np.nan
   from sklearn import exceptions, mixture  # a second that only the end of a run costs
 
-  count = min(num_components, len(z))
+  codes, others = (np.asarray(each, np.float64)[:, active] for each in (z, held_out))
+  unit = np.maximum(codes.std(axis=0), _SMALLEST)
+  count = min(num_components, len(codes))
   found = mixture.GaussianMixture(
     count,
     reg_covar=_LEAST_VARIANCE,
@@ -113,9 +115,10 @@ def fit(
   )
   with warnings.catch_warnings():  # of so many steps it need not have come to rest
     warnings.simplefilter('ignore', exceptions.ConvergenceWarning)
-    found.fit(np.asarray(z, np.float64)[:, active])
+    found.fit(codes / unit)
   log_weights[:count] = np.log(found.weights_)
-  means[:count, active] = found.means_
-  factors[np.ix_(range(count), active, active)] = np.linalg.cholesky(found.covariances_)
-  gains = found.score_samples(np.asarray(held_out, np.float64)[:, active]) - log_prior
+  means[:count, active] = unit * found.means_
+  triangles = unit[:, None] * np.linalg.cholesky(found.covariances_)
+  factors[np.ix_(range(count), active, active)] = triangles
+  gains = found.score_samples(others / unit) - np.log(unit).sum() - log_prior
   return Mixture(log_weights, means, factors), float(gains.mean())

@@ -152,7 +152,8 @@ def make_pictures(
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), shown.typical)
 
   @evaluation.highest_precision
-  def one_lane(params, lane, usage, mixture, x):
+  def one_lane(params, lane, usage_and_mixture, x):
+    usage, mixture = usage_and_mixture
     beside = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), shown.beside, shown.beside_coded)
     z = evaluation.centres(model, params, lane, x, beside)
     pairs = jax.tree.map(lambda leaf: leaf[: min(count, _INTERPOLATED)], (z, shown.beside))
@@ -191,14 +192,14 @@ def make_pictures(
     unit = (values - black) / np.maximum(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
-  program = lanewise(one_lane, place, per_lane=4)
+  program = lanewise(one_lane, place, per_lane=3)
   names = 'reconstructions', 'samples', 'traversals', 'units', 'interpolations'
   by_condition = ('by_condition', 'walks_by_condition') if shown.conditions is not None else ()
 
   def pictures(
     params: Any, lanes: Lane, usage: Array, mixtures: evaluation.Mixture | None = None
   ) -> Pictures:
-    found = placement.joined(program(params, lanes, usage, mixtures, x))
+    found = placement.joined(program(params, lanes, (usage, mixtures), x))
     codes, *made = jax.device_get(found)
     of_mixtures = () if mixtures is None else ('aggregate_samples',)
     pixels = zip((*names, *by_condition, *of_mixtures), map(to_pixels, made), strict=True)
