@@ -211,6 +211,7 @@ def small_config() -> dict:
     nll_images=30,
     aggregate_images=25,
     factor_images=50,
+    mixture_components=0,  # scikit-learn takes a second to import
   )
   return config
 

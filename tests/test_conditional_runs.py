@@ -5,7 +5,7 @@ import pytest
 from conftest import small_config
 
 import vae_jax
-from vae_jax import errors
+from vae_jax import data, errors, records
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
@@ -16,6 +16,7 @@ def run(tmp_path_factory):
   config['data'] |= dict(conditions=('label',))
   config['lanes'] |= dict(beta=(1.0,), latent_size=(2, 4), learning_rate=(1e-2,))
   config['train'] |= dict(steps=320, log_every=80, evaluate_every=320, checkpoint_every=320)
+  config['evaluation'] |= dict(mixture_components=2)
   return vae_jax.train(config, tmp_path_factory.mktemp('conditional') / 'run')
 
 
@@ -45,6 +46,30 @@ def test_a_sample_is_of_the_label_that_is_given(run):
   away = [[np.abs(mean - centre).mean() for centre in centres] for mean in means]
   assert np.mean(np.argmin(away, axis=1) == np.arange(10)) >= 0.7
   assert lane.sample(3, given={'label': 5}).shape == (3, 8, 8, 1)
+
+
+def test_samples_of_the_codes_are_those_of_the_pictures(run):
+  """Of the mixture that is fitted to them, as known as the images that are shown."""
+  lane, images = run['b1-z4-s0'], records.read_images(run.directory / 'images.npz', 2)
+  chosen = data.subset(len(run.test), 8, run.config['data']['seed'])
+  labels = run.given('test')['label'][chosen]
+  made = lane.sample(8, given={'label': labels}, of='codes')
+  np.testing.assert_allclose(255 * made, images['aggregate_samples'][1], atol=1.01)
+  others = lane.sample(8, given={'label': labels})
+  np.testing.assert_allclose(255 * others, images['samples'][1], atol=1.01)
+  with pytest.raises(errors.InputError, match=r"of='code'"):
+    lane.sample(1, given={'label': 1}, of='code')
+
+
+def test_pictures_under_each_label_are_of_the_codes_of_the_samples(run):
+  images = records.read_images(run.directory / 'images.npz', 2)
+  assert images['by_condition'].shape == (2, 10, 8, 8, 8, 1)
+  assert images['walks_by_condition'].shape == (2, 10, 8, 8, 8, 1)
+  assert images['conditions'].tolist() == [f'label {digit}' for digit in range(10)]
+  chosen = data.subset(len(run.test), 8, run.config['data']['seed'])
+  labels = run.given('test')['label'][chosen]
+  same = [images['by_condition'][1][label, i] for i, label in enumerate(labels)]
+  np.testing.assert_array_equal(same, images['samples'][1])
 
 
 @pytest.mark.parametrize(

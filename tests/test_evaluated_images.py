@@ -87,7 +87,7 @@ def config_of(path, **likelihood):
   config['decoder'] |= dict(hidden=(4,))
   config['lanes'] |= dict(beta=(3.0,), latent_size=(2, 3), seed=(0, 7))
   config['lanes'] |= dict(warmup=('linear',), warmup_steps=(10,))
-  config['evaluation'] |= COUNTS | dict(batch_size=5, nll_samples=4)
+  config['evaluation'] |= COUNTS | dict(batch_size=5, nll_samples=4, mixture_components=2)
   return config
 
 

@@ -41,6 +41,7 @@ COLUMNS = [
 def finished(tmp_path_factory, traced_once):
   """One uninterrupted run of a fresh copy of the small study, and the number of its traces."""
   config = small_config()
+  config['evaluation'] |= dict(mixture_components=3)
   workdir = tmp_path_factory.mktemp('finished') / 'run'
   traces = []
   original = programs.chunks.run_chunk
