@@ -23,11 +23,11 @@ def get_config():
   )
   config.likelihood.update(name='gaussian')
   # 32 pixels, 15, 7
-  config.encoder.update(
+  config.encoder = dict(
     name='conv', channels=(4, 16), kernels=(3, 3), strides=(2, 2), padding='valid'
   )
   # A dense layer to 8x8x1; 17 and 35 pixels by transposed convolutions, 32 by a plain one.
-  config.decoder.update(
+  config.decoder = dict(
     name='conv', channels=(1, 16, 8), kernels=(3, 3, 4), strides=(2, 2, 1), padding='valid'
   )
   # 12 passes over the 50,000 images

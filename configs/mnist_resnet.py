@@ -12,8 +12,9 @@ def get_config():
   config.study = 'mnist_resnet'
   config.lanes.update(beta=(0.01, 0.1, 1.0, 10.0), latent_size=(32,), seed=(0, 1))
   config.data.update(name='mnist', binarize='dynamic')  # the recipe has no validation split
-  config.encoder = dict(name='resnet', widths=(16, 32, 64))
-  config.decoder = dict(name='resnet', widths=(64, 32, 16))
+  style = dict(name='resnet', activation='silu', kernel_init='he')
+  config.encoder = dict(style, widths=(16, 32, 64))
+  config.decoder = dict(style, widths=(64, 32, 16))
   config.train.update(
     steps=7500,  # 8 passes
     batch_size=64,

@@ -33,10 +33,10 @@ def get_config():
   )
   config.likelihood.update(name='discretized_logistic', initial_scale=0.15)
   # 64 pixels, 32, 16, 8, 4, and back
-  config.encoder.update(
+  config.encoder = dict(
     name='conv', channels=(16, 32, 64, 128), kernels=(4, 4, 4, 4), strides=(2, 2, 2, 2)
   )
-  config.decoder.update(
+  config.decoder = dict(
     name='conv', channels=(128, 64, 32, 16), kernels=(4, 4, 4, 4), strides=(2, 2, 2, 2)
   )
   config.decoder.output_bias = 'train_mean'

@@ -114,8 +114,8 @@ class ResNetEncoder(nn.Module):
 
   widths: Levels = (32, 64, 128)
   blocks: Blocks = 1
-  activation: layers.PlainActivation = 'silu'
-  kernel_init: layers.Init = 'he'
+  activation: layers.PlainActivation = 'relu'
+  kernel_init: layers.Init = 'lecun'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -151,8 +151,8 @@ class ResNetDecoder(nn.Module):
   num_heads: int
   widths: Levels = (128, 64, 32)
   blocks: Blocks = 1
-  activation: layers.PlainActivation = 'silu'
-  kernel_init: layers.Init = 'he'
+  activation: layers.PlainActivation = 'relu'
+  kernel_init: layers.Init = 'lecun'
   channel_bias: Sequence[float] = ()
 
   @nn.compact
