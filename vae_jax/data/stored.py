@@ -179,7 +179,8 @@ def _cached_digits(source: sources.Source) -> sources.Source:
   fingerprint = hashlib.sha256(f'{origin} {sources.LABEL}'.encode()).hexdigest()[:16]
 
   def read(split: str) -> sources.Examples:
-    return cache.fetch(source.name, '1.0.0', split, fingerprint, lambda: source.read(split))
+    version = '1.0.0' if source.version == 'sklearn-optdigits' else source.version
+    return cache.fetch(source.name, version, split, fingerprint, lambda: source.read(split))
 
   return source._replace(read=read)
 

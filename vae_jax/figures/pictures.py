@@ -13,7 +13,6 @@ from vae_jax.figures import points, style
 _MAX_LANES = 8
 _MAX_IMAGES = 16
 _WHITE = 255
-_NAMES = {'elbo': 'ELBO', 'marginal_kl': 'marginal KL'}
 
 # Inches: of all images together, and of one row.
 _WIDTH, _MIN_HEIGHT, _MAX_HEIGHT = 7.0, 0.35, 1.2
@@ -100,7 +99,7 @@ def samples(
   chosen = _choose(rows, lanes)
   if not chosen or not images.size:
     return None
-  labels = [label(rows[i], ('elbo', 'marginal_kl')) for i in chosen]
+  labels = [_with_marginal_kl(rows[i]) for i in chosen]
   figure = _draw_strips([images[i] for i in chosen], labels, first_apart=False)
   style.set_heading(figure, study, f'samples from {of}', unit_note(labels, rows))
   return figure
@@ -138,12 +137,19 @@ def _find(rows: Sequence[Mapping], name: str) -> int:
   raise errors.InputError(f'no lane is named {name!r}; the nearest is {nearest[0]!r}')
 
 
+def _with_marginal_kl(row: Mapping) -> str:
+  """Returns the label of a lane with how far its codes are from the prior, where that is known."""
+  apart = row.get('test/marginal_kl')
+  words = [label(row, ('elbo',))] + ([] if apart is None else [f'marginal KL {style.nats(apart)}'])
+  return '\n'.join(words)
+
+
 def label(row: Mapping, quantities: Sequence[str]) -> str:
   """Returns a lane's name and, on a second line, what it scores; see `points.chosen`."""
   (row,), _ = points.chosen([row])
   scores = {name: points.value(row, name) for name in quantities}
   words = [
-    f'{_NAMES.get(name, name)} {style.nats(score)}'
+    f'{"ELBO" if name == "elbo" else name} {style.nats(score)}'
     for name, score in scores.items()
     if score is not None
   ]
