@@ -1,6 +1,6 @@
 """Counts: scikit-learn's digits as the number of 4 x 4 pixels that were ink, 0 to 16.
 
-vae-jax train --config=counts --workdir=runs/counts
+  vae-jax train --config=counts --workdir=runs/counts
 
 Cost: 53 s on two busy CPU cores, 12 lanes. The best have beta 1 and 8 latents: NLL 102.9 +- 0.7
 nats on the validation set (500 importance samples, 359 images, two seeds). Under a Poisson

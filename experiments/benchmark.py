@@ -29,7 +29,7 @@ from experiments import cases, table, timing
 from vae_jax import files, study
 from vae_jax.commands import command
 
-_IMAGES = 60_000
+_IMAGES, _COLOURED = 60_000, 3000
 
 
 def first_step_seconds(directory: pathlib.Path, cache: pathlib.Path) -> float:
@@ -73,6 +73,8 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   directory.mkdir(parents=True, exist_ok=True)
   images = directory / 'images.npz'
   cases.write_images(images, _IMAGES)
+  for pixels in size.pixels:
+    cases.write_images(cases.coloured(images, pixels), _COLOURED, (pixels, pixels, 3))
   product = timing.matrix_product(size.matmul)
   rows, made = [], {}
   for case in cases.make(size, images):
@@ -93,7 +95,8 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
   with tempfile.TemporaryDirectory(dir=directory) as temporary:
     root = pathlib.Path(temporary)
     starts = [first_step_seconds(root / name, root / 'cache') for name in ('cold', 'cached')]
-  images.unlink()
+  for path in (images, *(cases.coloured(images, pixels) for pixels in size.pixels)):
+    path.unlink()
   device = jax.devices()[0]
   facts = {
     'device': f'{len(jax.devices())} x {device.device_kind}',

@@ -1,5 +1,6 @@
 """What the benchmark measures: the programs of ours, and the same nets in PyTorch."""
 
+import itertools
 import math
 import pathlib
 import re
@@ -11,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import fashion_conv, mnist_per_pixel_beta, mnist_static
+from configs import cifar10_resnet, fashion_conv, mnist_per_pixel_beta, mnist_static
 from experiments import timing
 from vae_jax import data, flops, placement, programs, study
+from vae_jax.config import complete
 
 _LEAST_STEPS = 20
 _SEED = 0
@@ -34,23 +36,24 @@ class Size(NamedTuple):
   seconds: float  # of a round, about
   lanes: tuple[int, ...]
   samples: tuple[int, ...]
-  few_lanes: tuple[int, ...]  # of small and of convolutional nets
+  few_lanes: tuple[int, ...]  # of small, convolutional and residual nets
+  pixels: tuple[int, ...]  # of colour images along an axis, for residual nets
   nll_samples: int
   nll_images: int
   matmul: int  # rows of the square matrices
 
 
 SIZES = {
-  'full': Size(15, 0.3, (1, 8, 16, 48, 128), (5, 50), (1, 8), 5000, 100, 2048),
-  'tiny': Size(2, 0.0, (1, 2), (2,), (1,), 20, 10, 64),
+  'full': Size(15, 0.3, (1, 8, 16, 48, 128), (5, 50), (1, 8), (32, 64), 5000, 100, 2048),
+  'tiny': Size(2, 0.0, (1, 2), (2,), (1,), (8,), 20, 10, 64),
 }
 
 
 def make(size: Size, images: pathlib.Path) -> list[Case]:
-  """Returns what is measured; `images` is the .npz that all of it reads."""
+  """Returns what is measured; `images` is the .npz that all but the residual nets read."""
 
   def config(module, binarize: str, seeds: int, **sections: Mapping) -> dict[str, Any]:
-    result = module.get_config().to_dict()
+    result = complete(module.get_config())
     result['data'] |= dict(name='npz', path=str(images), train_split='train', test_split='test')
     result['data'] |= dict(binarize=binarize, validation_split='')
     result['lanes'] |= dict(beta=(1.0,), latent_size=result['lanes']['latent_size'][:1])
@@ -71,6 +74,16 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
     result.append(Case(f'{n} lanes, 784-100-100-10, batch 64', small))
   for n in size.few_lanes:
     result.append(Case(f'{n} lanes, convolutional', config(fashion_conv, 'none', n)))
+  for pixels, n in itertools.product(size.pixels, size.few_lanes):
+    residual = config(
+      cifar10_resnet,
+      'none',
+      n,
+      data=dict(path=str(coloured(images, pixels)), scale_to_unit=True),
+      likelihood=dict(name='gaussian'),
+      decoder=dict(output_bias='zeros'),
+    )
+    result.append(Case(f'{n} lanes, residual, {pixels} pixels, batch 64', residual))
   result.append(
     Case(
       f'NLL, K = {size.nll_samples}',
@@ -195,8 +208,13 @@ def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[timing.Su
   return [timing.Subject(run, 0.0, 1, config['train']['batch_size'], {}) for run in runs]
 
 
-def write_images(path: pathlib.Path, count: int) -> None:
-  """Writes random images of MNIST's shape: `count` to train on, a sixth of that to test."""
+def coloured(images: pathlib.Path, pixels: int) -> pathlib.Path:
+  """Returns where colour images of so many pixels along an axis lie, beside the others."""
+  return images.with_name(f'colour_{pixels}.npz')
+
+
+def write_images(path: pathlib.Path, count: int, event: tuple[int, int, int] = (28, 28, 1)) -> None:
+  """Writes random images, of MNIST's shape or another: `count` to train on, a sixth to test."""
   generator = np.random.default_rng(_SEED)
-  shapes = {'train': (count, 28, 28, 1), 'test': (count // 6, 28, 28, 1)}
+  shapes = {'train': (count, *event), 'test': (count // 6, *event)}
   np.savez(path, **{k: generator.integers(0, 256, v, np.uint8) for k, v in shapes.items()})
