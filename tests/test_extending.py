@@ -253,3 +253,12 @@ def test_a_schedule_that_ends_with_the_run_has_no_more_steps(few, monkeypatch, s
       words = rf'schedule\.decay_steps={schedule["decay_steps"]} ends with the 40 steps of'
       stack.enter_context(pytest.raises(errors.InputError, match=words))
     extending.check_steps(config, few)
+
+
+def test_lanes_of_which_a_state_keeps_more_are_refused(few):
+  config = config_of(FEW)
+  config['lanes'] |= dict(ema_decay=(0.0, 0.9))
+  before = {path: path.read_bytes() for path in few.rglob('*') if path.is_file()}
+  with pytest.raises(errors.InputError, match=r'--extend: lanes.ema_decay=0.9: no lane of'):
+    training.run(config, few, extend=True)
+  assert before == {path: path.read_bytes() for path in few.rglob('*') if path.is_file()}

@@ -9,9 +9,10 @@ from vae_jax.learner.randomness import (
   lane_betas,
   lane_keys,
 )
-from vae_jax.learner.steps import NOT_DIVERGED, Learner, State, make_learner
+from vae_jax.learner.steps import KEPT_FIELDS, NOT_DIVERGED, Learner, State, make_learner
 
 __all__ = [
+  'KEPT_FIELDS',
   'NOT_DIVERGED',
   'Estimator',
   'Keys',

@@ -16,6 +16,7 @@ from vae_jax.learner.estimates import Estimator, batch_averages, metrics_of
 from vae_jax.learner.randomness import draw_noise, drawn_betas, lane_betas, lane_keys
 
 NOT_DIVERGED = -1
+KEPT_FIELDS = ('target_rate', 'ema_decay')  # of which a state keeps something, where a lane has one
 
 
 class State(NamedTuple):

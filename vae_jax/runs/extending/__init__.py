@@ -18,7 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import errors, files, identity, optimizers, records, stopping, study, validation
+from vae_jax import (
+  errors,
+  files,
+  identity,
+  learner,
+  optimizers,
+  records,
+  stopping,
+  study,
+  validation,
+)
 from vae_jax.runs import beginning, checkpoint, loop, resuming, states, workdir
 from vae_jax.runs.extending import joining
 from vae_jax.runs.extending.joining import go_on, lies_at
@@ -101,6 +111,13 @@ def _check_lanes(old: Sequence, new: Sequence, directory: pathlib.Path) -> None:
       f'--extend: {len(missing)} of the {len(old)} lanes of --workdir={directory} are missing in '
       f'this config, the first with {fields}; an extension has them all'
     )
+  for field in learner.KEPT_FIELDS:
+    had, asked = ({point[field] for point in points} - {0.0} for points in (old, new))
+    if asked and not had:
+      raise errors.InputError(
+        f'--extend: lanes.{field}={min(asked):g}: no lane of --workdir={directory} has one, and '
+        'its checkpoints keep nothing of it; train such lanes in a directory of their own'
+      )
   most, asked = (max(point['latent_size'] for point in points) for points in (old, new))
   if asked > most:
     raise errors.InputError(
