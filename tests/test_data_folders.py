@@ -66,7 +66,7 @@ def test_folders_are_classes_or_splits_or_both(tmp_path, monkeypatch):
     put(tmp_path / 'both' / ('train' if i < 2 else 'holdout') / name, COLOURS[i])
   stored = read(tmp_path / 'classes', beside=('label', 'file'))
   assert stored.beside['train']['label'].tolist() == ['a', 'a', 'b', 'b']
-  assert stored.labels['train'].tolist() == [0, 0, 1, 1]
+  assert stored.labels['train'].tolist() == ['a', 'a', 'b', 'b']
   assert stored.beside['train']['file'][1] == os.path.join('a', 'deeper', '2.JPG')
   stored = read(tmp_path / 'splits', 'train', 'val')
   assert len(stored.train) == len(stored.test) == 4 and stored.labels is None

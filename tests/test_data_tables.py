@@ -165,7 +165,9 @@ def test_numbers_may_be_categories_in_their_order(save):
   np.testing.assert_array_equal(found.train[:, 0], [2, 1, np.nan])
 
 
-@pytest.mark.parametrize(('labels', 'expected'), [('city', [1, 2, 1]), ('age', [41, 38, 29])])
+@pytest.mark.parametrize(
+  ('labels', 'expected'), [('city', ['Oslo', 'Rome', 'Oslo']), ('age', [41, 38, 29])]
+)
 def test_labels_are_a_column_by_name(save, labels, expected):
   path, settings = save(TEXT), dict(columns=('age', 'weight'))
   found = read(path, labels=labels, **settings)

@@ -1,12 +1,16 @@
 """The pictures that are made of images: tiles, reconstructions, samples and traversals."""
 
+import base64
+import io
 import itertools
 
 import numpy as np
 import pytest
 from figure_data import GRIDS, grid, heading, overlap, shades
+from PIL import Image
 
 from vae_jax import errors, figures
+from vae_jax.report import pictures
 
 pytestmark = pytest.mark.run
 
@@ -50,6 +54,34 @@ def test_image_grid_shows_colours_or_the_first_channel(channels, shown):
 def test_image_grid_refuses_what_is_no_list_of_images(images, columns):
   with pytest.raises(errors.InputError):
     figures.image_grid(images, columns)
+
+
+def test_what_is_red_is_red_in_the_png_and_on_the_page(tmp_path):
+  """Also where nothing is black or white: no colour depends on what else is shown."""
+  red = (220, 30, 40)
+  rows = grid((1.0,), (2,), (0,))
+  images = np.broadcast_to(np.array(red, np.uint8), (1, 3, 8, 8, 3))
+  path = figures.save(figures.reconstructions(images[0], images, rows), tmp_path / 'red.png')
+  pixels = np.asarray(Image.open(path)).reshape(-1, 3)
+  coloured = pixels[np.ptp(pixels.astype(int), axis=1) > 0]
+  assert len(coloured) > 20_000
+  assert (coloured == red).all(axis=1).mean() > 0.95  # but for the edges of images
+  text = pictures.uri(images[0], 3).partition('base64,')[2]
+  shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert('RGB'))
+  np.testing.assert_array_equal(shown[:, :8].reshape(-1, 3), np.tile(red, (64, 1)))
+
+
+def test_samples_by_condition_are_rows_of_the_best_lane_with_the_names():
+  rows = grid((1.0, 4.0), (2,), (0,))  # the ELBO of beta 4 is the higher
+  images = np.broadcast_to(
+    np.array([[10, 20, 30], [60, 70, 80]], np.uint8)[:, :, None, None, None, None],
+    (2, 3, 4, 8, 8, 1),
+  )
+  figure = figures.by_condition(images, ['cat', 'dog', 'elk'], rows, 'pets')
+  assert rows_drawn(figure) == {'cat': 60, 'dog': 70, 'elk': 80}
+  assert rows[1]['name'] in heading(figure)
+  lost = [dict(row, status='diverged') for row in rows]
+  assert figures.by_condition(images, ['cat', 'dog', 'elk'], lost) is None
 
 
 def rows_drawn(figure):

@@ -1,4 +1,4 @@
-"""Vectors [D] are strips, images [1, D, 1]: of each value its own range, one below the other."""
+"""Long vectors are strips, images [1, D, 1]: of each value its own range, one below the other."""
 
 import types
 
@@ -12,7 +12,7 @@ from vae_jax.runs.outcome import images as saved
 
 pytestmark = pytest.mark.run
 
-SIZE, LANES = 5, 2
+SIZE, LANES = 65, 2  # one more than a table has columns
 
 
 def made_of(monkeypatch, size=SIZE):

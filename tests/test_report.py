@@ -308,7 +308,8 @@ def test_latents_are_named_in_the_order_of_the_pictures(study):
   for row in study.rows:  # `figure_data.latents_of`: the mean varies most in the latent of rank 0
     order = np.argsort(np.random.default_rng(row['lane']).permutation(row['latent_size'])).tolist()
     about = lanes.of_page(study, row)
-    assert about['walks'] == order[: min(row['latent_size'] // 2, 3)]  # 3 have a walk
+    named = [f'latent {i}' for i in order[: min(row['latent_size'] // 2, 3)]]  # 3 have a walk
+    assert about['rows'] == {'units': named}
     assert about['axes'] == [f'latent {latent}' for latent in order[:2]]
 
 

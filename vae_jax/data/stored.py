@@ -44,7 +44,7 @@ class Stored(NamedTuple):
       cropped and padded; the event is [H, W, C] or [D]. No rows of a validation split that is not
       asked for.
     factors: of the three, where the data set knows them.
-    labels: the classes of the examples [n] of the three, int32, where it knows these.
+    labels: the classes of the examples [n] of the three, by name or by int32, where it knows these.
     beside: of the three, the columns that were asked for, by name; None where none were.
     has_missing: whether a value is missing: NaN, and the arrays are float32 then.
     columns: of a table, see `sources.Source`.
@@ -212,7 +212,7 @@ def _read(
       ordered = f'data.split_order={split_order!r}: {where}'
       columns[split] |= sources.columns_of(examples, [group], ordered)
     if examples.factors is not None:
-      factors[split] = examples.factors
+      factors[split] = _named(examples)
   if len({(a.dtype.kind == 'f', a.shape[1:]) for a in images.values()}) > 1:
     found = ', '.join(f'{s!r} {a.dtype} {list(a.shape[1:])}' for s, a in images.items())
     raise errors.InputError(
@@ -220,6 +220,16 @@ def _read(
       'use splits of one type and shape'
     )
   return images, types, factors, columns
+
+
+def _named(examples: sources.Examples) -> np.ndarray:
+  """Returns what is known of examples: classes by their names, where they have some."""
+  if examples.factors.dtype.names != (sources.LABEL,):
+    return examples.factors
+  names = np.asarray((examples.beside or {}).get(sources.LABEL, ()))
+  if names.dtype.kind != 'U':
+    return examples.factors
+  return np.ascontiguousarray(names).view([(sources.LABEL, names.dtype)])
 
 
 def _known(

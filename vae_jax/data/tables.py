@@ -68,11 +68,12 @@ def open_table(
   def read(split: str) -> sources.Examples:
     table = tables[split]
     x = np.stack([table.values(column) for column in found], axis=1)  # [n, D]
-    factors = None
+    factors, beside = None, table.columns
     if number_of:
-      what = f'data.labels={short(labels)}: {table.where}'
-      factors = classes.checked(number_of(table.column(labels, 'labels')), x, what)
-    return sources.Examples(x, factors, table.columns)
+      what, column = f'data.labels={short(labels)}: {table.where}', table.column(labels, 'labels')
+      factors = classes.checked(number_of(column), x, what)
+      beside = {**beside, sources.LABEL: column}
+    return sources.Examples(x, factors, beside)
 
   version = '+'.join(pathlib.Path(name).name for name in files.values())
   return sources.Source('table', version, where, (*files,), read, found)

@@ -35,6 +35,18 @@ def decode(
   return jax.vmap(one)(z, beside)
 
 
+def draw(
+  model: networks.Model, params: Any, lane: Lane, key: Array, z: Array, beside: Beside = NOTHING
+) -> Array:
+  """Returns a draw from p(x | z) of each code [n, Z], [n, *event], as data are drawn."""
+  params = model.at_beta(params, lane.beta)
+
+  def one(key: Array, z: Array, beside: Beside) -> Array:
+    return model.decode(model.knowing(params, beside), z, lane.mask).sample(seed=key)
+
+  return jax.vmap(one)(jax.random.split(key, len(z)), z, beside)
+
+
 def sample_prior(model: networks.Model, params: Any, lane: Lane, num_samples: int) -> Array:
   """Returns draws of z from the prior, [n, Z]; of the pictures of a run."""
   params = model.at_beta(params, lane.beta)

@@ -10,6 +10,11 @@
   reconstructions    test images and their reconstructions, one row per lane
   samples            images decoded from the prior, one row per lane
   traversals         images along the two most used latents of the best lanes
+  aggregate_samples  samples, of a mixture fitted to the codes
+  by_condition       samples of a conditional model, one row per condition
+
+Images, signals and rows of tables are drawn each in their own way: see `values` for those that are
+no images.
 
 A lane is a row of results.csv as a dict: {'beta': 1.0, 'latent_size': 8, 'test/elbo': -98.7, ...},
 with None where there is no value; its hyperparameters are the columns before `beta_normalised` that
@@ -28,6 +33,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_jax import files, forecast, records
+from vae_jax.figures import values
 from vae_jax.figures.activity import active_units
 from vae_jax.figures.compared import compared
 from vae_jax.figures.curves import learning_curves
@@ -36,12 +42,15 @@ from vae_jax.figures.importance import nll_curve
 from vae_jax.figures.latent_rates import latents
 from vae_jax.figures.losses import loss_curves
 from vae_jax.figures.pictures import image_grid, reconstructions, samples
+from vae_jax.figures.plots import on_white
 from vae_jax.figures.style import save
 from vae_jax.figures.tradeoff import rate_distortion
-from vae_jax.figures.traversal import traversals
+from vae_jax.figures.traversal import by_condition, traversals
+from vae_jax.figures.values import sketches
 
 __all__ = [
   'active_units',
+  'by_condition',
   'compared',
   'draw_all',
   'elbo_heatmap',
@@ -50,10 +59,12 @@ __all__ = [
   'learning_curves',
   'loss_curves',
   'nll_curve',
+  'on_white',
   'rate_distortion',
   'reconstructions',
   'samples',
   'save',
+  'sketches',
   'traversals',
 ]
 
@@ -140,18 +151,26 @@ def _draw_images(
 ) -> dict[str, Figure | None]:
   """Returns the pictures made of images; those of an older run have no traversals.
 
-  Of vectors, strips that are one value high, none are drawn: in rows and columns they are not read.
+  Of strips, that are one value high, none are drawn: in rows and columns they are not read.
   """
-  originals, made = images['originals'], images['reconstructions']
+  kind = records.kind_of(images)
+  if kind in ('signals', 'table'):
+    return values.draw(images, rows, study)
   drawn = {
-    'reconstructions': reconstructions(originals, made, rows, study=study),
+    'reconstructions': reconstructions(
+      images['originals'], images['reconstructions'], rows, study=study
+    ),
     'samples': samples(images['samples'], rows, study=study),
   }
   if 'aggregate_samples' in images:
     made, of = images['aggregate_samples'], 'a mixture fitted to the codes'
     drawn['aggregate_samples'] = samples(made, rows, study=study, of=of)
-  if 'traversals' in images and originals.shape[1] > 1:
+  if 'traversals' in images and kind == 'images':
     drawn['traversals'] = traversals(images['traversals'], rows, study)
+  if 'by_condition' in images:
+    drawn['by_condition'] = by_condition(
+      images['by_condition'], [str(name) for name in images['conditions']], rows, study
+    )
   return drawn
 
 

@@ -75,12 +75,12 @@ def reconstructions(
   Raises:
     InputError: a name that no lane has.
   """
-  chosen = _choose(rows, lanes)
+  chosen = choose(rows, lanes)
   if not chosen or not originals.size:
     return None
   strips = [originals, *(images[i] for i in chosen)]
   labels = ['original', *(label(rows[i], ('rate', 'distortion')) for i in chosen)]
-  figure = _draw_strips(strips, labels, first_apart=True)
+  figure = draw_strips(strips, labels, first_apart=True)
   style.set_heading(figure, study, 'test images and their reconstructions', unit_note(labels, rows))
   return figure
 
@@ -96,16 +96,16 @@ def samples(
 
   Arguments, result and errors are those of `reconstructions`; `of` says where the codes are from.
   """
-  chosen = _choose(rows, lanes)
+  chosen = choose(rows, lanes)
   if not chosen or not images.size:
     return None
   labels = [_with_marginal_kl(rows[i]) for i in chosen]
-  figure = _draw_strips([images[i] for i in chosen], labels, first_apart=False)
+  figure = draw_strips([images[i] for i in chosen], labels, first_apart=False)
   style.set_heading(figure, study, f'samples from {of}', unit_note(labels, rows))
   return figure
 
 
-def _choose(rows: Sequence[Mapping], names: Sequence[str] | None) -> list[int]:
+def choose(rows: Sequence[Mapping], names: Sequence[str] | None) -> list[int]:
   """Returns the indices of the named lanes, or of a cross through the grid.
 
   The cross is the largest latent size at five settings and the one whose beta is nearest to one at
@@ -162,7 +162,7 @@ def unit_note(labels: Sequence[str], rows: Sequence[Mapping]) -> list[str]:
   return [f'{records.chosen_on(rows)} scores in nats per example'] if has_scores else []
 
 
-def _draw_strips(strips: Sequence[np.ndarray], labels: Sequence[str], first_apart: bool) -> Figure:
+def draw_strips(strips: Sequence[np.ndarray], labels: Sequence[str], first_apart: bool) -> Figure:
   """Draws one strip of images [n, H, W, C] below the other, each with its label."""
   ratio = strips[0].shape[1] / strips[0].shape[2]
   fit = max(1, int(_WIDTH * ratio / _MIN_HEIGHT))

@@ -53,6 +53,35 @@ def best_lanes(rows: Sequence[Mapping]) -> list[int]:
   return [-max(best[size])[1] for size in sorted([first, *rest])]
 
 
+def best_lane(rows: Sequence[Mapping]) -> int | None:
+  """Returns the index of the lane of the highest ELBO; None where no lane has one."""
+  known = points.chosen(rows)[0]
+  return max(best_lanes(rows), key=lambda i: points.value(known[i], _ELBO), default=None)
+
+
+def by_condition(
+  images: np.ndarray, conditions: Sequence[str], rows: Sequence[Mapping], study: str = ''
+) -> Figure | None:
+  """Draws what the best lane decodes from the same codes under other conditions, a row each.
+
+  Args:
+    images: uint8 [G, K, m, H, W, C], in the order of `rows`.
+    conditions: the names of the K conditions.
+    rows: the G lanes.
+
+  Returns:
+    the Figure, or None when no lane has an ELBO.
+  """
+  lane = best_lane(rows)
+  if lane is None:
+    return None
+  figure = pictures.draw_strips(list(images[lane]), list(conditions), first_apart=False)
+  label = pictures.label(rows[lane], ('elbo',))
+  notes = [label.replace('\n', ', '), *pictures.unit_note([label], rows)]
+  style.set_heading(figure, study, 'samples from the prior, the same codes in each row', notes)
+  return figure
+
+
 def _without_copies(images: np.ndarray, latent_size: int) -> np.ndarray:
   """Returns one row [1, columns, H, W, C] where there is no second latent to vary."""
   # Latent size 1 may mean more latents, in a layer below.

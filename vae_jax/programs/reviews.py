@@ -85,18 +85,23 @@ def encode(
 
 
 class Pictures(NamedTuple):
-  """Pixels in [0, 255], for people to look at; None where there are none."""
+  """What lanes make, for people to look at; None where there is none.
 
-  originals: np.ndarray  # uint8 [n, *event]
-  reconstructions: np.ndarray  # uint8 [G, n, *event]
-  samples: np.ndarray  # uint8 [G, m, *event]
-  traversals: np.ndarray  # uint8 [G, rows, columns, *event]
-  units: np.ndarray  # uint8 [G, U, columns, *event]
-  interpolations: np.ndarray  # uint8 [G, pairs, columns, *event]
-  codes: np.ndarray  # float32 [G, c, 2]: no pixels, but where examples lie
-  by_condition: np.ndarray | None = None  # uint8 [G, K, m, *event]: the same z under K conditions
-  aggregate_samples: np.ndarray | None = None  # uint8 [G, m, *event]: of mixtures of the codes
-  walks_by_condition: np.ndarray | None = None  # uint8 [G, K, columns, *event]: of one latent
+  Pixels in [0, 255], uint8; or the values themselves, float32, where these are what is drawn.
+  """
+
+  originals: np.ndarray  # [n, *event]
+  reconstructions: np.ndarray  # [G, n, *event]
+  samples: np.ndarray  # [G, m, *event]
+  traversals: np.ndarray | None  # [G, rows, columns, *event]; of pixels
+  units: np.ndarray  # [G, U, columns, *event]
+  interpolations: np.ndarray  # [G, pairs, columns, *event]
+  codes: np.ndarray  # float32 [G, c, 2]: where examples lie
+  by_condition: np.ndarray | None = None  # [G, K, m, *event]: the same z under K conditions
+  aggregate_samples: np.ndarray | None = None  # [G, m, *event]: of mixtures of the codes
+  walks_by_condition: np.ndarray | None = None  # [G, K, columns, *event]: of one latent
+  columns: np.ndarray | None = None  # text [D]: the names of a table's columns
+  categories: np.ndarray | None = None  # text [D, K]: what codes of a column stand for, '' for none
 
 
 class Shown(NamedTuple):
@@ -120,16 +125,19 @@ class Shown(NamedTuple):
 
 
 _UNITS = 8  # latents that are walked along
+_STEPS = 8  # of each walk
 _INTERPOLATED = 4  # of the images, two by two
+_OF_NOISE = 'samples', 'by_condition', 'aggregate_samples'  # whose codes are drawn
 
 
 def make_pictures(
   model: networks.Model,
   shown: Shown,
   scale: float,
-  ends: tuple[ArrayLike, ArrayLike],
+  ends: tuple[ArrayLike, ArrayLike] | None,
   size: int,
   place: Placement,
+  is_drawn: bool = False,
 ) -> Callable[..., Pictures]:
   """Returns (params [G], lanes [G], usage [G, Z], mixtures [G] or None) -> pictures of each lane.
 
@@ -143,8 +151,10 @@ def make_pictures(
   Args:
     ends: the values that are drawn as black and white, `Dataset.range`; what is beyond them is
       clipped. Of the data set and not of these images: their colours would change with the choice.
-      One for all values of an example, or one for each, [*event].
-    size: prior samples, and images of each walk.
+      One for all values of an example, or one for each, [*event]. None for values and no pixels,
+      of which there is no traversal.
+    size: samples of each kind.
+    is_drawn: whether samples are drawn from p(x | z), as data are; else they are its means.
   """
   count, event = len(shown.images), shown.images.shape[1:]
 
@@ -157,55 +167,68 @@ def make_pictures(
     beside = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), shown.beside, shown.beside_coded)
     z = evaluation.centres(model, params, lane, x, beside)
     pairs = jax.tree.map(lambda leaf: leaf[: min(count, _INTERPOLATED)], (z, shown.beside))
-    lines, of_lines = jax.tree.map(lambda leaf: evaluation.between(leaf, size), pairs)
+    lines, of_lines = jax.tree.map(lambda leaf: evaluation.between(leaf, _STEPS), pairs)
     samples = evaluation.sample_prior(model, params, lane, size)
-    walk = evaluation.walk(model, params, lane, usage, _UNITS, size)
-    plane = evaluation.traverse(model, params, lane, usage, size)
+    walk = evaluation.walk(model, params, lane, usage, _UNITS, _STEPS)
     of_samples = shown.beside.take(np.arange(size) % count)
-    groups = [  # codes [..., Z], and what is known of each
-      (z[:count], shown.beside),
-      (samples, of_samples),
-      (plane, typical(size * size)),
-      (walk, typical(_UNITS * size)),
-      (lines, _flat(of_lines, 2)),
-    ]
+    groups = {  # codes [..., Z], and what is known of each
+      'reconstructions': (z[:count], shown.beside),
+      'samples': (samples, of_samples),
+      'units': (walk, typical(_UNITS * _STEPS)),
+      'interpolations': (lines, _flat(of_lines, 2)),
+    }
+    if ends is not None:
+      plane = evaluation.traverse(model, params, lane, usage, _STEPS)
+      groups['traversals'] = plane, typical(_STEPS * _STEPS)
     if shown.conditions is not None:
-      groups += [_under(shown.conditions, samples), _under(shown.conditions, walk[0])]
+      groups['by_condition'] = _under(shown.conditions, samples)
+      groups['walks_by_condition'] = _under(shown.conditions, walk[0])
+    keys = learner.lane_keys(lane)
     if mixture is not None:
-      key = jax.random.fold_in(learner.lane_keys(lane).prior, 1)
-      groups += [(mixture.sample(key, size, lane.mask), of_samples)]
-    codes = jnp.concatenate([z.reshape(-1, z.shape[-1]) for z, _ in groups])
-    known = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(each for _, each in groups))
-    made = evaluation.decode(model, params, lane, codes, known)
-    parts = jnp.split(made, np.cumsum([z[..., 0].size for z, _ in groups])[:-1])
+      key = jax.random.fold_in(keys.prior, 1)
+      groups['aggregate_samples'] = mixture.sample(key, size, lane.mask), of_samples
+    noisy = {name: groups.pop(name) for name in _OF_NOISE if is_drawn and name in groups}
+    made = _split(groups, event, lambda *of: evaluation.decode(model, params, lane, *of))
+    if noisy:
+      key = jax.random.fold_in(keys.prior, 2)
+      made |= _split(noisy, event, lambda *of: evaluation.draw(model, params, lane, key, *of))
     order = evaluation.most_used(model, lane, usage)
-    return (
-      z[count:, order[jnp.array([0, min(1, order.size - 1)])]],
-      *(part.reshape(*z.shape[:-1], *event) for part, (z, _) in zip(parts, groups, strict=True)),
-    )
+    return made, z[count:, order[jnp.array([0, min(1, order.size - 1)])]]
 
   x = np.asarray(data.to_values(np.concatenate([shown.images, shown.coded]), scale))
-  black, white = ends
 
-  def to_pixels(values):
+  def drawable(values):
+    if ends is None:
+      return np.asarray(values, np.float32)
+    black, white = ends
     values = np.nan_to_num(np.asarray(values, np.float64))
     unit = (values - black) / np.maximum(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   program = lanewise(one_lane, place, per_lane=3)
-  names = 'reconstructions', 'samples', 'traversals', 'units', 'interpolations'
-  by_condition = ('by_condition', 'walks_by_condition') if shown.conditions is not None else ()
 
   def pictures(
     params: Any, lanes: Lane, usage: Array, mixtures: evaluation.Mixture | None = None
   ) -> Pictures:
     found = placement.joined(program(params, lanes, (usage, mixtures), x))
-    codes, *made = jax.device_get(found)
-    of_mixtures = () if mixtures is None else ('aggregate_samples',)
-    pixels = zip((*names, *by_condition, *of_mixtures), map(to_pixels, made), strict=True)
-    return Pictures(to_pixels(x[:count]), codes=np.asarray(codes, np.float32), **dict(pixels))
+    made, codes = jax.device_get(found)
+    of_lanes = {'traversals': None} | {name: drawable(values) for name, values in made.items()}
+    return Pictures(drawable(x[:count]), codes=np.asarray(codes, np.float32), **of_lanes)
 
   return pictures
+
+
+def _split(
+  groups: dict[str, tuple[Array, Beside]],
+  event: tuple[int, ...],
+  decode: Callable[[Array, Beside], Array],
+) -> dict[str, Array]:
+  """Returns what is decoded of each group of codes [..., Z], [..., *event]: by one program."""
+  codes = jnp.concatenate([z.reshape(-1, z.shape[-1]) for z, _ in groups.values()])
+  known = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(of for _, of in groups.values()))
+  ends = np.cumsum([z[..., 0].size for z, _ in groups.values()])[:-1]
+  parts = zip(groups.items(), jnp.split(decode(codes, known), ends), strict=True)
+  return {name: part.reshape(*z.shape[:-1], *event) for (name, (z, _)), part in parts}
 
 
 def _under(conditions: Beside, z: Array) -> tuple[Array, Beside]:

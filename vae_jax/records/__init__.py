@@ -10,7 +10,7 @@ point stands twice. A table is written whole, and what has been written is read 
 """
 
 from vae_jax.records import schemas
-from vae_jax.records.images import SHARED_IMAGES, read_images
+from vae_jax.records.images import SHARED_IMAGES, kind_of, read_images
 from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
 from vae_jax.records.newest import newest_rows, newest_step
 from vae_jax.records.per_image import (
@@ -47,6 +47,7 @@ __all__ = [
   'damage',
   'encode',
   'images_sha256',
+  'kind_of',
   'newest_rows',
   'newest_step',
   'python_numbers',

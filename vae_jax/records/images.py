@@ -1,30 +1,39 @@
-"""images.npz: what every lane makes of images, as pixels.
+"""images.npz: what every lane makes of examples, for people to look at.
 
-  originals        uint8 [n, H, W, C], images of the test set
-  reconstructions  uint8 [G, n, H, W, C], of them
-  samples          uint8 [G, m, H, W, C], decoded from the prior
-  traversals       uint8 [G, rows, columns, H, W, C], of the two latents used most
-  units            uint8 [G, U, columns, H, W, C], along one latent a row, that used most first
-  interpolations   uint8 [G, pairs, columns, H, W, C], between test images
-  codes            float32 [G, c, 2], where test images lie along the two latents used most
-  labels           int32 [c], of these images, where known: their class or, of known factors, the
-                   value of the first one
+  originals        [n, *], examples of the test set
+  reconstructions  [G, n, *], of them
+  samples          [G, m, *], decoded from the prior
+  traversals       [G, rows, columns, *], of the two latents used most; of images alone
+  units            [G, U, columns, *], along one latent a row, that used most first
+  interpolations   [G, pairs, columns, *], between test examples
+  codes            float32 [G, c, 2], where test examples lie along the two latents used most
+  labels           int32 or text [c], of these examples, where known: their class or, of known
+                   factors, the value of the first one
   labels_of        text, what that is
-  by_condition     uint8 [G, K, m, H, W, C], of a conditional model: the z of the samples, under K
-                   conditions that differ in one column
-  aggregate_samples  uint8 [G, m, H, W, C], decoded from a mixture fitted to the codes
-  walks_by_condition  uint8 [G, K, columns, H, W, C], along the latent used most, under these
+  by_condition     [G, K, m, *], of a conditional model: the z of the samples, under K conditions
+                   that differ in one column
+  aggregate_samples  [G, m, *], decoded from a mixture fitted to the codes
+  walks_by_condition  [G, K, columns, *], along the latent used most, under these
   conditions       text [K], what they are
+  columns          text [D], the names of a table's columns
+  categories       text [D, K], what the codes 0, 1 ... of a column stand for; '' for nothing
 
-An example [D] that is no image is a strip, an image [1, D, 1].
+An example, `*`, is one of four kinds, see `kind_of`:
 
-The last nine are not in the files of older runs, nor are the traversals in those of the oldest.
+  images   uint8 [H, W, C], pixels from the black to the white of the data set
+  strips   uint8 [1, D, 1], a vector of many values; each has a black and a white of its own
+  signals  float32 [T, C], the values
+  table    float32 [D], the values, NaN where one is missing; `originals` and `samples` are 400, and
+           samples are drawn from p(x | z), as data are, where those of the others are its means
+
+Only the first three are in all files.
 
 It is written by `runs.outcome.images`.
 """
 
 import os
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -32,7 +41,8 @@ from vae_jax import errors
 from vae_jax.records import manifest
 
 NAME = 'images.npz'
-SHARED_IMAGES = ('originals', 'labels', 'labels_of', 'conditions')  # what has no lane axis
+# What has no lane axis.
+SHARED_IMAGES = ('originals', 'labels', 'labels_of', 'conditions', 'columns', 'categories')
 _ALWAYS = ('originals', 'reconstructions', 'samples')
 
 
@@ -62,3 +72,11 @@ def read_images(path: os.PathLike | str, num_lanes: int) -> dict[str, np.ndarray
         f'{path}: {name} of {len(arrays[name])} lanes, but results.csv has {num_lanes}'
       )
   return arrays
+
+
+def kind_of(images: Mapping[str, np.ndarray]) -> str:
+  """Returns what the examples of a file are: 'images', 'strips', 'signals' or 'table'."""
+  originals = images['originals']
+  if originals.ndim < 4:
+    return {2: 'table', 3: 'signals'}[originals.ndim]
+  return 'strips' if originals.shape[1] == 1 else 'images'

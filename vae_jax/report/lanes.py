@@ -51,7 +51,7 @@ def of_page(study: Study, row: Mapping[str, Any]) -> dict[str, Any]:
     'facts': _facts(study, row),
     'warnings': warnings(study, row),
     'enlargement': pictures.enlargement(study),
-    'walks': used[: pictures.walks(study, row['lane'])],
+    'rows': pictures.row_names(study, row['lane'], used),
     'axes': [f'latent {latent}' for latent in used[:2]],
     'latents': [
       {'latent': f'{line["latent"]}', 'rate': line['rate'], 'active': bool(line['active'])}

@@ -91,13 +91,14 @@
     byId('pictures').replaceChildren(...Object.entries(about.kinds[lane.study])
       .filter(([kind]) => lane.pictures[kind])
       .map(([kind, words]) => {
-        const image = element('img', {alt: `${words}, of ${id}`});
+        const image = element('img', {alt: `${words}, of ${id}`, className: lane.enlargement < 1 ? 'fine' : ''});
         image.addEventListener('load', () => {
           image.style.width = `${lane.enlargement * image.naturalWidth}px`;
         });
         image.src = lane.pictures[kind];
-        const rows = kind === 'units' && lane.walks.length ? `: ${lane.walks.join(', ')}` : '';
-        return element('figure', {}, element('figcaption', {textContent: words + rows}), image);
+        const names = (lane.rows[kind] || []).map((name) => element('span', {textContent: name}));
+        const named = element('div', {className: 'rows'}, element('div', {}, ...names), image);
+        return element('figure', {}, element('figcaption', {textContent: words}), names.length ? named : image);
       }));
     for (const row of rows) row.classList.toggle('shown', row.dataset.lane === id);
     drawLane(lane);
@@ -108,7 +109,7 @@
     if (lane.latents.length) draw(place, {...about.specs.latents, datasets: {latents: lane.latents}});
     place.parentElement.hidden = place.hidden;
     const {of, values} = about.labels[lane.study];
-    const names = [...new Set(values)].sort((a, b) => a - b);
+    const names = [...new Set(values)].sort((a, b) => (a - b) || String(a).localeCompare(b, 'en'));
     const colour = (i) => (names.length > CLASSES.length ? ramp(i, names.length) : CLASSES[i]);
     const known = (i) => (values ? {label: values[i], colour: colour(names.indexOf(values[i]))}
       : {label: '', colour: ramp(0, 1)});
@@ -122,7 +123,7 @@
         return element('span', {className: 'key'}, dot, String(name));
       }));
     const data = lane.codes.map(([x, y], i) => ({x, y, ...known(i)}));
-    const alone = data.every(({x, y}) => x === y);
+    const alone = data.every(({x, y}) => x === y) || data.every(({y}) => y === 0);  // the second one is inert
     const {encoding, ...rest} = about.specs[alone ? 'code' : 'codes'];
     const [first, second] = lane.axes;
     const named = {...encoding, x: {...encoding.x, title: first}};

@@ -1,13 +1,15 @@
-"""Pictures inside the page: small PNGs as data, in their own pixels; the browser enlarges them."""
+"""Pictures inside the page: small PNGs as data, in their own pixels; the browser sizes them."""
 
 import base64
 import io
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vae_jax.figures import pictures as grids
+from vae_jax import figures, records
 from vae_jax.figures import points
 from vae_jax.report.reading import Study
 
@@ -18,48 +20,90 @@ _IMAGE = 56  # pixels of the page, that an image is wide about
 _CLEAR = 255  # the level that is not drawn; white is one less
 
 # What is shown of a lane, in this order: name in images.npz, and what it says.
-_KINDS = {
+_IMAGES = {
   'reconstructions': 'test images, and their reconstructions below',
   'samples': 'samples of the prior',
   'aggregate_samples': 'samples of a mixture of Gaussians that is fitted to the codes',
-  'by_condition': 'one row for each condition, with the codes of the samples of the prior',
-  'walks_by_condition': 'one row for each condition, along the latent used most, from −2 to 2',
+  'by_condition': 'samples under each condition, with the same codes',
+  'walks_by_condition': 'under each condition, along the latent used most, from −2 to 2',
   'interpolations': 'between two test images, along z',
-  'units': 'one row for each active latent, from −2 to 2; the one used most first',
+  'units': 'along each active latent, from −2 to 2; the one used most first',
   'traversals': 'the two latents used most, from −1 to 1, across and down',  # of older runs
 }
-_OF_STRIPS = _KINDS | {
-  'reconstructions': 'test examples, each above its reconstruction; a column is a value, black to '
-  'white its least to largest in training',
-  'samples': 'samples of the prior, a line each',
-  'aggregate_samples': 'samples of a mixture of Gaussians that is fitted to the codes, a line each',
-  'by_condition': 'one block for each condition, with the codes of the samples of the prior',
-  'walks_by_condition': 'one block for each condition, along the latent used most, from −2 to 2',
-  'interpolations': 'between two test examples, along z, downwards',
-  'units': 'one block for each active latent, from −2 down to 2; the one used most first',
+_KINDS = {
+  'images': _IMAGES,
+  'strips': _IMAGES
+  | {
+    'reconstructions': 'test examples, each above its reconstruction; a column is a value, black '
+    'to white its least to largest in training',
+    'samples': 'samples of the prior, a line each',
+    'aggregate_samples': 'samples of a mixture of Gaussians that is fitted to the codes, a line '
+    'each',
+    'interpolations': 'between two test examples, along z, downwards',
+    'units': 'along each active latent, from −2 down to 2; the one used most first',
+  },
+  'signals': _IMAGES
+  | {
+    'reconstructions': 'test signals, pale, and their reconstructions; a colour for each channel',
+    'walks_by_condition': 'under each condition, along the latent used most, from −2, pale, to 2',
+    'interpolations': 'between two test signals, along z, the first one pale',
+    'units': 'along each active latent, from −2, pale, to 2',
+  },
+  'table': _IMAGES
+  | {
+    'reconstructions': 'the reconstruction of each value over the value: on the line it is exact',
+    'samples': 'how often each value is: in the test examples, grey, and in samples of the prior',
+    'aggregate_samples': 'the same of a mixture of Gaussians that is fitted to the codes',
+    'by_condition': 'samples under each condition, with the same codes; grey: all test examples',
+    'units': 'values along each active latent, from −2 to 2; the one used most first',
+  },
 }
+_OF_VALUES = ('signals', 'table')
 _STRIP = 480, 24  # pixels of the page: of a strip about, and of a value at most
 _LINE = 10  # pixels of the page, that a strip is high at least
+_FINER = 2  # pixels of a sketch for one of the page
 
 
 def kinds(study: Study) -> dict[str, str]:
   """Returns what is shown of each lane, in order, and what it says."""
-  return _OF_STRIPS if _is_strip(study) else _KINDS
+  return _KINDS[_kind(study)]
 
 
-def _is_strip(study: Study) -> bool:
-  """Tells whether examples are vectors, of which there are strips, [1, D, 1]."""
-  return bool(study.images) and study.images['originals'].shape[1] == 1
+def _kind(study: Study) -> str:
+  return records.kind_of(study.images) if study.images else 'images'
 
 
-def enlargement(study: Study) -> int:
+def shows_shares(study: Study) -> bool:
+  """Tells whether pictures show how often values are, and no single example."""
+  return _kind(study) == 'table'
+
+
+def enlargement(study: Study) -> float:
   """Returns how many pixels of the page a pixel of a picture has: one factor for all of a study."""
+  kind = _kind(study)
   if not study.images:
     return 1
+  if kind in _OF_VALUES:
+    return 1 / _FINER
   width = study.images['originals'].shape[2]
-  if _is_strip(study):
+  if kind == 'strips':
     return max(1, min(_STRIP[1], round(_STRIP[0] / width)))
   return max(1, round(_IMAGE / width))
+
+
+def row_names(study: Study, i: int, used: Sequence[int]) -> dict[str, list[str]]:
+  """Returns the names of the rows of a lane's pictures, of each kind whose rows have names.
+
+  Args:
+    study: whose images.
+    i: the lane.
+    used: its latents, that used most first.
+  """
+  names = [str(name) for name in study.images.get('conditions', ())]
+  by_condition = {kind: names for kind in ('by_condition', 'walks_by_condition')} if names else {}
+  if _kind(study) == 'signals':  # each plot says which latent it is of
+    return by_condition
+  return {'units': [f'latent {latent}' for latent in used[: walks(study, i)]]} | by_condition
 
 
 def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
@@ -89,8 +133,11 @@ def walks(study: Study, i: int) -> int:
 def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
   """Returns the pictures of one lane, with a share of the images of each row."""
   images, found = study.images, {}
-  is_strip = _is_strip(study)
-  for kind in _KINDS:
+  if _kind(study) in _OF_VALUES:
+    made = figures.sketches(images, i, walks(study, i), share)
+    return {kind: png(made[kind]) for kind in _IMAGES if kind in made}
+  is_strip = _kind(study) == 'strips'
+  for kind in _IMAGES:
     if kind not in images or (kind == 'traversals' and 'units' in images):
       continue
     made = images[kind][i]
@@ -134,12 +181,16 @@ def _spread(count: int, share: float) -> np.ndarray:
 
 def uri(images: np.ndarray, columns: int) -> str:
   """Returns images uint8 [n, H, W, C] in rows, as a PNG in a data URI; what is between is clear."""
-  tiled = grids.image_grid(np.minimum(images, _CLEAR - 1), columns)
+  tiled = figures.image_grid(np.minimum(images, _CLEAR - 1), columns)
   is_grey = tiled.shape[-1] == 1
   clear = _CLEAR if is_grey else (_CLEAR,) * 3
+  return png(tiled[..., 0] if is_grey else tiled, transparency=clear)
+
+
+def png(pixels: np.ndarray, **options: Any) -> str:
+  """Returns pixels uint8 [H, W] or [H, W, 3 or 4] as a PNG in a data URI."""
   buffer = io.BytesIO()
-  picture = Image.fromarray(tiled[..., 0] if is_grey else tiled)
-  picture.save(buffer, format='png', transparency=clear)
+  Image.fromarray(pixels).save(buffer, format='png', **options)
   return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -17,10 +17,7 @@ from vae_jax.report import (
 from vae_jax.report.markup import Markup, tag
 from vae_jax.report.reading import Study
 
-_ATLAS = (
-  'in the order of the map above: a collapsed lane draws one image over and over, a low β sharp '
-  'ones that are no data. Press one to see its lane.'
-)
+_ATLAS = ' A collapsed lane draws one over and over, a low β sharp ones that are no data.'
 
 _MOST_OF_THREE = 6  # columns of a map of which there are three in a row
 _MAPS = (
@@ -66,16 +63,20 @@ def atlas(study: Study, made: Sequence[Mapping[str, str]]) -> Markup | None:
     'table', tag('thead', head), tag('tbody', body), class_='atlas',
     style=f'--columns:{len(settings)}',
   )  # fmt: skip
+  words = pictures.kinds(study)['samples']
+  said = f'{words[0].upper()}{words[1:]}; {which}, in the order of the map above.'
+  said += '' if pictures.shows_shares(study) else _ATLAS
   return _section(
     _of(study, 'What it looks like'),
-    tag('p', f'Samples of the prior, {which}, {_ATLAS}', class_='subtitle'),
+    tag('p', f'{said} Press one to see its lane.', class_='subtitle'),
     tag('div', table, class_='scroll'),
   )
 
 
 def _sample(study: Study, i: int, made: Mapping[str, str], is_best: bool) -> Markup:
   name = study.lane_id(study.rows[i])
-  image = tag('img', src=made['samples'], alt=f'samples of the prior of {name}')
+  look = 'fine' if pictures.enlargement(study) < 1 else None
+  image = tag('img', src=made['samples'], alt=f'samples of the prior of {name}', class_=look)
   look = 'best' if is_best else None
   return tag('button', image, type_='button', title=name, data_show=name, class_=look)
 

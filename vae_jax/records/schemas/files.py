@@ -42,7 +42,8 @@ FILES = (
   File(
     'images.npz',
     'test images, and of each lane reconstructions, samples, walks along its latents and between '
-    'images, and where test images lie along the two latents used most; vectors are strips',
+    'images, and where test images lie along the two latents used most: pixels, or the values of '
+    'signals and tables; see `records.images`',
   ),
   File(
     'mixtures.npz',
@@ -52,8 +53,9 @@ FILES = (
   File(
     'figures/*.png',
     'rate–distortion, ELBO over β × latent size, active units over β with the forecast, learning '
-    'curves, rate by latent, L_k over k, reconstructions, samples, traversals of the two latents '
-    'used most, and losses on log axes where they were logged at powers of two',
+    'curves, rate by latent, L_k over k, reconstructions, samples (also of the mixture, and by '
+    'condition), traversals of the latents used most, and losses on log axes where they were '
+    'logged at powers of two',
   ),
   File(
     'evaluation.partial', 'parts of an evaluation that was stopped; gone when the results are there'

@@ -1,5 +1,7 @@
 """The images that a run leaves."""
 
+import itertools
+import math
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -7,13 +9,15 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from vae_jax import data, evaluation, programs
+from vae_jax import data, evaluation, programs, records
 from vae_jax.records import manifest
 from vae_jax.study import Study
 
-_NUM_PICTURES = 8  # reconstructions and prior samples that are kept of each lane
+# Reconstructions and samples that are kept of each lane; of a table they make histograms.
+_NUM_PICTURES = {False: 8, True: 400}
 _NUM_CODED = 400  # test images whose codes are kept
-_WIDEST = 4096  # values of a vector that is drawn
+_WIDEST = {1: 4096, 2: 2**15}  # values of a vector, or of a signal, that is drawn
+_MOST_COLUMNS = 64  # of a table; a longer vector is a strip
 _RANGED = 2048  # training examples that tell the range of each value
 
 
@@ -43,15 +47,15 @@ def save_images(
 
 
 def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
-  """Returns (params [n], lanes [n], usage [n, Z], mixtures) -> pictures; None of wide vectors.
+  """Returns (params [n], lanes [n], usage [n, Z], mixtures) -> pictures; None of wide examples.
 
-  An example [D] is a strip, an image [1, D, 1]. It is compiled once, where it is called first.
+  What they hold is said in `records.images`. It is compiled once, where it is called first.
   """
-  is_vector = len(study.event) == 1
-  if is_vector and study.event[0] > _WIDEST:
+  event, dataset = study.event, study.dataset
+  if len(event) < 3 and math.prod(event) > _WIDEST[len(event)]:
     return None
-  dataset = study.dataset
-  chosen, coded = (study.sample('test', count) for count in (_NUM_PICTURES, _NUM_CODED))
+  is_table = _is_table(study)
+  chosen, coded = (study.sample('test', count) for count in (_NUM_PICTURES[is_table], _NUM_CODED))
   shown = programs.Shown(
     images=dataset.test[chosen],
     coded=dataset.test[coded],
@@ -60,28 +64,48 @@ def make_pictures(study: Study) -> Callable[..., programs.Pictures] | None:
     typical=dataset.typical,
     conditions=data.told_apart(dataset.conditions, dataset.typical)[0],
   )
+  ends = None if is_table or len(event) == 2 else _ends(dataset)
+  size = _NUM_PICTURES[is_table]
   make = programs.make_pictures(
-    study.model, shown, dataset.fixed_scale, _ends(dataset), _NUM_PICTURES, study.place
+    study.model, shown, dataset.fixed_scale, ends, size, study.place, is_table
   )
-  is_flat = len(study.event) < 3
-  return (lambda *arguments: _as_strips(make(*arguments), is_vector)) if is_flat else make
+  if is_table:
+    return lambda *arguments: make(*arguments)._replace(**_columns(dataset))
+  is_strip = len(event) == 1
+  return (lambda *arguments: _as_strips(make(*arguments))) if is_strip else make
 
 
-def _as_strips(pictures: programs.Pictures, is_vector: bool) -> programs.Pictures:
-  """Returns vectors as strips [1, D, 1], and signals as one of each channel, [C, T, 1]."""
+def _is_table(study: Study) -> bool:
+  """Tells whether an example is a row of columns, each with a histogram of its own."""
+  return (
+    len(study.event) == 1
+    and study.event[0] <= _MOST_COLUMNS
+    and study.dataset.support in ('real', 'count', 'binary')
+  )
+
+
+def _columns(dataset: data.Dataset) -> dict[str, np.ndarray]:
+  """Returns the names of the columns [D] and of their categories [D, K], where there are some."""
+  if not dataset.columns:
+    return {}
+  names = np.array([column.name for column in dataset.columns])
+  rows = itertools.zip_longest(*(column.categories for column in dataset.columns), fillvalue='')
+  categories = np.array(list(rows), str).reshape(-1, len(names)).T
+  return {'columns': names} | ({'categories': categories} if categories.size else {})
+
+
+def _as_strips(pictures: programs.Pictures) -> programs.Pictures:
+  """Returns vectors as images [1, D, 1]."""
   found = pictures._asdict()
   pixels = {name: a for name, a in found.items() if name != 'codes' and a is not None}
-  if is_vector:
-    pixels = {name: array[..., None] for name, array in pixels.items()}
-  strips = {name: np.swapaxes(array, -1, -2)[..., None] for name, array in pixels.items()}
-  return pictures._replace(**strips)
+  return pictures._replace(**{name: a[..., None, :, None] for name, a in pixels.items()})
 
 
 def _ends(dataset: data.Dataset) -> tuple[ArrayLike, ArrayLike]:
   """Returns the values that are drawn as black and as white: those of `Dataset.range`.
 
-  The columns of a table have units of their own: of real vectors each has a black and a white, the
-  first and the last hundredth of its training values.
+  Real vectors may have units of their own: each value has a black and a white, the first and the
+  last hundredth of what it is in training.
   """
   if dataset.train.ndim != 2 or dataset.support not in ('real', 'count'):
     return dataset.range
@@ -107,15 +131,19 @@ def _labels(study: Study) -> dict[str, np.ndarray]:
   return {}
 
 
-def lane_grids(pictures: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
-  """Returns a picture of reconstructions, samples and traversals per lane, of images.npz.
+def lane_grids(pictures: Mapping[str, np.ndarray | None]) -> dict[str, list[np.ndarray]]:
+  """Returns a picture of each kind per lane, uint8 [H, W, C], of images.npz.
 
   Strips stand one below the other, each with its reconstruction below it.
   """
   from vae_jax import figures  # matplotlib: see `outcome.review`
 
+  pictures = {name: array for name, array in pictures.items() if array is not None}
+  if records.kind_of(pictures) in ('signals', 'table'):
+    made = [figures.sketches(pictures, i) for i in range(len(pictures['samples']))]
+    return {name: [figures.on_white(lane[name]) for lane in made] for name in made[0]}
   originals = pictures['originals']
-  is_strip = originals.shape[1] == 1
+  is_strip = records.kind_of(pictures) == 'strips'
 
   def grid(images: np.ndarray, columns: int) -> np.ndarray:
     return figures.image_grid(images, columns=1 if is_strip else columns)
