@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from vae_jax import config as settings
 from vae_jax import errors, lane_fields, parts, study, validation
-from vae_jax.data import dataset, kinds, standard
+from vae_jax.data import kinds, preparing, standard
 from vae_jax.runs import training
 
 pytestmark = pytest.mark.run
@@ -282,7 +282,7 @@ def test_nearest_key():
 def test_the_page_and_the_modules_that_read_it_know_the_same_values():
   for key, values in {
     'kind': kinds.KINDS,
-    'binarize': dataset.BINARIZE,
+    'binarize': preparing.BINARIZE,
     'standardize': standard.STANDARDIZE,
   }.items():
     check = settings.PAGE['data'][key].check

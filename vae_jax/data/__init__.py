@@ -21,7 +21,7 @@ of memory and of cache, whatever the slice.
 from vae_jax.data import blocks
 from vae_jax.data.batches import batch_indices, draw_binary, to_batch, to_values
 from vae_jax.data.beside import NOTHING, ROW_SUM, Beside, Condition, sizes, told_apart
-from vae_jax.data.dataset import BINARIZE, Dataset, columns_asked, load, prepare, seen
+from vae_jax.data.dataset import Dataset, seen
 from vae_jax.data.description import (
   GREY,
   Split,
@@ -36,6 +36,7 @@ from vae_jax.data.description import (
 from vae_jax.data.feeding import Feed, Rows, Schedule, resident, streamed
 from vae_jax.data.kinds import KINDS, extremes
 from vae_jax.data.moved import moved_to
+from vae_jax.data.preparing import BINARIZE, columns_asked, load, prepare
 from vae_jax.data.sources import Examples
 from vae_jax.data.standard import STANDARDIZE, Standard
 from vae_jax.data.stored import Factors, Stored, open_source, read
