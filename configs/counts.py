@@ -17,8 +17,7 @@ def get_config():
   config.study = 'counts'
   config.lanes.update(beta=(0.5, 1.0, 2.0), latent_size=(2, 8), seed=(0, 1), learning_rate=(2e-3,))
   config.data.update(
-    name='digits',
-    counts=True,
+    name='digit_counts',
     kind='count',
     train_split='train[:75%]',
     validation_split='train[75%:]',

@@ -32,7 +32,7 @@ def test_a_study_that_comes_with_the_package_is_known_by_its_name(tmp_path, monk
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'digits').mkdir()  # a run of that name is in no way
   assert config_files.found('digits', '--config') == ROOT / 'configs/digits.py'
-  with pytest.raises(errors.InputError, match=r'there are digits, .*fashion_conv, '):
+  with pytest.raises(errors.InputError, match=r'there are cifar10_resnet, .*fashion_conv, '):
     config_files.found('else.py', '--config')
   (tmp_path / 'mnist_static').write_text('')  # nor does it hide a file
   assert str(config_files.found('mnist_static', '--config')) == 'mnist_static'

@@ -138,6 +138,7 @@ def test_a_line_is_said_of_each_split(path, caplog):
     'nll_images': 'test',
     'validation/nll_images': 'validation',
     'aggregate_images': 'test',
+    'train/aggregate_images': 'train',
     'factor_images': 'test',
   }
   assert [said[name]['of'] for name in ('validation_images', 'test_images')] == [15, 25]

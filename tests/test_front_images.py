@@ -39,7 +39,7 @@ def loaded(stored, path, **changes):
   """Returns config section, data set and facts of an .npz file."""
   np.savez(path, train=stored, test=stored[:8])
   section = settings.base().data.to_dict() | dict(name='npz', path=str(path)) | changes
-  dataset = study.dataset_of({'data': section})
+  dataset = study.dataset_of(settings.base().to_dict() | {'data': section})
   # As they are read again, so that what is written is enough.
   facts = model_file._facts(model_file._plain(model_file.facts_of(dataset, ANY_BATCH)))
   return section, dataset, facts

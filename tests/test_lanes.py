@@ -21,6 +21,9 @@ AXES = dict(
   capacity_steps=(0,),
   covariance_weight=(0.0,),
   target_rate=(0.0,),
+  weight_decay=(0.0,),
+  clip_norm=(0.0,),
+  ema_decay=(0.0,),
 )
 
 

@@ -48,8 +48,8 @@ def test_a_key_that_is_typed_has_the_type_of_its_parameter():
 @pytest.mark.parametrize(
   ('key', 'words'),
   [
-    ('likelihood.scale', "likelihood.name='bernoulli' has none, gaussian has one"),
-    ('likelihood.min_scale', 'gaussian and discretized_logistic have one'),
+    ('likelihood.scale', "likelihood.name='bernoulli' has none, gaussian and student_t have one"),
+    ('likelihood.min_scale', 'gaussian, discretized_logistic and student_t have one'),
     ('encoder.hiden', 'no such key; did you mean --config.encoder.hidden?'),
   ],
 )

@@ -182,7 +182,9 @@ def test_the_default_of_a_signature_is_valid_whatever_its_annotation():
     keys['decay_rate'].check('optimizer.decay_rate', 'fast')
 
 
-PAGE = dict(name='mlp', hidden=(), activation='relu', kernel_init='lecun')
+PAGE = dict(
+  name='mlp', hidden=(), activation='relu', kernel_init='lecun', norm='none', residual=False
+)
 
 
 def test_a_section_is_completed_from_the_page_and_the_signature(own):

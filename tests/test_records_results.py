@@ -23,8 +23,8 @@ HEADER = (
   'test/bits_per_dim_density,'
   'test/effective_samples,test/largest_weight,test/low_effective_fraction,test/active_units,'
   'test/mutual_information,test/mutual_information_stderr,test/mutual_information_ceiling,'
-  'test/marginal_kl,test/total_correlation,test/dimension_wise_kl,collapsed_at,reason,'
-  'seconds,steps_per_second'
+  'test/marginal_kl,test/total_correlation,test/dimension_wise_kl,test/mixture_gain,'
+  'collapsed_at,reason,seconds,steps_per_second'
 )
 
 
@@ -47,8 +47,8 @@ def test_the_file_has_the_columns_of_the_contract(tmp_path):
   records.write_results(path, [row(), last], FIELDS)
   assert path.read_text().splitlines() == [
     HEADER,
-    '0,lane-0,running,5,4,0.1,10,0' + ',' * 42,
-    '1,lane-1,diverged,5,4,0.1,10,0' + ',' * 23 + 'nan' + ',' * 18 + '1.5,',
+    '0,lane-0,running,5,4,0.1,10,0' + ',' * 43,
+    '1,lane-1,diverged,5,4,0.1,10,0' + ',' * 23 + 'nan' + ',' * 19 + '1.5,',
   ]
   assert HEADER.split(',') == records.result_columns(FIELDS)
 

@@ -107,7 +107,8 @@ def test_a_step_that_diverged_is_repeated_at_its_multiplier():
   )
   seen = []
 
-  def examine(params, lane, images, step):
+  def examine(params, lane, images, step, beside):
+    del beside
     seen.append((step, float(lane.beta)))
     return programs.Findings(*[np.array(True)] * 4, {}, *[np.array(True)] * 3, np.array(1.0))
 

@@ -21,7 +21,7 @@ def table_of(tmp_path, monkeypatch, points, codes, found, images=50):
   """What a study of these points leaves whose lanes have these codes [G, n, Z]."""
   asked = []
 
-  def encode(model, params, of_study, images, scale, place):
+  def encode(model, params, of_study, images, scale, place, beside):
     asked.append(images)
     return np.asarray(codes)
 
@@ -32,7 +32,9 @@ def table_of(tmp_path, monkeypatch, points, codes, found, images=50):
     names=lanes.names(points),
     lanes=lanes.stack(points, max(sizes)),
     chosen_on='validation',
-    dataset=types.SimpleNamespace(split=lambda name: [name] * images, fixed_scale=1.0),
+    dataset=types.SimpleNamespace(
+      split=lambda name: [name] * images, fixed_scale=1.0, beside_of=lambda *_: None
+    ),
     sample=lambda split, count: np.arange(0),
     evaluation=types.SimpleNamespace(factor_images=9),
     model=None,
@@ -40,7 +42,7 @@ def table_of(tmp_path, monkeypatch, points, codes, found, images=50):
   )
   built.dataset.split = lambda name: np.array([f'{name}-{i}' for i in range(images)])
   built.sample = lambda split, count: np.arange(min(count, images))
-  state = types.SimpleNamespace(params=None, multiplier=None)
+  state = types.SimpleNamespace(evaluated=None, multiplier=None)
   seeds.write_udr(built, tmp_path, state, {'validation': found})
   path = tmp_path / 'udr.csv'
   return asked, records.read_table(path, records.UDR_COLUMNS) if path.exists() else None

@@ -95,14 +95,17 @@ def test_factors_that_have_one_value_each(caplog, monkeypatch, tmp_path, same):
   factors = np.zeros((6, 2), int) if same else np.arange(12).reshape(6, 2)
   study = study_of(2)
   study.dataset = types.SimpleNamespace(
-    factors=types.SimpleNamespace(test=factors), test=np.zeros((6, 4)), fixed_scale=1.0
+    factors=types.SimpleNamespace(test=factors),
+    test=np.zeros((6, 4)),
+    fixed_scale=1.0,
+    beside_of=lambda *_: None,
   )
   study.sample, study.model = lambda split, count: np.arange(6), None
   study.lanes = types.SimpleNamespace(mask=np.ones((2, 2)))
   study.evaluation = types.SimpleNamespace(factor_images=6)
   monkeypatch.setattr(outcome.tables.programs, 'encode', lambda *_: np.zeros((2, 6, 2)))
   monkeypatch.setattr(outcome.tables.disentanglement, 'scores', lambda *_, seed: {'mig': 0.5})
-  state = types.SimpleNamespace(params=None)
+  state = types.SimpleNamespace(evaluated=None)
   outcome.write_disentanglement(study, tmp_path, state)
   said(caplog, 'the 6 images have one value of each factor: no scores' if same else None)
   path = tmp_path / 'disentanglement.csv'
@@ -127,9 +130,17 @@ def test_an_older_checkpoint_is_taken_with_a_warning(caplog, monkeypatch, damage
 def test_lanes_that_diverged_are_not_warned_of_again(caplog, monkeypatch, diverged):
   """Neither for their information nor for their NLL, whose weights hang on one sample there."""
   study = study_of(2)
-  study.dataset = types.SimpleNamespace(test=np.zeros((9, 4)), fixed_scale=1.0, levels=None)
+  study.dataset = types.SimpleNamespace(
+    test=np.zeros((9, 4)),
+    fixed_scale=1.0,
+    levels=None,
+    has_missing=False,
+    beside_of=lambda *_: None,
+  )
   study.sample, study.model, study.lanes = lambda split, count: np.arange(9), None, None
-  study.evaluation = types.SimpleNamespace(aggregate_images=9, batch_size=9, nll_samples=10)
+  study.evaluation = types.SimpleNamespace(
+    aggregate_images=9, batch_size=9, nll_samples=10, mixture_components=0
+  )
   study.is_density = True
   parts = {'mutual_information': np.array([1.0, np.log(9.0)], np.float32)}
   nll = evaluation.Nll(**{field: np.zeros(2) for field in evaluation.Nll._fields})

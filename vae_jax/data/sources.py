@@ -3,11 +3,11 @@
 import collections
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax import checks, errors
+from vae_jax import errors
 from vae_jax.data import shapes
 from vae_jax.densities import Column
 
@@ -135,29 +135,32 @@ def paths_of(path: str, split: str, where: str) -> dict[str, str]:
   return found
 
 
-def open_digits(counts: Annotated[bool, checks.flag] = False) -> Source:
+def open_digits() -> Source:
   """Returns scikit-learn's digits: 1,797 images [8, 8, 1], grey levels k / 16.
 
   Every fifth image is a test image (359), the others are for training (1,438).
-
-  Args:
-    counts: deliver k itself, of 0 to 16: how many of 4 x 4 pixels of a scan were ink.
   """
+  return _digits('digits', 'sklearn-optdigits', lambda counts: counts.astype(np.float32) / 16)
 
+
+def open_digit_counts() -> Source:
+  """Returns the same images as counts k from 0 to 16: how many of 4 x 4 pixels were ink."""
+  return _digits('digit_counts', 'sklearn-optdigits-counts', lambda counts: counts)
+
+
+def _digits(name: str, version: str, seen: Callable[[np.ndarray], np.ndarray]) -> Source:
   def read(split: str) -> Examples:
     from sklearn import datasets
 
     found = datasets.load_digits()
-    levels = found.images.astype(np.int32)  # [1797, 8, 8]
-    images = levels if counts else levels.astype(np.float32) / 16
+    images = seen(found.images.astype(np.int32))  # [1797, 8, 8]
     labels = found.target.astype(np.int32).view([(LABEL, np.int32)])
     is_test = np.arange(len(images)) % 5 == 4
     chosen = is_test if split == 'test' else ~is_test
     return Examples(images[chosen], labels[chosen])
 
   # The images have not changed since scikit-learn has them; Dataset.sha256 would tell.
-  version = 'sklearn-optdigits' + '-counts' * counts
-  return Source('digits', version, "data.name='digits'", ('train', 'test'), read)
+  return Source(name, version, f'data.name={name!r}', ('train', 'test'), read)
 
 
 def open_shapes() -> Source:

@@ -98,7 +98,7 @@ def open_source(settings: Mapping[str, Any]) -> sources.Source:
   opened = parts.build('data', settings)
   if parts.is_from_outside(name):
     return own.source_of(opened, name)
-  return _cached_digits(opened) if name == 'digits' else opened
+  return _cached_digits(opened) if name in ('digits', 'digit_counts') else opened
 
 
 def read(
@@ -179,8 +179,7 @@ def _cached_digits(source: sources.Source) -> sources.Source:
   fingerprint = hashlib.sha256(f'{origin} {sources.LABEL}'.encode()).hexdigest()[:16]
 
   def read(split: str) -> sources.Examples:
-    version = '1.0.0' if source.version == 'sklearn-optdigits' else source.version
-    return cache.fetch(source.name, version, split, fingerprint, lambda: source.read(split))
+    return cache.fetch(source.name, '1.0.0', split, fingerprint, lambda: source.read(split))
 
   return source._replace(read=read)
 

@@ -32,7 +32,9 @@ def _named(module: str, *names: str) -> dict[str, str]:
 SECTIONS: Mapping[str, Section] = {
   'data': Section(
     builtins={
-      **_of('data.sources', digits='open_digits', shapes='open_shapes'),
+      **_of(
+        'data.sources', digits='open_digits', digit_counts='open_digit_counts', shapes='open_shapes'
+      ),
       **_of('data.patches', patches='open_patches'),
       **_of('data.folders', folder='open_folder'),
       **_of('data.npz', npz='open_npz'),
