@@ -72,14 +72,12 @@ def test_what_is_red_is_red_in_the_png_and_on_the_page(tmp_path):
 
 
 def test_samples_by_condition_are_rows_of_the_best_lane_with_the_names():
-  rows = grid((1.0, 4.0), (2,), (0,))  # the ELBO of beta 4 is the higher
-  images = np.broadcast_to(
-    np.array([[10, 20, 30], [60, 70, 80]], np.uint8)[:, :, None, None, None, None],
-    (2, 3, 4, 8, 8, 1),
-  )
+  rows = grid((1.0, 4.0), (2, 8), (0,))  # the ELBO of beta 4 and two latents is the highest
+  shades_of = np.arange(0, 120, 10, dtype=np.uint8).reshape(4, 3, 1, 1, 1, 1)
+  images = np.broadcast_to(shades_of, (4, 3, 4, 8, 8, 1))
   figure = figures.by_condition(images, ['cat', 'dog', 'elk'], rows, 'pets')
   assert rows_drawn(figure) == {'cat': 60, 'dog': 70, 'elk': 80}
-  assert rows[1]['name'] in heading(figure)
+  assert rows[2]['name'] in heading(figure)
   lost = [dict(row, status='diverged') for row in rows]
   assert figures.by_condition(images, ['cat', 'dog', 'elk'], lost) is None
 

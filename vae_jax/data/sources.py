@@ -80,6 +80,16 @@ class Source(NamedTuple):
   sorted_by: str = ''
 
 
+def known_of(examples: Examples) -> np.ndarray:
+  """Returns the factors of examples that have some; their classes by name where those are known."""
+  if examples.factors.dtype.names != (LABEL,):
+    return examples.factors
+  names = np.asarray((examples.beside or {}).get(LABEL, ()))
+  if names.dtype.kind != 'U':
+    return examples.factors
+  return np.ascontiguousarray(names).view([(LABEL, names.dtype)])
+
+
 def columns_of(examples: Examples, names: Sequence[str], where: str) -> dict[str, np.ndarray]:
   """Returns the columns beside examples that are asked for, [n] each.
 

@@ -211,7 +211,7 @@ def _read(
       ordered = f'data.split_order={split_order!r}: {where}'
       columns[split] |= sources.columns_of(examples, [group], ordered)
     if examples.factors is not None:
-      factors[split] = _named(examples)
+      factors[split] = sources.known_of(examples)
   if len({(a.dtype.kind == 'f', a.shape[1:]) for a in images.values()}) > 1:
     found = ', '.join(f'{s!r} {a.dtype} {list(a.shape[1:])}' for s, a in images.items())
     raise errors.InputError(
@@ -219,16 +219,6 @@ def _read(
       'use splits of one type and shape'
     )
   return images, types, factors, columns
-
-
-def _named(examples: sources.Examples) -> np.ndarray:
-  """Returns what is known of examples: classes by their names, where they have some."""
-  if examples.factors.dtype.names != (sources.LABEL,):
-    return examples.factors
-  names = np.asarray((examples.beside or {}).get(sources.LABEL, ()))
-  if names.dtype.kind != 'U':
-    return examples.factors
-  return np.ascontiguousarray(names).view([(sources.LABEL, names.dtype)])
 
 
 def _known(

@@ -123,7 +123,7 @@ class _Column:
 
   def moved(self, walks: np.ndarray) -> float:
     """Returns how far walks [..., columns, D] move the column, as a share of its range."""
-    values = walks[..., self._place]
+    values = np.nan_to_num(walks[..., self._place], posinf=0.0, neginf=0.0)
     return float(np.ptp(values, axis=-1).max() / (self._ends[1] - self._ends[0]))
 
 

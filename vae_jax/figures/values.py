@@ -60,45 +60,58 @@ def draw(
   images: Mapping[str, np.ndarray], rows: Sequence[Mapping], study: str
 ) -> dict[str, Figure | None]:
   """Returns the pictures by name: reconstructions, samples, walks, and samples by condition."""
-  kind = records.kind_of(images)
-  said, names = _SAID[kind], [str(name) for name in images.get('conditions', ())]
+  said = _SAID[records.kind_of(images)]
   chosen = points.spread(pictures.choose(rows, None), _MOST_LANES)
-  wanted = [
+  made = [of_lane(images, i) for i in chosen]
+  most, drawn = max(1, _MOST_ROWS // max(1, len(chosen))), {}
+  for kind, title, scores in (
     ('reconstructions', said['reconstructions'], ('rate', 'distortion')),
     ('samples', said['samples'].format('the prior'), ('elbo',)),
     ('aggregate_samples', said['samples'].format('a mixture fitted to the codes'), ('elbo',)),
-  ]
-  made = [of_lane(images, i) for i in chosen]
-  drawn = {}
-  for name, title, scores in wanted:
-    if made and name in made[0]:
-      blocks = [_flat(lane[name], max(1, _MOST_ROWS // len(made))) for lane in made]
-      labels = [pictures.label(rows[i], scores) for i in chosen]
-      drawn[name] = _headed(blocks, labels, rows, study, title)
-  best = traversal.best_lanes(rows)
-  if kind == 'signals' and best:
-    walked = [min(_WALKED, rows[i]['latent_size']) for i in best]
-    blocks = [_flat(of_lane(images, i, n)['units'], 1) for i, n in zip(best, walked, strict=True)]
-    labels = [pictures.label(rows[i], ('elbo',)) for i in best]
-    drawn['traversals'] = _headed(blocks, labels, rows, study, said['traversals'])
-  for name, title, labels in (
-    ('units', said['traversals'], ['latent ' + RANKS[0], *RANKS[1:]]),
-    ('by_condition', said['samples'].format('the prior'), names),
   ):
-    lane = traversal.best_lane(rows)
-    if lane is None or name not in images or (kind, name) == ('signals', 'units'):
-      continue
-    walked = min(_WALKED, rows[lane]['latent_size'])
-    of_rows = of_lane(images, lane, walked)[name]
-    title = f'{title}, of {rows[lane]["name"]}'
-    figure = _headed([[row] for row in of_rows], labels[: len(of_rows)], rows, study, title)
-    drawn['traversals' if name == 'units' else name] = figure
+    if chosen and kind in images:
+      labels = [pictures.label(rows[i], scores) for i in chosen]
+      blocks = [_flat(of[kind])[:most] for of in made]
+      drawn[kind] = _headed(blocks, labels, rows, study, title)
+  best = traversal.best_lane(rows)
+  if best is None:
+    return drawn
+  draw_walks = _walks_of_lanes if records.kind_of(images) == 'signals' else _walks_of_best
+  drawn['traversals'] = draw_walks(images, rows, study, said['traversals'])
+  if 'by_condition' in images:
+    title = f'{said["samples"].format("the prior")}, of {rows[best]["name"]}'
+    blocks = [[row] for row in of_lane(images, best)['by_condition']]
+    labels = [str(name) for name in images['conditions']]
+    drawn['by_condition'] = _headed(blocks, labels, rows, study, title)
   return drawn
 
 
-def _flat(rows: Rows, most: int) -> Rows:
-  """Returns plots in rows as wide as a figure, and at most so many."""
-  return plots.wrapped(list(itertools.chain(*rows)), _COLUMNS)[:most]
+def _walks_of_lanes(
+  images: Mapping[str, np.ndarray], rows: Sequence[Mapping], study: str, title: str
+) -> Figure:
+  """Draws a plot for each latent, in a row for the best lane of each latent size."""
+  best = traversal.best_lanes(rows)
+  blocks = [_flat(_walks(images, i, rows))[:1] for i in best]
+  return _headed(blocks, [pictures.label(rows[i], ('elbo',)) for i in best], rows, study, title)
+
+
+def _walks_of_best(
+  images: Mapping[str, np.ndarray], rows: Sequence[Mapping], study: str, title: str
+) -> Figure:
+  """Draws a row of plots for each latent of the best lane."""
+  best = traversal.best_lane(rows)
+  blocks = [[row] for row in _walks(images, best, rows)]
+  labels = [f'latent {RANKS[0]}', *RANKS[1:]][: len(blocks)]
+  return _headed(blocks, labels, rows, study, f'{title}, of {rows[best]["name"]}')
+
+
+def _walks(images: Mapping[str, np.ndarray], i: int, rows: Sequence[Mapping]) -> Rows:
+  return of_lane(images, i, min(_WALKED, rows[i]['latent_size']))['units']
+
+
+def _flat(rows: Rows) -> Rows:
+  """Returns plots in rows as wide as a figure."""
+  return plots.wrapped(list(itertools.chain(*rows)), _COLUMNS)
 
 
 def _headed(
