@@ -90,9 +90,10 @@ def test_channels_of_other_units_have_a_scale_each(rows):
 
 def test_a_walk_along_a_latent_is_a_fan_of_lines_and_those_that_are_not_there_are_not_drawn(rows):
   images = {kind: made[..., :1] for kind, made in signals().items() if 'cond' not in kind}
+  images['units'][:, 2:] = images['units'][:, :1, :1]  # lanes of two latents
   drawn = values.draw(images, rows, '')
   axes = [axes for axes in drawn['traversals'].axes if axes.lines]
-  assert [axes.get_title() for axes in axes] == ['used most', 'second']  # a lane of two latents
+  assert [axes.get_title() for axes in axes] == ['used most', 'second']
   best = 1  # of beta 4
   np.testing.assert_allclose(
     lines_of(axes[1]), images['units'][best, 1, :, :, 0], rtol=1e-5, atol=1e-5

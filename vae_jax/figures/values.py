@@ -13,7 +13,10 @@ from vae_jax.figures.plots import Rows
 RANKS = ('used most', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth')
 _MOST_LANES, _MOST_ROWS, _COLUMNS = 4, 4, 6
 _WALKED = 4  # latents of a figure
-_BY_ROW = ('units', 'by_condition', 'walks_by_condition')  # of which each row has a name
+_NAMED_ROWS = {
+  'signals': ('by_condition', 'walks_by_condition'),
+  'table': ('units', 'by_condition', 'walks_by_condition'),
+}
 
 _SAID = {
   'signals': {
@@ -30,9 +33,14 @@ _SAID = {
 
 
 def of_lane(images: Mapping[str, np.ndarray], i: int, walked: int = len(RANKS)) -> dict[str, Rows]:
-  """Returns the plots of a lane by kind, of a file of values; see `signals` and `tables`."""
+  """Returns the plots of a lane by kind, of a file of values; see `signals` and `tables`.
+
+  Of the latents that it is walked along, those that it does not have are left out.
+  """
   made = {'signals': signals, 'table': tables}[records.kind_of(images)]
-  return made.of_lane(images, i, RANKS[:walked])
+  walks = images['units'][i]  # [U, columns, *event]; a latent that there is none of moves nothing
+  there = np.any(walks != walks[:, :1], axis=tuple(range(1, walks.ndim))).sum()
+  return made.of_lane(images, i, RANKS[: min(walked, max(1, there))])
 
 
 def sketches(
@@ -46,9 +54,9 @@ def sketches(
     walked: along how many latents.
     share: of rows or, where these have names, of what is in them; one at least.
   """
-  drawn = {}
+  drawn, named = {}, _NAMED_ROWS[records.kind_of(images)]
   for kind, rows in of_lane(images, i, walked).items():
-    if kind in _BY_ROW:
+    if kind in named:
       rows = [row[: max(1, round(share * len(row)))] for row in rows]
     else:
       rows = rows[: max(1, round(share * len(rows)))]
@@ -91,7 +99,7 @@ def _walks_of_lanes(
 ) -> Figure:
   """Draws a plot for each latent, in a row for the best lane of each latent size."""
   best = traversal.best_lanes(rows)
-  blocks = [_flat(_walks(images, i, rows))[:1] for i in best]
+  blocks = [_flat(of_lane(images, i, _WALKED)['units'])[:1] for i in best]
   return _headed(blocks, [pictures.label(rows[i], ('elbo',)) for i in best], rows, study, title)
 
 
@@ -100,13 +108,9 @@ def _walks_of_best(
 ) -> Figure:
   """Draws a row of plots for each latent of the best lane."""
   best = traversal.best_lane(rows)
-  blocks = [[row] for row in _walks(images, best, rows)]
+  blocks = [[row] for row in of_lane(images, best, _WALKED)['units']]
   labels = [f'latent {RANKS[0]}', *RANKS[1:]][: len(blocks)]
   return _headed(blocks, labels, rows, study, f'{title}, of {rows[best]["name"]}')
-
-
-def _walks(images: Mapping[str, np.ndarray], i: int, rows: Sequence[Mapping]) -> Rows:
-  return of_lane(images, i, min(_WALKED, rows[i]['latent_size']))['units']
 
 
 def _flat(rows: Rows) -> Rows:

@@ -62,6 +62,7 @@ _OF_VALUES = ('signals', 'table')
 _STRIP = 480, 24  # pixels of the page: of a strip about, and of a value at most
 _LINE = 10  # pixels of the page, that a strip is high at least
 _FINER = 2  # pixels of a sketch for one of the page
+_COLOURS = 64  # of a sketch
 
 
 def kinds(study: Study) -> dict[str, str]:
@@ -135,7 +136,7 @@ def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
   images, found = study.images, {}
   if _kind(study) in _OF_VALUES:
     made = figures.sketches(images, i, walks(study, i), share)
-    return {kind: png(made[kind]) for kind in _IMAGES if kind in made}
+    return {kind: png(_few_colours(made[kind])) for kind in _IMAGES if kind in made}
   is_strip = _kind(study) == 'strips'
   for kind in _IMAGES:
     if kind not in images or (kind == 'traversals' and 'units' in images):
@@ -184,13 +185,18 @@ def uri(images: np.ndarray, columns: int) -> str:
   tiled = figures.image_grid(np.minimum(images, _CLEAR - 1), columns)
   is_grey = tiled.shape[-1] == 1
   clear = _CLEAR if is_grey else (_CLEAR,) * 3
-  return png(tiled[..., 0] if is_grey else tiled, transparency=clear)
+  return png(Image.fromarray(tiled[..., 0] if is_grey else tiled), transparency=clear)
 
 
-def png(pixels: np.ndarray, **options: Any) -> str:
-  """Returns pixels uint8 [H, W] or [H, W, 3 or 4] as a PNG in a data URI."""
+def _few_colours(sketch: np.ndarray) -> Image.Image:
+  """Returns a sketch with a palette, which takes half of the bytes; all but words have few."""
+  return Image.fromarray(sketch).quantize(_COLOURS, method=Image.Quantize.FASTOCTREE)
+
+
+def png(picture: Image.Image, **options: Any) -> str:
+  """Returns a picture as a PNG in a data URI."""
   buffer = io.BytesIO()
-  Image.fromarray(pixels).save(buffer, format='png', **options)
+  picture.save(buffer, format='png', **options)
   return 'data:image/png;base64,' + base64.b64encode(buffer.getvalue()).decode()
 
 
