@@ -84,7 +84,7 @@ def test_the_answer_is_seen_without_scrolling_and_the_page_fits_a_telephone(page
   assert page.value("document.querySelectorAll('header svg').length") == 2
   for width in (1400, 400):
     page.resize(width, 900)
-    assert page.value('document.documentElement.scrollWidth') <= width
+    page.wait(f'document.documentElement.scrollWidth <= {width}')  # charts are drawn anew
   assert page.value('document.title') != 'evil'
 
 
