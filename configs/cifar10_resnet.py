@@ -3,6 +3,10 @@
   vae-jax train --config=cifar10_resnet --workdir=runs/cifar10
   vae-jax train --config=cifar10_resnet --workdir=runs/patches --config.data.name=patches \\
     --config.data.train_split=train --config.data.validation_split=validation   # no download
+
+The whole has not been run here. On the patches 200 of the 7,000 steps take 5 min on two busy CPU
+cores: test ELBO -13,573 nats at beta 1, the colours of the photographs, and a grid that so few
+steps leave.
 """
 
 from vae_jax import config as settings
