@@ -226,9 +226,9 @@ def test_pictures_show_the_range_of_the_data_set(tmp_path, monkeypatch, array, s
   assert dataset.range == expected
   if dataset.support == 'binary':
     return
-  monkeypatch.setattr(
-    reviews, 'lanewise', lambda *args, **options: lambda *args: (args[-1][None, :3],) * 6
-  )
+  names = 'reconstructions', 'samples', 'traversals', 'units', 'interpolations'
+  made = lambda x: (dict.fromkeys(names, x[None, :3]), x[None, :3, :2])  # noqa: E731
+  monkeypatch.setattr(reviews, 'lanewise', lambda *args, **options: lambda *args: made(args[-1]))
   pictures = reviews.make_pictures(
     None,
     reviews.Shown(dataset.test[:3], dataset.test[3:]),

@@ -279,7 +279,10 @@ def test_sha256_is_that_of_the_decoded_arrays(npz):
     ),
     ({'name': 'nqz', 'path': ''}, ["data.name='nqz'", "did you mean 'npz'?"]),
     ({'name': 'DIGITS', 'path': ''}, ["data.name='DIGITS'", "did you mean 'digits'?"]),
-    ({'name': '../x', 'path': ''}, ["data.name='../x'", 'valid are digits, shapes, ']),
+    (
+      {'name': '../x', 'path': ''},
+      ["data.name='../x'", 'valid are digits, digit_counts, shapes, '],
+    ),
   ],
 )
 def test_bad_input_is_one_line_that_names_the_key(refused, changes, parts):
