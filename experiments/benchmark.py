@@ -67,8 +67,8 @@ class Report(NamedTuple):
   exit_code: int = 0
 
 
-def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
-  """Measures every case, prints the table, and writes it with benchmark.json."""
+def run(directory: pathlib.Path, size_name: str, with_peer: bool, only: str = '') -> Report:
+  """Measures every case whose name has `only` in it, prints the table, and writes it as JSON too."""
   size = cases.SIZES[size_name]
   directory.mkdir(parents=True, exist_ok=True)
   images = directory / 'images.npz'
@@ -77,7 +77,7 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool) -> Report:
     cases.write_images(cases.coloured(images, pixels), _COLOURED, (pixels, pixels, 3))
   product = timing.matrix_product(size.matmul)
   rows, made = [], {}
-  for case in cases.make(size, images):
+  for case in (case for case in cases.make(size, images) if only in case.name):
     built, peers = study.from_config(case.config), []
     if case.num_samples:
       subject = cases.importance_sampling(built, case.num_samples)
@@ -167,9 +167,11 @@ if __name__ == '__main__':
   own = flags.FlagValues()
   flags.DEFINE_string('workdir', 'runs/benchmark', 'Where the table goes.', own)
   flags.DEFINE_enum('size', 'full', tuple(cases.SIZES), 'tiny only shows that it runs.', own)
+  flags.DEFINE_string('only', '', 'A part of the names of what is measured.', own)
   flags.DEFINE_enum('peer', 'none', ('none', 'torch'), 'What to run side by side.', own)
 
   def main(given: flags.FlagValues) -> int:
-    return run(pathlib.Path(given.workdir), given.size, given.peer == 'torch').exit_code
+    with_peer = given.peer == 'torch'
+    return run(pathlib.Path(given.workdir), given.size, with_peer, given.only).exit_code
 
   command.start(command.Command(__doc__, own, main))

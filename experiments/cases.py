@@ -17,7 +17,7 @@ from experiments import timing
 from vae_jax import data, flops, placement, programs, study
 from vae_jax.config import complete
 
-_LEAST_STEPS = 20
+_LEAST_STEPS, _FEW_STEPS = 20, 2
 _SEED = 0
 
 
@@ -82,6 +82,7 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
       data=dict(path=str(coloured(images, pixels)), scale_to_unit=True),
       likelihood=dict(name='gaussian'),
       decoder=dict(output_bias='zeros'),
+      train=dict(log_every=_FEW_STEPS),  # twenty of eight lanes would take a minute
     )
     result.append(Case(f'{n} lanes, residual, {pixels} pixels, batch 64', residual))
   result.append(

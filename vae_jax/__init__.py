@@ -25,10 +25,10 @@ The front door, for Python (docs/python.md):
 Imports go down these layers only:
 
   0  errors, checks, lane_fields, parts, config, paths, config_files, files, records, flops
-  1  fast, densities, lanes, placement, data, forecast, verdict, comparison, standing
+  1  fast, densities, lanes, placement, data, forecast, verdict, comparison, launches, standing
   2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers, laws, testing
   3  learner, evaluation, programs, tracking, figures, report
-  4  identity, validation, study, stopping, runs, multihost, front
+  4  identity, validation, study, stopping, runs, multihost, sweeps, front
   5  commands
 
 and inside a layer a later name may import an earlier one, not the other way round. Flags of a

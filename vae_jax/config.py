@@ -204,6 +204,14 @@ PAGE: Mapping[str, Any] = dict(
       (), _betas, "of curve.csv, where bound.name='multi_rate'; () for 13 over all that it trains"
     ),
   ),
+  # Of each launch of a sweep; what an engine is asked for.
+  resources=dict(
+    cpus=_key(0, _count, 'cores; 0: what the engine gives'),
+    gpus=_key(0, _count, 'GPUs; 0: what the engine gives'),
+    memory_gib=_key(0.0, _gib, 'of the host; 0: what the engine gives'),
+    minutes=_key(0, _count, 'after which a batch system ends it; 0: the limit of the system'),
+    options=_key((), checks.tuple_of(_text), "of the batch system, such as '--partition=gpu'"),
+  ),
   wandb=dict(
     mode=_key('disabled', _one_of('online', 'offline', 'disabled'), 'of Weights & Biases'),
     entity=_key('', checks.text(empty=True, **_slug), 'a user or a team'),

@@ -1,4 +1,11 @@
-"""The config of a study: a Python file with `get_config()`, of a user or of the package."""
+"""The config of a study: a Python file with `get_config()`, of a user or of the package.
+
+Beside it may stand `launches()`, what the study trains as programs of their own:
+
+  def launches():
+    for hidden in ((64,), (256,)):
+      yield {'encoder.hidden': hidden, 'decoder.hidden': hidden}
+"""
 
 import difflib
 import importlib.util
@@ -6,7 +13,7 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import machinery
 from typing import Any
 
@@ -25,11 +32,46 @@ def read(name: os.PathLike | str, key: str) -> Mapping[str, Any]:
   Raises:
     InputError: there is no such file, it does not run, or returns no config.
   """
+  config = _called(name, key, _config_of)
+  if not isinstance(settings.plain(config), Mapping):
+    raise errors.InputError(
+      f'{key}={os.fspath(name)}: get_config() returns {errors.shown(config)}; '
+      'it returns a ConfigDict or a dict'
+    )
+  return config
+
+
+def launches(name: os.PathLike | str, key: str) -> list[Mapping[str, Any]]:
+  """Returns what `launches()` of a file yields: of each launch the keys that are its own.
+
+  A file without that function is one launch, with none.
+
+  Args:
+    name, key: see `read`.
+
+  Raises:
+    InputError: there is no such file, it does not run, or yields something else.
+  """
+  found = _called(name, key, _launches_of)
+  if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+    raise errors.InputError(
+      f'{key}={os.fspath(name)}: launches() yields {errors.shown(found)}; '
+      "it yields a dict for each launch, such as {'encoder.hidden': (64,)}"
+    )
+  if not found:
+    raise errors.InputError(f'{key}={os.fspath(name)}: launches() yields no launch')
+  return [settings.plain(each) for each in found]
+
+
+def _called(
+  name: os.PathLike | str, key: str, call: Callable[[pathlib.Path, list[str]], Any]
+) -> Any:
+  """Returns what a file and its argument make; whatever goes wrong in it is one line."""
   text = os.fspath(name)
   filename, *argument = text.split(':', 1)
   file = found(filename, key).absolute()
   try:
-    config = _run(file, argument)
+    return call(file, argument)
   except errors.InputError as error:
     raise errors.InputError(f'{key}={text}: {error}') from error
   except SystemExit as error:
@@ -38,37 +80,43 @@ def read(name: os.PathLike | str, key: str) -> Mapping[str, Any]:
     ) from error
   except Exception as error:  # the file is the user's code: anything may come out of it
     raise errors.InputError(f'{key}={text}: {type(error).__name__}: {error}') from error
-  if not isinstance(settings.plain(config), Mapping):
-    raise errors.InputError(
-      f'{key}={text}: get_config() returns {errors.shown(config)}; '
-      'it returns a ConfigDict or a dict'
-    )
-  return config
 
 
-def _run(file: pathlib.Path, argument: list[str]) -> Any:
-  """Runs a file and returns its config; what it imports may lie beside it.
-
-  The config.json of a run is its config already.
-  """
+def _config_of(file: pathlib.Path, argument: list[str]) -> Any:
+  """Returns the config of a file; the config.json of a run is its config already."""
   if file.suffix == '.json':
-    return _tuples(json.loads(file.read_text(encoding='utf-8')))
+    return tuples(json.loads(file.read_text(encoding='utf-8')))
+  module = _run(file)
+  if not hasattr(module, 'get_config'):
+    raise errors.InputError('it has no function get_config()')
+  return module.get_config(*argument)
+
+
+def _launches_of(file: pathlib.Path, argument: list[str]) -> Any:
+  del argument  # of get_config
+  module = None if file.suffix == '.json' else _run(file)
+  if not hasattr(module, 'launches'):
+    return [{}]
+  yielded = module.launches()
+  return yielded if isinstance(yielded, (Mapping, str)) else list(yielded)
+
+
+def _run(file: pathlib.Path) -> Any:
+  """Runs a file and returns its module; what it imports may lie beside it."""
   if str(file.parent) not in sys.path:
     sys.path.append(str(file.parent))
   loader = machinery.SourceFileLoader('_vae_jax_config', str(file))  # whatever its name ends with
   spec = importlib.util.spec_from_file_location(loader.name, file, loader=loader)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  if not hasattr(module, 'get_config'):
-    raise errors.InputError('it has no function get_config()')
-  return module.get_config(*argument)
+  return module
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
   """Returns what JSON read with tuples for its lists, as a config has them."""
   if isinstance(value, dict):
-    return {name: _tuples(below) for name, below in value.items()}
-  return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    return {name: tuples(below) for name, below in value.items()}
+  return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def found(name: os.PathLike | str, key: str) -> pathlib.Path:

@@ -24,6 +24,7 @@ class Row(NamedTuple):
 TABLE: Mapping[str, Row] = {
   'study': Row(PLACE, 'a title'),
   'wandb': Row(PLACE, 'a copy of the record'),
+  'resources': Row(PLACE, 'what it may use'),
   # Schedules and warm-ups count their own steps: nothing depends on the length of the training.
   'train.steps': Row(MANNER, 'the steps before are the same'),
   'train.log_every': Row(MANNER, 'other rows, the same parameters'),

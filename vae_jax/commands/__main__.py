@@ -11,6 +11,8 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
 
   vae-jax train --config=digits --workdir=runs/digits      train the study of that name
   vae-jax train --config=mine.py --workdir=runs/mine       or that of a file
+  vae-jax plan --config=mine.py                            what it would run, and how large
+  vae-jax sweep --config=mine.py --workdir=runs/mine       every launch of a study, on any engine
   vae-jax evaluate --workdir=runs/digits                   evaluate a run anew
   vae-jax compare --workdir=runs/a --workdir=runs/b        did a change help?
   vae-jax report --workdir=runs/digits                     report.html: the answer on one page
@@ -24,7 +26,10 @@ ABOUT = """Variational autoencoders in JAX: a beta x latent-size sweep trained a
   vae-jax train --config=digits --print_config             every key of a study with its value
 """
 
-NAMES = ('train', 'evaluate', 'compare', 'report', 'status', 'upload', 'dashboard', 'wandb_sweep')
+NAMES = (
+  'train', 'plan', 'sweep', 'run', 'evaluate', 'compare', 'report', 'status', 'upload', 'dashboard',
+  'wandb_sweep',
+)  # fmt: skip
 
 
 def main() -> None:

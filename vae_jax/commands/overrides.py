@@ -39,30 +39,13 @@ def completed(config: Mapping[str, Any], typed: Mapping[str, str]) -> config_dic
   for section in parts.SECTIONS:
     name = typed.get(f'{section}.name')
     if name is not None and isinstance(given.get(section, {}), Mapping):
-      given[section] = _switched(section, given.get(section, {}), name)
+      given[section] = validation.switched(section, given.get(section, {}), name)
   whole = settings.complete(given)
   result = config_dict.ConfigDict(whole)
   for key in typed:
     if (kind := validation.keys.kind_of(whole, key)) is not None:
       _set_type(result, key, kind)
   return result.lock()
-
-
-def _switched(section: str, stored: Mapping[str, Any], name: str) -> dict[str, Any]:
-  """Returns a section under another name, without the keys that were of the part before alone.
-
-  Of a part from outside without what nobody has stated, too: a key that has its value of the page
-  goes with the part that the page names, `b2` of Adam is none of `optax:lion`.
-  """
-  before, page = stored.get('name'), settings.PAGE[section]
-  if before == name:
-    return dict(stored)
-  own = validation.keys.own({section: stored}, section).keys()
-  own -= validation.keys.own({section: {'name': name}}, section).keys()
-  if parts.is_from_outside(name):
-    common = parts.SECTIONS[section].common
-    own |= {key for key in stored.keys() & page.keys() - {*common} if page[key] == stored[key]}
-  return {key: value for key, value in stored.items() if key not in own} | {'name': name}
 
 
 def _set_type(config: config_dict.ConfigDict, key: str, kind: type) -> None:

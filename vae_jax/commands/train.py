@@ -11,10 +11,9 @@ writable, 130 and 143 stopped with the state saved. From a clone it is python -m
 
 Over several processes, on several hosts or on one, the same command in each of them with
 --coordinator=HOST:PORT (where process 0 listens) --processes=2 --process=0 (or 1); all must see the
-workdir. Process 0 gathers there what the processes leave.
+workdir. Process 0 gathers there what the processes leave. Under srun, on the workers of a TPU slice
+or under mpirun --processes=auto stands for the three.
 """
-
-import re
 
 from absl import flags
 from ml_collections import config_flags
@@ -34,7 +33,12 @@ def make() -> Command:
   flags.DEFINE_string(
     'coordinator', None, 'HOST:PORT at which process 0 listens to the others.', own
   )
-  flags.DEFINE_integer('processes', None, 'How many processes train the study.', flag_values=own)
+  flags.DEFINE_string(
+    'processes',
+    None,
+    "How many processes train the study; 'auto': what Slurm, MPI or a TPU slice says.",
+    own,
+  )
   flags.DEFINE_integer('process', None, 'Which of them this is, from 0.', flag_values=own)
   flags.DEFINE_float(
     'wait_seconds',
@@ -66,60 +70,25 @@ def make() -> Command:
 def main(given: flags.FlagValues) -> int:
   """Trains the study, in one process or as one of several, and prints what came out."""
   from vae_jax import multihost
-  from vae_jax.commands import terminal
+  from vae_jax.commands import terminal, together
   from vae_jax.runs import training
 
-  config, together = settings.complete(given.config), _has_processes(given)
-  workdir = run_ids.expanded(given.workdir, together)
-  if not together:
+  config, here = settings.complete(given.config), together.process_of(given)
+  workdir = run_ids.expanded(given.workdir, here is not None)
+  if here is None:
     result = training.run(config, workdir, from_scratch=given.from_scratch, extend=given.extend)
     terminal.show(result)
     return result.exit_code
   if given.extend:
     raise errors.InputError('--extend is for one process; leave --processes out')
-  multihost.check(config, workdir, given.processes)
-  host, _, port = given.coordinator.rpartition(':')
-  here = multihost.Meeting(
-    host.strip('[]'), int(port), given.processes, config['lanes'], given.wait_seconds
+  multihost.check(config, workdir, here.count)
+  host, _, port = here.coordinator.rpartition(':')
+  meeting = multihost.Meeting(
+    host.strip('[]'), int(port), here.count, config['lanes'], given.wait_seconds
   )
-  result = multihost.run(config, workdir, given.process, here, given.from_scratch)
-  if given.process:
-    print(f'the share of process {given.process} is done: {result.results}', flush=True)
+  result = multihost.run(config, workdir, here.index, meeting, given.from_scratch)
+  if here.index:
+    print(f'the share of process {here.index} is done: {result.results}', flush=True)
   else:
     terminal.show(result)
   return result.exit_code
-
-
-def _has_processes(given: flags.FlagValues) -> bool:
-  """Tells whether this is one of several processes.
-
-  Raises:
-    InputError: a flag is missing beside the others, or out of range.
-  """
-  together = ('coordinator', 'processes', 'process')
-  missing = [name for name in together if given[name].value is None]
-  if len(missing) == len(together):
-    return False
-  if missing:
-    raise errors.InputError(
-      f'--{missing[0]} is missing; --coordinator, --processes and --process go together'
-    )
-  match = re.fullmatch(r'.+:(\d+)', given.coordinator)
-  if not match or not 0 < int(match.group(1)) < 2**16:
-    raise errors.InputError(
-      f'--coordinator={given.coordinator} is not HOST:PORT; give one such as localhost:12345'
-    )
-  if not given.wait_seconds >= 0:  # NaN is neither more nor less
-    raise errors.InputError(f'--wait_seconds={given.wait_seconds} is no time; give 0 or more')
-  _check_range(given['processes'], 1, None)
-  _check_range(given['process'], 0, given.processes - 1)
-  return True
-
-
-def _check_range(flag: flags.Flag, low: int, high: int | None) -> None:
-  nearest = max(low, flag.value if high is None else min(flag.value, high))
-  if flag.value != nearest:
-    limit = f'at least {low}' if high is None else f'between {low} and {high}'
-    raise errors.InputError(
-      f'--{flag.name}={flag.value} is not {limit}; the nearest valid value is {nearest}'
-    )

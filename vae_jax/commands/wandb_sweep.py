@@ -11,8 +11,9 @@ config given here are those of every trial. From a clone it is python -m launch.
 
 import ast
 import itertools
+import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -51,15 +52,8 @@ def main(given: flags.FlagValues) -> int:
   Raises:
     InputError: a trial would be refused, or share its directory with another.
   """
-  import yaml
-
   out = paths.of_output(given.out, '.yaml') if given.out is not None else None
-  text = yaml.safe_dump(_sweep(given), sort_keys=False, allow_unicode=True)
-  if out is None:
-    print(text, end='', flush=True)
-  else:
-    files.write_text(out, text)
-    print(f'sweep: {out}', flush=True)
+  write(as_yaml(_sweep(given)), out)
   return 0
 
 
@@ -79,17 +73,51 @@ def _sweep(given: flags.FlagValues) -> dict[str, Any]:
   line = [config, f'--workdir={given.workdir}', *(f'--{key}={fixed[key]}' for key in fixed)]
   _check(line, varied)
   place = settings.complete(given.config)['wandb']
+  parameters = {key: {'values': values} for key, values in varied.items()}
+  return _as_sweep(place, parameters, ['-m', 'vae_jax.commands', 'train', *line])
+
+
+def of_launches(directory: pathlib.Path, study: Any) -> dict[str, Any]:
+  """Returns a sweep whose trials are the launches of a study, by their numbers.
+
+  Args:
+    directory: of the study.
+    study: a `launches.Study`.
+  """
+  run = ['-m', 'vae_jax.commands', 'run', f'--study={directory}']
+  numbers = {'index': {'values': [*range(len(study.launches))]}}
+  return _as_sweep(study.launches[0].config['wandb'], numbers, run)
+
+
+def write(text: str, out: pathlib.Path | None) -> None:
+  """Writes a sweep, or prints it."""
+  if out is None:
+    print(text, end='', flush=True)
+  else:
+    files.write_text(out, text)
+    print(f'sweep: {out}', flush=True)
+
+
+def as_yaml(sweep: Mapping[str, Any]) -> str:
+  """Returns a sweep as W&B reads it."""
+  import yaml
+
+  return yaml.safe_dump(sweep, sort_keys=False, allow_unicode=True)
+
+
+def _as_sweep(
+  place: Mapping[str, Any], parameters: Mapping[str, Any], words: Sequence[str]
+) -> dict[str, Any]:
+  """Returns a grid over parameters; `words` are those of Python that run a trial."""
   return {
     'program': 'vae-jax',
     'method': 'grid',
     'project': place['project'],
     **({'entity': place['entity']} if place['entity'] else {}),
     'metric': {'name': 'best/nll', 'goal': 'minimize'},
-    'parameters': {key: {'values': values} for key, values in varied.items()},
-    'command': [
-      '${env}', '${interpreter}', '-m', 'vae_jax.commands', 'train', *line, '${args}',
-    ],
-  }  # fmt: skip
+    'parameters': dict(parameters),
+    'command': ['${env}', '${interpreter}', *words, '${args}'],
+  }
 
 
 def _varied(given: Sequence[str]) -> dict[str, list[Any]]:

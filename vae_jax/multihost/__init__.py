@@ -17,13 +17,14 @@ from typing import Any
 
 from vae_jax import errors, paths
 from vae_jax.multihost.cutting import check, cut, share_directory, study_id
+from vae_jax.multihost.environment import Found, found
 from vae_jax.multihost.gathering import gather, is_done, unfinished
 from vae_jax.multihost.joining import joined
 from vae_jax.multihost.listening import listening
 from vae_jax.multihost.meeting import Meeting, listed, wait
 from vae_jax.runs import outcome, training
 
-__all__ = ['Meeting', 'check', 'cut', 'gather', 'run']
+__all__ = ['Found', 'Meeting', 'check', 'cut', 'found', 'gather', 'run']
 
 
 def run(

@@ -13,6 +13,7 @@ from vae_jax.records import schemas
 from vae_jax.records.images import SHARED_IMAGES, kind_of, read_images
 from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
 from vae_jax.records.newest import newest_rows, newest_step
+from vae_jax.records.per_image import NAME as PER_IMAGE
 from vae_jax.records.per_image import (
   PerImage,
   images_sha256,
@@ -38,6 +39,7 @@ __all__ = [
   'FORECAST_COLUMNS',
   'LATENT_COLUMNS',
   'NLL_CURVE_COLUMNS',
+  'PER_IMAGE',
   'SHARED_IMAGES',
   'UDR_COLUMNS',
   'Damage',

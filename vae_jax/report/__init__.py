@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from vae_jax import files
 from vae_jax.report.page import whole
-from vae_jax.report.reading import Study, read
+from vae_jax.report.reading import OF_NATS, Study, read
 
 NAME = 'report.html'
 
-__all__ = ['NAME', 'Study', 'read', 'whole', 'write']
+__all__ = ['NAME', 'OF_NATS', 'Study', 'read', 'whole', 'write']
 
 
 def write(studies: Sequence[Study], path: pathlib.Path, said: Sequence[str] = ()) -> None:

@@ -52,14 +52,14 @@ class Study(NamedTuple):
     return f'{self.key} {row["name"]}'.strip()
 
 
-_OF_NATS = ('crop', 'pad', 'kind', 'range', 'scale_to_unit', 'binarize', 'standardize')
+OF_NATS = ('crop', 'pad', 'kind', 'range', 'scale_to_unit', 'binarize', 'standardize')
 
 
 def same_nats(studies: Sequence[Study]) -> bool:
   """Tells whether nats of all studies are of one split of the same data: one scale has them."""
   settings = [study.config.get('data') or {} for study in studies]
   found = [
-    [study.split, study.provenance.get('data_sha256'), *(data.get(key) for key in _OF_NATS)]
+    [study.split, study.provenance.get('data_sha256'), *(data.get(key) for key in OF_NATS)]
     for study, data in zip(studies, settings, strict=True)
   ]
   return all(each == found[0] for each in found)

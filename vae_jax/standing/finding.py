@@ -3,7 +3,7 @@
 import difflib
 import pathlib
 
-from vae_jax import errors
+from vae_jax import errors, launches
 
 
 def check(directory: pathlib.Path) -> None:
@@ -26,7 +26,7 @@ def shares_of(directory: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _holds_run(directory: pathlib.Path) -> bool:
-  return _has_config(directory) or bool(shares_of(directory))
+  return _has_config(directory) or launches.holds_study(directory) or bool(shares_of(directory))
 
 
 def _has_config(directory: pathlib.Path) -> bool:

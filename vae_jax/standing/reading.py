@@ -11,11 +11,11 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from vae_jax import errors, files, lane_fields, records
+from vae_jax import errors, files, lane_fields, launches, records
 from vae_jax.records import manifest
 from vae_jax.standing.elbos import elbo_of
 from vae_jax.standing.finding import check, shares_of
-from vae_jax.standing.shares import together
+from vae_jax.standing.shares import of_launches, together
 from vae_jax.standing.status import STATUSES, Figures, Status
 
 _LOST = ('diverged', 'failed')
@@ -32,6 +32,11 @@ def status_of(directory: pathlib.Path, now: float) -> Status:
     InputError: the directory holds no run; with the nearest one that there is.
   """
   check(directory)
+  if launches.holds_study(directory):
+    study, found = launches.read(directory), launches.standings_of(directory)
+    return of_launches(
+      directory, [_of_launch(directory, each, now) for each in study.launches], found
+    )
   shares = [_of_one(share, now) for share in shares_of(directory)]
   if shares and not (directory / 'config.json').is_file():
     return together(directory, shares)
@@ -44,6 +49,16 @@ def status_of(directory: pathlib.Path, now: float) -> Status:
 
 def _of_one(directory: pathlib.Path, now: float) -> Status:
   return _read(directory, now, files.holder_of(directory))
+
+
+def _of_launch(directory: pathlib.Path, launch: launches.Launch, now: float) -> Status:
+  """Returns where the run of a launch stands; its lanes wait as long as there is none."""
+  run = launches.run_of(directory, launch.name)
+  found = _of_one(run, now)
+  if found.num_lanes:
+    return found
+  lanes = {**found.lanes, 'waiting': launch.lanes}
+  return found._replace(steps=launch.config['train']['steps'], lanes=lanes)
 
 
 def _with_extension(run: Status, new: Status) -> Status:

@@ -1,8 +1,9 @@
-"""Where a study of several processes stands, of which each has a share."""
+"""Where a study of several parts stands: processes, of which each has a share, or launches."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
+from vae_jax import launches
 from vae_jax.standing.elbos import elbo_of
 from vae_jax.standing.status import STATUSES, Figures, Status
 
@@ -12,13 +13,40 @@ def together(directory: pathlib.Path, shares: Sequence[Status]) -> Status:
 
   It is not done before they are: what is left is the work of process 0.
   """
-  states = {share.state for share in shares}
-  states = {'interrupted' if state == 'done' else state for state in states}
+  states = {'interrupted' if share.state == 'done' else share.state for share in shares}
   order = ('running', 'unknown', 'interrupted', 'not begun')
+  return _joined(directory, shares, next(state for state in order if state in states))
+
+
+def of_launches(
+  directory: pathlib.Path, parts: Sequence[Status], found: Sequence[launches.Standing]
+) -> Status:
+  """Returns where a study stands whose launches stand as given, each of them a part of it.
+
+  It is done when all of them are; it waits while none was begun; it has failed where nothing is
+  left but what failed.
+  """
+  counts = {state: sum(each.state == state for each in found) for state in launches.STATES}
+  order = ('running', 'interrupted', 'submitted', 'queued', 'failed', 'done')
+  state = next(state for state in order if counts[state])
+  if state in ('submitted', 'queued') and counts['done'] + counts['failed']:
+    state = 'interrupted'
+  parts = [
+    part._replace(state=each.state, holder=each.holder, notes=[*part.notes, *_why(each)])
+    for part, each in zip(parts, found, strict=True)
+  ]
+  return _joined(directory, parts, state)._replace(launches=counts)
+
+
+def _why(standing: launches.Standing) -> list[str]:
+  return [standing.reason] if standing.reason else []
+
+
+def _joined(directory: pathlib.Path, shares: Sequence[Status], state: str) -> Status:
   figures = _side_by_side([share.figures for share in shares])
   return Status(
     workdir=str(directory),
-    state=next(state for state in order if state in states),
+    state=state,
     step=min(share.step for share in shares),
     steps=_of_all(max, (share.steps for share in shares)),
     lanes={name: sum(share.lanes[name] for share in shares) for name in STATUSES},

@@ -39,6 +39,7 @@ class Status(NamedTuple):
   figures: Figures | None = None
   extension: 'Status | None' = None
   shares: Sequence['Status'] = ()
+  launches: Mapping[str, int] | None = None
 
   @property
   def num_lanes(self) -> int:

@@ -43,6 +43,9 @@ def _below(status: Status) -> Iterator[str]:
     yield f'{status.workdir}: {held} process {status.holder.process}{host}'
   if status.report is not None:
     yield f'report: {status.report}'
+  if status.launches is not None:
+    counted = [f'{count} {state}' for state, count in status.launches.items() if count]
+    yield f'{status.workdir}: {sum(status.launches.values())} launches: {", ".join(counted)}'
   for note in status.notes:
     yield f'{status.workdir}: {note}'
 

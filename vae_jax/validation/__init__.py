@@ -14,18 +14,21 @@ from vae_jax.validation import keys
 from vae_jax.validation.built import Built, UnknownError
 from vae_jax.validation.hints import hint, nearest_key
 from vae_jax.validation.keys import sections
+from vae_jax.validation.switching import changed, switched
 from vae_jax.validation.together import RULES
 
 __all__ = [
   'Built',
   'UnknownError',
   'add_disagreements',
+  'changed',
   'check',
   'hint',
   'keys',
   'nearest_key',
   'problems',
   'sections',
+  'switched',
   'unnamed',
 ]
 

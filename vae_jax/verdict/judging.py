@@ -87,6 +87,7 @@ def judge(
   values: np.ndarray,
   chosen_on: str,
   alpha: float = ALPHA,
+  also: Sequence[str] = (),
 ) -> Verdict:
   """Returns the verdict on the lanes of a study.
 
@@ -96,8 +97,9 @@ def judge(
       that is chosen on.
     chosen_on: 'validation' or 'test'.
     alpha: of the confidence set.
+    also: columns of the rows by which points are told apart, beside the lane fields.
   """
-  found = collect(rows, values)
+  found = collect(rows, values, also)
   counts = {
     point.name: [
       u for i in point.lanes if (u := rows[i].get(f'{chosen_on}/active_units')) is not None

@@ -43,9 +43,15 @@ class Values(NamedTuple):
   gone: list[str]
 
 
-def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Returns the lane fields but the seed that differ; where none does, the usual two."""
-  names = [name for name in lane_fields.NAMES if name != 'seed' and name in rows[0]]
+def varying(rows: Sequence[Mapping[str, Any]], also: Sequence[str] = ()) -> list[str]:
+  """Returns the lane fields but the seed that differ; where none does, the usual two.
+
+  Args:
+    rows: of results.csv, [G].
+    also: columns beside the lane fields by which lanes are told apart, such as keys of launches.
+  """
+  of_lanes = [name for name in lane_fields.NAMES if name != 'seed' and name in rows[0]]
+  names = [*also, *of_lanes]
   found = [name for name in names if len({row[name] for row in rows}) > 1]
   return found or [name for name in ('beta', 'latent_size') if name in rows[0]]
 
@@ -60,7 +66,9 @@ def shown(value: Any) -> str:
   return str(value).removesuffix('.0')
 
 
-def collect(rows: Sequence[Mapping[str, Any]], values: np.ndarray) -> Values:
+def collect(
+  rows: Sequence[Mapping[str, Any]], values: np.ndarray, also: Sequence[str] = ()
+) -> Values:
   """Returns the points of lanes and what can be compared of them.
 
   A lane that diverged or failed, or that has no finite value of more than half of the images, does
@@ -69,6 +77,7 @@ def collect(rows: Sequence[Mapping[str, Any]], values: np.ndarray) -> Values:
   Args:
     rows: of results.csv, [G].
     values: [G, n], such as the NLL of each image.
+    also: see `varying`.
   """
   values = np.asarray(values, np.float64)
   finite = np.isfinite(values)
@@ -80,7 +89,7 @@ def collect(rows: Sequence[Mapping[str, Any]], values: np.ndarray) -> Values:
       left_out[i] = f'no finite value of {np.sum(~finite[i])} of {len(finite[i])} images'
   counted = [i for i in range(len(rows)) if i not in left_out]
   common = finite[counted].all(axis=0) if counted else np.zeros(values.shape[1], bool)
-  points, gone = _grouped(rows, set(counted))
+  points, gone = _grouped(rows, set(counted), also)
   return Values(
     points,
     values[:, common],
@@ -90,9 +99,11 @@ def collect(rows: Sequence[Mapping[str, Any]], values: np.ndarray) -> Values:
   )
 
 
-def _grouped(rows: Sequence[Mapping[str, Any]], counted: set[int]) -> tuple[list[Point], list[str]]:
+def _grouped(
+  rows: Sequence[Mapping[str, Any]], counted: set[int], columns: Sequence[str]
+) -> tuple[list[Point], list[str]]:
   """Returns the points that have a lane that counts, and the names of the others."""
-  names = varying(rows)
+  names = varying(rows, columns)
   also = [name for name in ('beta', 'latent_size') if name in rows[0]]
   groups: dict[tuple, list[int]] = {}
   for i, row in enumerate(rows):

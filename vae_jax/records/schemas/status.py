@@ -7,7 +7,8 @@ STATUS = (
   Column(
     'state',
     'running: its lock is held; done; interrupted: the same command goes on; not begun; unknown: '
-    'it was locked by another host, where alone it can be told',
+    'it was locked by another host, where alone it can be told; of a launch also failed, submitted '
+    '(a batch system knows it), queued',
     'text',
   ),
   Column('step', 'of the newest row of `metrics.jsonl`; of several processes, of the last', STEPS),
@@ -35,5 +36,6 @@ STATUS = (
   Column('report', 'where `report.html` is', 'text'),
   Column('notes', 'what of its files is damaged'),
   Column('extension', 'the same of lanes that `--extend` takes in'),
-  Column('shares', 'the same of each of several processes'),
+  Column('shares', 'the same of each of several processes, or of each launch of a study'),
+  Column('launches', 'of a study of launches: how many are in which state'),
 )

@@ -1,0 +1,75 @@
+"""Says what a study would run: launches, lanes, programs, parameters, memory; nothing is started.
+
+  vae-jax plan --config=mine.py
+  vae-jax plan --config=mine.py --config.wandb.mode=online --workdir=runs/mine --wandb_sweep=a.yaml
+
+Every launch is built and its training program compiled, as its start would do: one that cannot be
+is named with the reason, and the exit code is 2. Programs that are compiled here are not compiled
+again by a sweep on this machine. --wandb_sweep writes a sweep of W&B whose trials are the launches,
+and study.json, which they read. From a clone it is python -m launch.plan, too.
+"""
+
+import pathlib
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from vae_jax import errors, paths
+from vae_jax.commands import argv
+from vae_jax.commands.command import Command
+
+
+def make() -> Command:
+  """Returns the command with its flags."""
+  own = flags.FlagValues()
+  with argv.seen_without_flag_files():
+    config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
+  flags.DEFINE_string(
+    'wandb_sweep', None, 'Writes a W&B sweep (.yaml) whose trials are the launches.', own
+  )
+  flags.DEFINE_string('workdir', None, 'Where the trials of --wandb_sweep go.', own)
+  return Command(__doc__, own, main, required=('config',))
+
+
+def main(given: flags.FlagValues) -> int:
+  """Prints the table of launches."""
+  from vae_jax import sweeps
+  from vae_jax.commands import sweep
+
+  out = _asked_for_sweep(given)
+  study = sweep.planned(given)
+  sizes = sweeps.built(study, lambda _, built: sweeps.size_of(built))
+  print('\n'.join(sweeps.table_of(study, sizes)), flush=True)
+  if out is not None:
+    _write_sweep(given, study, out)
+  return 0
+
+
+def _asked_for_sweep(given: flags.FlagValues) -> pathlib.Path | None:
+  """Returns where a W&B sweep goes, None where none is asked for.
+
+  Raises:
+    InputError: the flags do not go together.
+  """
+  if given.wandb_sweep is None:
+    if given.workdir is not None:
+      raise errors.InputError('--workdir is for --wandb_sweep; a plan writes nothing')
+    return None
+  if given.workdir is None:
+    raise errors.InputError('--workdir is missing; --wandb_sweep needs it, where its trials go')
+  if given['config'].value['wandb']['mode'] != 'online':
+    raise errors.InputError(
+      f'wandb.mode={given["config"].value["wandb"]["mode"]!r}: a W&B sweep needs its figures; give '
+      '--config.wandb.mode=online'
+    )
+  return paths.of_output(given.wandb_sweep, '.yaml')
+
+
+def _write_sweep(given: flags.FlagValues, study: Any, out: pathlib.Path) -> None:
+  """Writes study.json, which the trials read, and the sweep."""
+  from vae_jax import sweeps
+  from vae_jax.commands import wandb_sweep
+
+  with sweeps.held(given.workdir, study) as (directory, held):
+    wandb_sweep.write(wandb_sweep.as_yaml(wandb_sweep.of_launches(directory, held)), out)

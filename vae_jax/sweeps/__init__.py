@@ -1,0 +1,42 @@
+"""All launches of a study: planned, started by an engine that exists already, gathered.
+
+  plan = sweeps.planned(config, config_files.launches('mine.py', '--config'))
+  with sweeps.held('runs/mine', plan) as study:
+    tally = sweeps.supervise(directory, sweeps.Local(directory, slots, devices))
+  gathered = sweeps.gather('runs/mine')
+
+An engine starts `vae-jax run --study=WORKDIR --index=I`, and nothing else: a launch is that command
+with study.json beside it. What is done, runs or has failed is told from the files, see `launches`.
+"""
+
+from vae_jax.sweeps.gathering import Gathered, exit_code, gather
+from vae_jax.sweeps.local import Devices, Local, command, devices, slots
+from vae_jax.sweeps.planning import built, held, planned
+from vae_jax.sweeps.running import run, stop_with_parent, write_to_log
+from vae_jax.sweeps.sizes import Size, flops_of_step, size_of, table_of
+from vae_jax.sweeps.supervising import Engine, Job, Tally, supervise
+
+__all__ = [
+  'Devices',
+  'Engine',
+  'Gathered',
+  'Job',
+  'Local',
+  'Size',
+  'Tally',
+  'built',
+  'command',
+  'devices',
+  'exit_code',
+  'flops_of_step',
+  'gather',
+  'held',
+  'planned',
+  'run',
+  'size_of',
+  'slots',
+  'stop_with_parent',
+  'supervise',
+  'table_of',
+  'write_to_log',
+]

@@ -1,0 +1,139 @@
+"""How large a launch is, before it runs: what a plan says of it."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from vae_jax import flops, programs, study
+from vae_jax.launches import Launch, Study
+
+_KEPT = 2  # checkpoints
+
+
+class Size(NamedTuple):
+  """One launch.
+
+  Attributes:
+    lanes: G.
+    width: lanes of one program.
+    programs: how many of them take turns.
+    parameters: of a lane, at the largest latent size.
+    flops: of a step of one lane: its matrix products and convolutions.
+    device_bytes: that the training program takes on one device while it runs.
+    state_bytes: of all lanes' states: of a checkpoint, of which two are kept.
+    steps: of training.
+  """
+
+  lanes: int
+  width: int
+  programs: int
+  parameters: int
+  flops: float
+  device_bytes: int
+  state_bytes: int
+  steps: int
+
+  @property
+  def checkpoint_bytes(self) -> int:
+    """What the checkpoints of the launch will take on disk, about."""
+    return _KEPT * self.state_bytes
+
+
+def size_of(built: study.Study) -> Size:
+  """Returns the size of a launch; it compiles the training program, as its start does."""
+  setup, num_lanes = built.training, len(built.points)
+  shapes = programs.state_shapes(setup.learner, built.lanes)
+  chunk = programs.compile_chunk(setup, built.lanes, built.feed().shape)
+  width = built.place.width
+  return Size(
+    lanes=num_lanes,
+    width=width,
+    programs=math.ceil(num_lanes / width),
+    parameters=_count(shapes.params) // num_lanes,
+    flops=flops_of_step(built),
+    device_bytes=programs.bytes_of(chunk),
+    state_bytes=sum(
+      math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)
+    ),
+    steps=built.train.steps,
+  )
+
+
+def flops_of_step(built: study.Study) -> int:
+  """Returns the operations of a step of one lane, see `flops.count`."""
+  learner, batch_size = built.training.learner, built.training.schedule.batch_size
+
+  def one(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+
+  lane = one(built.lanes)
+  state = jax.eval_shape(learner.init, lane)
+  noise = jax.eval_shape(lambda lane: learner.draw(lane, batch_size, 0), lane)
+  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
+  known = one(built.dataset.beside_of('train').take(slice(0, 1)))
+  known = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape), leaf.dtype), known
+  )
+  step = jax.ShapeDtypeStruct((), jnp.int32)
+  return flops.count(learner.step, state, lane, batch, noise, step, known)
+
+
+def _count(tree: Any) -> int:
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+_COLUMNS = (
+  'launch',
+  'lanes',
+  'programs',
+  'width',
+  'parameters',
+  'MFLOP a step',
+  'steps',
+  'MiB a device',
+  'MiB on disk',
+)
+
+
+def table_of(plan: Study, sizes: Sequence[Size]) -> list[str]:
+  """Returns the lines of a plan: a row for each launch, and what all of them come to."""
+  cells = [
+    _COLUMNS,
+    *(_cells(launch, size) for launch, size in zip(plan.launches, sizes, strict=True)),
+  ]
+  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+  table = [
+    '  '.join(
+      cell.rjust(width) if i else cell.ljust(width)
+      for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+    )
+    for line in cells
+  ]
+  total = sum(size.lanes * size.flops * size.steps for size in sizes)
+  disk = sum(size.checkpoint_bytes for size in sizes)
+  lanes = sum(size.lanes for size in sizes)
+  return [
+    *table,
+    '',
+    f'{len(sizes)} {"launch" if len(sizes) == 1 else "launches"}, {lanes} lanes: '
+    f'{total / 1e12:,.3g} TFLOP of training in matrix products and convolutions, '
+    f'{disk / 2**20:,.0f} MiB of checkpoints; a lane leaves a row of results.csv, one of each log '
+    'point in metrics.jsonl, and pictures',
+  ]
+
+
+def _cells(launch: Launch, size: Size) -> tuple[str, ...]:
+  return (
+    launch.name,
+    str(size.lanes),
+    str(size.programs),
+    str(size.width),
+    f'{size.parameters:,}',
+    f'{size.flops / 1e6:,.4g}',
+    f'{size.steps:,}',
+    f'{size.device_bytes / 2**20:,.1f}',
+    f'{size.checkpoint_bytes / 2**20:,.1f}',
+  )
