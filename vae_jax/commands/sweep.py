@@ -48,16 +48,15 @@ def main(given: flags.FlagValues) -> int:
 
   # The devices are for the launches: what is built here is only looked at.
   plan = planned(given, on_cpu=True)
+  sweeps.built(plan, lambda launch, built: None, only=sweeps.not_done(given.workdir, plan))
   with sweeps.held(given.workdir, plan) as (directory, study):
     standings = launches.standings_of(directory)
-    open_ = [standing.name for standing in standings if standing.state != 'done']
-    sweeps.built(study, lambda launch, built: None, only=open_)
     if given.retry_failed:
       for standing in standings:
         if standing.state == 'failed':
           launches.forgive(directory, standing.name)
       standings = launches.standings_of(directory)
-    _say(standings)
+    _say(sweeps.counted(directory), standings)
     return _EXECUTORS[given.executor](directory, study, standings, given)
 
 
@@ -92,14 +91,9 @@ def planned(given: flags.FlagValues, on_cpu: bool = False):
   return sweeps.planned(settings.complete(given.config), changes, beside, typed)
 
 
-def _say(standings: Sequence) -> None:
+def _say(counted: str, standings: Sequence) -> None:
   """Says how many launches there are, and where they stand."""
-  from vae_jax import launches
-
-  states = [standing.state for standing in standings]
-  counted = [f'{states.count(state)} {state}' for state in launches.STATES if state in states]
-  what = 'launch' if len(states) == 1 else 'launches'
-  logging.info('%d %s: %s', len(states), what, ', '.join(counted))
+  logging.info('%s', counted)
   for standing in standings:
     if standing.state == 'failed':
       logging.warning(

@@ -32,10 +32,14 @@ def of_launches(
   if state in ('submitted', 'queued') and counts['done'] + counts['failed']:
     state = 'interrupted'
   parts = [
-    part._replace(state=each.state, holder=each.holder, notes=[*part.notes, *_why(each)])
+    part._replace(
+      state=each.state, holder=each.holder, report=None, notes=[*part.notes, *_why(each)]
+    )
     for part, each in zip(parts, found, strict=True)
   ]
-  return _joined(directory, parts, state)._replace(launches=counts)
+  page = directory / 'report.html'
+  report = str(page) if page.is_file() else None
+  return _joined(directory, parts, state)._replace(launches=counts, report=report)
 
 
 def _why(standing: launches.Standing) -> list[str]:

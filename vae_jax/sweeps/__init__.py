@@ -9,9 +9,9 @@ An engine starts `vae-jax run --study=WORKDIR --index=I`, and nothing else: a la
 with study.json beside it. What is done, runs or has failed is told from the files, see `launches`.
 """
 
-from vae_jax.sweeps.gathering import Gathered, exit_code, gather
+from vae_jax.sweeps.gathering import Gathered, counted, exit_code, gather
 from vae_jax.sweeps.local import Devices, Local, command, devices, slots
-from vae_jax.sweeps.planning import built, held, planned
+from vae_jax.sweeps.planning import built, held, not_done, planned
 from vae_jax.sweeps.running import run, stop_with_parent, write_to_log
 from vae_jax.sweeps.sizes import Size, flops_of_step, size_of, table_of
 from vae_jax.sweeps.supervising import Engine, Job, Tally, supervise
@@ -26,11 +26,13 @@ __all__ = [
   'Tally',
   'built',
   'command',
+  'counted',
   'devices',
   'exit_code',
   'flops_of_step',
   'gather',
   'held',
+  'not_done',
   'planned',
   'run',
   'size_of',

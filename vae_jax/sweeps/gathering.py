@@ -58,8 +58,15 @@ def gather(directory: os.PathLike | str) -> Gathered | None:
     report.read(launches.run_of(directory, name), name if len(found) > 1 else '')
     for name, _ in found
   ]
-  report.write(pages, directory / report.NAME, said if len(found) > 1 else ())
+  report.write(pages, directory / report.NAME, [counted(directory), *said] if pages[1:] else ())
   return Gathered(rows, study.keys, said, directory / report.NAME)
+
+
+def counted(directory: os.PathLike | str) -> str:
+  """Returns how many launches there are, and where they stand: '3 launches: 2 done, 1 queued'."""
+  states = [standing.state for standing in launches.standings_of(directory)]
+  counts = [f'{states.count(state)} {state}' for state in launches.STATES if state in states]
+  return f'{len(states)} {"launch" if len(states) == 1 else "launches"}: {", ".join(counts)}'
 
 
 Found = Sequence[tuple[str, list[dict[str, Any]]]]  # name of a launch, its rows
@@ -96,7 +103,7 @@ def _judged(directory: pathlib.Path, study: Study, found: Found) -> list[str]:
   rows = [row for _, own, _ in compared for row in own]
   split = records.chosen_on(rows)
   values = np.concatenate([nll for *_, nll in compared])
-  also = [key for key in study.keys if len({repr(row[key]) for row in rows}) > 1]
+  also = ['launch'] if len(compared) > 1 else []
   named = [{**row, 'name': f'{row["launch"]}/{row["name"]}'} for row in rows]
   found = verdict.judge(named, values, split, also=also)
   record = verdict.as_record(found)

@@ -93,6 +93,16 @@ def built(
     logging.disable(logging.NOTSET)
 
 
+def not_done(directory: os.PathLike | str, plan: Study) -> list[str]:
+  """Returns the launches of a plan that a directory does not have, or has with something to do."""
+  directory = paths.expanded(directory, '--workdir')
+  return [
+    launch.name
+    for launch in plan.launches
+    if launches.standing_of(directory, launch.name).state != 'done'
+  ]
+
+
 @contextlib.contextmanager
 def held(directory: os.PathLike | str, plan: Study) -> Iterator[tuple[pathlib.Path, Study]]:
   """Holds a directory as that of a study for the block; it takes in launches that are new.

@@ -1,0 +1,120 @@
+"""`vae-jax sweep`, as processes: launches that are stopped, killed and refused."""
+
+import csv
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, without_pictures
+
+from vae_jax import launches, records
+from vae_jax.runs import training
+
+pytestmark = pytest.mark.process
+
+CONFIG = """
+from vae_jax import config as settings
+
+def get_config():
+  config = settings.base()
+  config.study = 'mine'
+  config.lanes.update(beta=(0.5, 2.0), latent_size=(2,), learning_rate=(1e-2,))
+  config.data.update(name='digits', binarize='dynamic')
+  config.data.update(train_split='train[:75%]', validation_split='train[75%:]')
+  config.encoder.update(hidden=(4,))
+  config.decoder.update(hidden=(4,))
+  config.train.update(steps=STEPS, batch_size=16, log_every=50)
+  config.train.update(evaluate_every=STEPS, checkpoint_every=50)
+  config.evaluation.update(dict.fromkeys(
+    ('train_images', 'validation_images', 'test_images', 'nll_images', 'aggregate_images'), 20))
+  config.evaluation.update(nll_samples=4, mixture_components=0)
+  return config
+
+def launches():
+  for num_samples in SAMPLES:
+    yield {'bound.num_samples': num_samples}
+"""
+CHANGING = ('seconds', 'steps_per_second')
+
+
+def write(path, steps=200, samples=(1, 2)):
+  path.write_text(CONFIG.replace('STEPS', str(steps)).replace('SAMPLES', repr(samples)))
+  return path
+
+
+@pytest.fixture
+def started():
+  """Starts `python -m launch.sweep *words`; what still runs at the end of the test is killed."""
+  processes = []
+
+  def start(*words):
+    command = [sys.executable, '-m', 'launch.sweep', *map(str, words)]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    processes.append(subprocess.Popen(command, cwd=ROOT, **pipes))
+    return processes[-1]
+
+  yield start
+  for process in processes:
+    process.kill()
+    process.communicate()
+
+
+def wait_for(condition, seconds=60):
+  deadline = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < deadline
+    time.sleep(0.02)
+
+
+def rows_of(directory):
+  """Returns the rows of results.csv but for how long they took."""
+  with open(directory / 'results.csv', newline='') as file:
+    rows = list(csv.DictReader(file))
+  return [{k: v for k, v in row.items() if k not in CHANGING} for row in rows]
+
+
+def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, started, monkeypatch):
+  """Its launch stops with its state saved; the next one goes on, and the end is the same."""
+  config = write(tmp_path / 'mine.py', steps=20_000, samples=(1,))
+  flags = f'--config={config}', f'--workdir={tmp_path}/a'
+  first = started(*flags)
+  run = launches.run_of(tmp_path / 'a', 'num_samples-1')
+  wait_for(lambda: (records.newest_step(run) or 0) >= 100)
+  second = started(*flags)
+  assert second.wait(60) == 5
+  assert 'is in use by process' in second.stderr.read()
+  first.kill()
+  first.wait()
+  wait_for(lambda: launches.standing_of(tmp_path / 'a', 'num_samples-1').state == 'interrupted', 20)
+  assert 100 <= records.newest_step(run) < 20_000
+  # The rest of it in a moment: fewer steps are what the run has not done yet.
+  steps = records.newest_step(run) + 100
+  write(config, steps=steps - steps % 50)
+  third = started(*flags)
+  out, err = third.communicate(timeout=120)
+  assert third.returncode == 0, err
+  assert '2 launches: 1 interrupted, 1 queued' in err  # one is new
+  assert 'num_samples-1: goes on' in err
+  assert 'Best by NLL on the validation set: launch num_samples-' in out
+
+  alone = launches.read(tmp_path / 'a').named('num_samples-1')
+  without_pictures(monkeypatch)
+  training.run(alone.config, tmp_path / 'b')
+  # On one device here, on one for each core there: equal but for the last bits.
+  both = [records.read_metrics(place / 'metrics.jsonl') for place in (run, tmp_path / 'b')]
+  for row, other in zip(*both, strict=True):
+    assert row == pytest.approx(other, rel=1e-3, abs=1e-3)
+  rows = rows_of(tmp_path / 'a')
+  assert [row['launch'] for row in rows] == ['num_samples-1'] * 2 + ['num_samples-2'] * 2
+  assert [row['bound.num_samples'] for row in rows] == ['1', '1', '2', '2']
+  own = [{name: row[name] for name in each} for row, each in zip(rows, rows_of(run), strict=False)]
+  assert own == rows_of(run)
+
+
+def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, launched):
+  config = write(tmp_path / 'mine.py', samples=(1, 0))
+  found = launched('sweep', f'--config={config}', f'--workdir={tmp_path}/a')
+  assert found.returncode == 2
+  assert found.stderr.strip().startswith('launch num_samples-0: bound.num_samples=0')
+  assert not (tmp_path / 'a').exists()
