@@ -37,10 +37,10 @@ def model_of(log_prob, params, **parts):
   )
 
 
-def step_of(model, lane, params, objective=None, count=3):
+def step_of(model, lane, params, objective=None, count=3, **options):
   objective = objective or objectives.beta_elbo()
   estimator = learner.Estimator(model, objective, bounds.analytic_kl, bounds.reparameterized)
-  one = learner.make_learner(estimator, 1, lambda rate: optax.sgd(1.0))
+  one = learner.make_learner(estimator, 1, lambda rate: optax.sgd(1.0), **options)
 
   @jax.jit
   def take(lane, params, x, count):
@@ -80,6 +80,19 @@ def test_a_lane_diverges_where_the_square_of_a_gradient_overflows(lane, slope, f
   assert state.diverged_at == (learner.NOT_DIVERGED if fine else 3)
   assert state.params['w'] == (pytest.approx(slope, rel=1e-6) if fine else 0)
   assert state.params['v'][0, 1] == (1 if fine else 0)
+
+
+@pytest.mark.parametrize(
+  ('slope', 'fine'), [(1e3, True), (1.001 * LARGEST, False), (np.inf, False)]
+)
+def test_clipping_hides_no_divergence(lane, slope, fine):
+  """A gradient whose square overflows is seen before it is made short."""
+  params = {'w': jnp.float32(0)}
+  # By x, or the compiler would know the slope and multiply in another order.
+  model = model_of(lambda params, x: with_slope(params['w'], slope * x[0]), params)
+  state, _ = step_of(model, lane._replace(clip_norm=2.0), params, has_clipping=True)
+  assert state.diverged_at == (learner.NOT_DIVERGED if fine else 3)
+  assert state.params['w'] == (pytest.approx(2) if fine else 0)
 
 
 @pytest.mark.parametrize('value', [np.inf, -np.inf, np.nan])

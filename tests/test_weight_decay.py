@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax import bounds, densities, lanes, learner, networks, objectives
+from vae_jax import bounds, densities, lanes, learner, networks, objectives, optimizers
 
 pytestmark = pytest.mark.math
 
@@ -107,6 +107,14 @@ def test_decayed_adam_is_adamw():
   assert_close(states.params, expected)
 
 
+def test_what_is_no_kernel_does_not_decay():
+  """Neither biases nor scales, nor numbers that have no name."""
+  params = {'dense': {'kernel': 2.0, 'bias': 3.0}, 'norm': {'scale': 4.0}, 'likelihood': (5.0,)}
+  updates = jax.tree.map(lambda leaf: 1.0, params)
+  found = optimizers.decayed(updates, params, 0.25)
+  assert found == updates | {'dense': {'kernel': 1.0 - 0.25 * 2.0, 'bias': 1.0}}
+
+
 def test_clipping_is_that_of_optax_and_its_steps_are_counted():
   plain, _ = trained({})
   states, metrics = trained(clip_norm=1.5)
@@ -166,19 +174,21 @@ def test_inert_weights_stay_0_and_a_padded_lane_is_the_unpadded_one():
 
 def test_a_lane_that_diverges_keeps_its_average():
   one, lane = learner_of(**ALL), lane_of(ema_decay=0.5, weight_decay=0.1, clip_norm=1.0)
+  bad = np.full_like(X, np.nan)
 
   @jax.jit
-  def two_steps(lane):
-    state = one.init(lane)
-    seen = []
-    for count, x in enumerate((X, np.full_like(X, np.nan), X)):
-      state, _ = one.step(state, lane, x, one.draw(lane, SIZE, count), jnp.int32(count))
-      seen.append(state)
-    return seen
+  def steps(lane):
+    def step(state, given):
+      count, x = given
+      state, _ = one.step(state, lane, x, one.draw(lane, SIZE, count), count)
+      return state, state
 
-  first, second, third = two_steps(lane)
-  assert second.diverged_at == third.diverged_at == 1
-  for tree in ('params', 'average'):
-    for state in (second, third):
-      leaves = [jax.tree.leaves(getattr(each, tree)) for each in (first, state)]
-      assert all(np.array_equal(a, b) for a, b in zip(*leaves, strict=True))
+    batches = jnp.arange(4), np.stack([X, bad, X, bad])
+    return jax.lax.scan(step, one.init(lane), batches)[1]
+
+  states = steps(lane)
+  first_of_them = 1
+  assert states.diverged_at.tolist() == [learner.NOT_DIVERGED] + 3 * [first_of_them]
+  for leaf in jax.tree.leaves((states.params, states.average)):
+    assert np.isfinite(leaf).all()
+    np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[0], leaf.shape))
