@@ -56,7 +56,8 @@ OTHERWISE = {
   'wandb.images_every': 2, 'wandb.lanes': 'best',
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
   'train.checkpoint_every': 40, 'program.width': 2, 'program.memory_gib': 3.0, 'train.patience': 5,
-  'program.resident_gib': 0.0,
+  'program.resident_gib': 0.0, 'resources.cpus': 2, 'resources.gpus': 1,
+  'resources.memory_gib': 4.0, 'resources.minutes': 60, 'resources.options': ('--partition=gpu',),
 }  # fmt: skip
 
 

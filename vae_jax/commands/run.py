@@ -18,7 +18,7 @@ def make() -> Command:
   flags.DEFINE_string('study', None, 'The workdir of the study.', own)
   flags.DEFINE_integer('index', None, 'Which of its launches, from 0.', flag_values=own)
   flags.DEFINE_bool('log', False, 'Says everything to WORKDIR/jobs/NAME/log.txt.', own)
-  flags.DEFINE_bool('stop_with_parent', False, 'Stops when the standard input ends.', own)
+  flags.DEFINE_bool('with_parent', False, 'Stops when the standard input ends.', own)
   return Command(__doc__, own, main, required=('study', 'index'))
 
 
@@ -29,7 +29,7 @@ def main(given: flags.FlagValues) -> int:
 
   if given.log:
     sweeps.write_to_log(given.study, given.index)
-  if given.stop_with_parent:
+  if given.with_parent:
     sweeps.stop_with_parent()
   result = sweeps.run(given.study, given.index)
   terminal.show(result)

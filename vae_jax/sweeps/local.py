@@ -78,7 +78,7 @@ class Local:
     slot = next(i for i, job in enumerate(self._jobs) if not job or job.exit_code() is not None)
     with launches.open_log(self._directory, name) as log:
       process = subprocess.Popen(
-        command(self._directory, index, '--stop_with_parent'),
+        command(self._directory, index, '--with_parent'),
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,

@@ -90,7 +90,7 @@ class Cluster:
   def submit(self, index: int, name: str) -> '_Task':
     """Hands a launch to Ray."""
     launches.open_log(self._directory, name).close()  # or it cannot be written: said here, at once
-    line = command(self._directory, index, '--log', '--stop_with_parent')
+    line = command(self._directory, index, '--log', '--with_parent')
     return _Task(self._ray, self._launch.remote(line, dict(_environment())))
 
 
