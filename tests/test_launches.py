@@ -181,6 +181,19 @@ def test_what_another_process_has_is_no_failure(tmp_path, study):
   assert launches.standing_of(tmp_path, 'b').state == 'interrupted'
 
 
+def test_what_killed_and_is_forgiven_may_kill_as_often_again(tmp_path, study):
+  del study
+  states = []
+  for _ in range(2):
+    for _ in range(launches.MOST_KILLED):
+      with launches.attempt(tmp_path, 'a'):
+        pass
+      states.append(launches.standing_of(tmp_path, 'a').state)
+    launches.forgive(tmp_path, 'a')
+    assert launches.standing_of(tmp_path, 'a').state == 'interrupted'
+  assert states == 2 * ['interrupted', 'interrupted', 'interrupted', 'failed']
+
+
 def test_a_torn_line_is_no_attempt(tmp_path, study):
   del study
   with launches.attempt(tmp_path, 'a'):

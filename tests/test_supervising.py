@@ -1,8 +1,10 @@
 """Launches under an engine that is a script: how each ends decides what becomes of it."""
 
+import itertools
 import os
 import signal
 import threading
+import time
 
 import pytest
 from test_launches import History, a_launch
@@ -17,7 +19,7 @@ class Scripted:
   """An engine whose launches end as they are told to, one after the other."""
 
   def __init__(self, directory, script, slots=2):
-    self.slots, self.started, self.most = slots, [], 0
+    self.slots, self.started, self.at, self.most = slots, [], [], 0
     self._script = {name: list(ends) for name, ends in script.items()}
     self._histories = {name: History(directory, name) for name in script}
     self.open = set()
@@ -25,6 +27,7 @@ class Scripted:
   def submit(self, index, name):
     assert 'abc'[index] == name
     self.started.append(name)
+    self.at.append(time.monotonic())
     self.open.add(name)
     self.most = max(self.most, len(self.open))
     return _Job(self, self._histories[name], self._script[name].pop(0))
@@ -127,6 +130,9 @@ def test_what_another_process_has_is_waited_for_and_taken_if_it_leaves_it(direct
   # It was free for a moment when the engine looked, and again later.
   assert sweeps.supervise(directory, engine).done == ['a', 'b', 'c']
   assert not other.runs
+  starts = [at for name, at in zip(engine.started, engine.at, strict=True) if name == 'a']
+  assert len(starts) == 3
+  assert min(b - a for a, b in itertools.pairwise(starts)) >= 0.05  # it does not knock all the time
 
 
 def test_a_signal_stops_all_launches_with_their_states_saved(directory):

@@ -12,8 +12,17 @@ import yaml
 from conftest import ROOT
 from test_tracking_wandb import isolated, server  # noqa: F401 (its fixtures)
 
-from vae_jax import errors
-from vae_jax.commands import command, compare, evaluate, report, run_ids, upload, wandb_sweep
+from vae_jax import errors, launches
+from vae_jax.commands import (
+  command,
+  compare,
+  evaluate,
+  plan,
+  report,
+  run_ids,
+  upload,
+  wandb_sweep,
+)
 
 pytestmark = pytest.mark.process
 
@@ -122,17 +131,7 @@ def test_wandb_agent_runs_the_trials_of_a_sweep(run, tmp_path, server):  # noqa:
     '--config.lanes.latent_size=(2,)', f'--out={tmp_path}/sweep.yaml',
   )  # fmt: skip
   assert code == 0
-  env = os.environ | {
-    'PATH': f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}',
-    'PYTHONPATH': str(ROOT),
-    'VAE_JAX_CACHE': str(tmp_path / 'cache'),
-  }
-  for words in (('sweep', 'sweep.yaml'), ('agent', 'tester/vae_jax/sweep0')):
-    done = subprocess.run(
-      [sys.executable, '-m', 'wandb', *words],
-      cwd=tmp_path, env=env, timeout=300, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+  work_off(tmp_path)
   trials = [f'sweep0-trial{i}' for i in range(2)]
   assert sorted(path.name for path in (tmp_path / 'runs').iterdir()) == trials
   for trial, hidden in zip(trials, ([8], [8, 4]), strict=True):
@@ -142,4 +141,57 @@ def test_wandb_agent_runs_the_trials_of_a_sweep(run, tmp_path, server):  # noqa:
     assert (study.about['jobType'], study.about['sweep']) == ('study', 'sweep0')
     verdict = json.loads((tmp_path / 'runs' / trial / 'verdict.json').read_text())
     assert study.summary['best/nll'] == verdict['points'][0]['mean']
+  assert len(server.lanes) == 2 * 2
+
+
+def work_off(directory):
+  """Registers sweep.yaml with W&B and runs its trials, with the genuine agent."""
+  env = os.environ | {
+    'PATH': f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}',
+    'PYTHONPATH': str(ROOT),
+    'VAE_JAX_CACHE': str(directory / 'cache'),
+  }
+  for words in (('sweep', 'sweep.yaml'), ('agent', 'tester/vae_jax/sweep0')):
+    done = subprocess.run(
+      [sys.executable, '-m', 'wandb', *words],
+      cwd=directory, env=env, timeout=300, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+LAUNCHES = """
+from configs import digits
+
+def get_config():
+  return digits.get_config()
+
+def launches():
+  yield {'encoder.hidden': (8,)}
+  yield {'encoder': {'name': 'mlp', 'hidden': (8, 4)}}
+"""
+
+
+@pytest.mark.slow
+def test_wandb_agent_runs_the_launches_of_a_study(run, tmp_path, server):  # noqa: F811
+  """A trial each, in one group with ids of their own; a study that is done is told so."""
+  (tmp_path / 'mine.py').write_text(LAUNCHES)
+  code, out, _ = run(
+    plan, f'--config={tmp_path}/mine.py', *SHORT, '--config.lanes.beta=(1.0,)',
+    '--config.lanes.latent_size=(2,)', '--config.wandb.mode=online',
+    f'--workdir={tmp_path}/runs', f'--wandb_sweep={tmp_path}/sweep.yaml',
+  )  # fmt: skip
+  assert code == 0
+  assert '2 launches, 4 lanes' in out
+  work_off(tmp_path)
+  study = launches.read(tmp_path / 'runs')
+  assert [standing.state for standing in launches.standings_of(tmp_path / 'runs')] == ['done'] * 2
+  groups = {run.about['groupName'] for run in server.runs.values()}
+  assert groups == {f'{study.study}-{study.study_id}'}
+  for i, launch in enumerate(study.launches):
+    of_launch = server.runs[f'sweep0-trial{i}']
+    assert of_launch.about['sweep'] == 'sweep0'
+    verdict = json.loads(
+      (launches.run_of(tmp_path / 'runs', launch.name) / 'verdict.json').read_text()
+    )
+    assert of_launch.summary['best/nll'] == verdict['points'][0]['mean']
   assert len(server.lanes) == 2 * 2

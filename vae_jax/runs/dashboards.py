@@ -98,7 +98,7 @@ def _about(directory: pathlib.Path) -> dashboard.About:
     )
   return dashboard.About(
     config['study'],
-    f'{config["study"]}-{suffix}',
+    fragments.group_of(config['study'], suffix),
     records.chosen_on(rows),
     rows,
     outcome.read_verdict(directory).get('sentences', []),

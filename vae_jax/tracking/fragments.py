@@ -93,6 +93,16 @@ def look(directory: pathlib.Path, study_id: str | None, trial: str | None = None
   return known
 
 
+def group_of(study: str, suffix: str) -> str:
+  """Returns the W&B group of runs: one for all launches of a study, whose ids end with -NUMBER.
+
+  Args:
+    study: the name of the study.
+    suffix: what the ids of the runs end with.
+  """
+  return f'{study}-{suffix.partition("-")[0]}'
+
+
 def name_of(path: pathlib.Path) -> str:
   """Returns DIRECTORY/run-ID.wandb; of the directory alone the id cannot be told for sure."""
   return f'{path.parent.name}/{path.name}'

@@ -75,8 +75,7 @@ class WandbRuns:
     descriptors.raise_limit(max(len(own), 1) + 1)
     if len(own) > choosing.MANY:
       _log.warning('W&B gets a run of each of %d lanes; fewer by wandb.lanes=8, or best', len(own))
-    # The launches of a study are one group: their ids differ behind a dash.
-    self._group = f'{config["study"]}-{self._fragments.suffix.partition("-")[0]}'
+    self._group = fragments.group_of(config['study'], self._fragments.suffix)
     self._tags = layout.tags(self._settings.tags, config)
     self._configs = [layout.lane_config(fields, config, provenance) for fields in lane_fields]
     of_study = layout.study_config(config, provenance)
