@@ -1,4 +1,4 @@
-"""Trains the lanes of `test_placement` on eight simulated devices and on one; prints JSON.
+"""Trains and evaluates lanes of `test_placement` on eight simulated devices and one; prints JSON.
 
 A process of its own: the number of devices is fixed before JAX starts.
 """
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from conftest import small_config
 
-from vae_jax import placement, programs, study
+from vae_jax import evaluation, placement, programs, study
 
 STEPS = 30
 
@@ -27,7 +27,7 @@ def study_of(num_lanes):
 
 def trained(built, devices, width, begun):
   """What is left of so many lanes of a study that begin with the states `begun`."""
-  place = placement.of_width(width, built.training.schedule.batch_size, devices)
+  place = placement.over(devices, width, built.training.schedule.batch_size)
   built = built._replace(training=built.training._replace(placement=place))
   feed = built.feed()
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
@@ -35,17 +35,39 @@ def trained(built, devices, width, begun):
   for first in range(0, STEPS, 10):
     arguments = (built.training, chunk, states, built.lanes, feed)
     states, metrics = programs.take_chunk(*arguments, first, first + 10)
-  collectives = re.findall(r'all-reduce|all-gather|all-to-all|collective-permute', chunk.as_text())
   return {
+    **(evaluated(built, states) if len(devices) in (1, 4 * place.width) else {}),
     'mesh': dict(place.mesh.shape),
     'width': place.width,
     'devices': len(jax.tree.leaves(chunk.output_shardings)[0].device_set),
-    'collectives': len(collectives),
+    'collectives': num_collectives(chunk),
     'elbo': np.asarray(metrics['batch/elbo']).tolist(),
     'params': [
       np.asarray(leaf).tolist() for leaf in jax.tree.leaves(placement.joined(states).params)
     ],
   }
+
+
+def evaluated(built, states):
+  """What lanes are worth by one batch, and how many rows each device multiplies at a time."""
+  params, place, images = programs.params_of(states), built.place, built.dataset.test[:30]
+  evaluate = programs.make_evaluate(built.training.learner, 255.0, place)
+  batches = evaluation.cut(images, 30)  # of which four devices have seven or eight each
+  found = evaluate(params, built.lanes, batches, np.int32(STEPS))
+  program, batches = programs.make_nll(built.model, images[:8], 255.0, 16, 64, place)
+  inputs = placement.on_devices(place, (params, built.lanes)), (batches, np.int32(0))
+  compiled = program.lower(*inputs[0], *inputs[1]).compile()
+  evidence = compiled(*inputs[0], *jax.device_put(inputs[1], place.everywhere))
+  worth = found.metrics | {'variances': found.variances, 'bounds': evidence['curve']}
+  return {
+    'worth': {name: np.asarray(values).tolist() for name, values in worth.items()},
+    'rows': sorted(map(int, re.findall(r'f32\[(\d+),16\]\S* dot\(', compiled.as_text()))),
+  }
+
+
+def num_collectives(compiled):
+  collectives = 'all-reduce|all-gather|all-to-all|collective-permute'
+  return len(re.findall(collectives, compiled.as_text()))
 
 
 def main():

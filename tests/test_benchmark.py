@@ -47,6 +47,19 @@ def test_operations_of_convolutions():
   assert flops.count(transposed, shape(10, 4, 4, 3), shape(4, 4, 3, 5)) == outputs * 2 * 48 // 4
 
 
+def test_operations_are_those_of_a_platform():
+  """Of a choice by platform one way is counted, not the sum of all."""
+
+  def product(x, w):
+    both = dict(cpu=lambda x, w: x @ w @ (w.T @ w), default=lambda x, w: x @ w)
+    return jax.lax.platform_dependent(x, w, **both)
+
+  x, w = shape(3, 4), shape(4, 5)
+  found = [flops.count(product, x, w, platform=platform) for platform in ('cpu', '')]
+  assert found == [2 * 3 * 4 * 5 + 2 * 5 * 4 * 5 + 2 * 3 * 5 * 5, 2 * 3 * 4 * 5]
+  assert flops.count(product, x, w) == found[0]
+
+
 def test_the_library_that_multiplies_is_read_from_the_program(full_compiler):
   """One product, as XLA compiles it by itself and as it is told to of many rows; none in a sum."""
   place = placement.of_width(1, 32, jax.devices()[:1])

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products against XLA's own, through `flax.linen`."""
+"""Convolutions, as matrix products and not, against XLA's own, through `flax.linen`."""
 
 import functools
 import itertools
@@ -64,9 +64,26 @@ def test_outputs_and_gradients_are_those_of_xla(transposed, padding, sizes, chan
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), found, expected)
 
 
+@pytest.mark.parametrize(('dtype', 'padding'), [('float32', 'same'), ('bfloat16', 'valid')])
+@pytest.mark.parametrize('transposed', [False, True])
+def test_elsewhere_than_on_a_cpu_they_are_those_of_xla(transposed, dtype, padding, monkeypatch):
+  """The branch of all other platforms, computed on this one; also at half precision."""
+  monkeypatch.setattr(jax.lax, 'platform_dependent', lambda *given, cpu, default: default(*given))
+  x = kinds.normal(0, 7, 6, 3)
+  for sizes in ((3, 2), ((4, 3), (1, 2))):
+    ours, theirs = pair(transposed, 5, *sizes, padding)
+    params, given = jax.tree.map(lambda a: a.astype(dtype), (ours.init(jax.random.key(1), x), x))
+    found, expected = ours.apply(params, given), theirs.apply(params, given)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize('transposed', [False, True])
 def test_lanes_are_a_batch_axis(transposed):
-  """Two kernels, each on three images: the way a network is mapped, and no convolution is left."""
+  """Two kernels, each on three images: the way a network is mapped.
+
+  On a CPU no convolution is left, forward and backward; elsewhere nothing but convolutions is.
+  """
   ours, theirs = pair(transposed, 2, 3, 2, 'same')
   x = kinds.normal(0, 3, 6, 6, 4)
   keys = jax.random.split(jax.random.key(0), 2)
@@ -80,4 +97,11 @@ def test_lanes_are_a_batch_axis(transposed):
   )
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
   loss = lambda params: mapped(ours)(params, x).sum()  # noqa: E731
-  assert 'conv_general' not in str(jax.make_jaxpr(jax.grad(loss))(params))
+  traced = jax.jit(jax.grad(loss)).trace(params)
+  products, convolutions_of_xla = {}, {}
+  for platform in ('cpu', 'cuda', 'tpu'):
+    program = traced.lower(lowering_platforms=(platform,)).as_text()
+    products[platform] = program.count('stablehlo.dot_general')
+    convolutions_of_xla[platform] = program.count('stablehlo.convolution')
+  assert products['cpu'] > 0 and products['cuda'] == products['tpu'] == 0
+  assert convolutions_of_xla['cpu'] == 0 and convolutions_of_xla['cuda'] > 0

@@ -226,6 +226,14 @@ def test_eight_devices_give_the_numbers_of_one(lanes, mesh, width):
     np.testing.assert_allclose(of_eight, of_one[:count], rtol=1e-3, atol=1e-5)
 
 
+def test_a_batch_is_evaluated_by_all_devices_that_share_a_lane():
+  """Two lanes on eight devices: the numbers are those of one, and each device has its examples."""
+  one, shared = (on_eight(*QUICK)[name] for name in ('one', '2'))
+  for figure, of_two in shared['worth'].items():
+    np.testing.assert_allclose(of_two, one['worth'][figure][:2], rtol=1e-3, atol=1e-5)
+  assert shared['rows'] == [8 // 4, 8 * 8 // 4]  # encoded, and decoded
+
+
 def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares():
   shapes = on_eight(*QUICK)['shapes']
   lanes = {width: shape['lane'] for width, shape in shapes.items()}

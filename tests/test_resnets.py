@@ -55,6 +55,25 @@ def test_outputs_and_gradients_are_those_of_xla_however_they_are_mapped(kernel):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
 
+def test_the_layout_is_that_of_the_platform_that_a_program_is_for():
+  """Also where lanes are mapped around a gradient: not what this process computes on decides."""
+  x, weights = jnp.ones((2, 3, 6, 5, 9)), jnp.ones((2, 3, 3, 9, 10))
+
+  def loss(x, kernel):
+    return jnp.sum(jnp.sin(jax.vmap(lambda x: layouts.conv(x, kernel))(x)))
+
+  traced = jax.jit(jax.vmap(jax.grad(loss, 1))).trace(x, weights)
+  texts = {
+    platform: traced.lower(lowering_platforms=(platform,)).as_text() for platform in ('cpu', 'tpu')
+  }
+  barriers, loops = ({p: text.count(word) for p, text in texts.items()} for word in _OF_LAYOUTS)
+  assert barriers['cpu'] > 0 and loops['cpu'] > 0
+  assert barriers['tpu'] == loops['tpu'] == 0
+
+
+_OF_LAYOUTS = 'optimization_barrier', 'stablehlo.while'  # lanes that follow one another
+
+
 def correlated(x, kernel, bias):
   """A convolution of one image by SciPy, [H, W, C']."""
   maps = [

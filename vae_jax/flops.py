@@ -8,7 +8,7 @@ import jax
 from jax.extend import core
 
 
-def count(function: Callable, *args: Any) -> int:
+def count(function: Callable, *args: Any, platform: str = 'cpu') -> int:
   """Returns the operations of one call, two for each multiply-add.
 
   Counted where they are written, before any compiler: elementwise work is left out, and a dense
@@ -17,15 +17,16 @@ def count(function: Callable, *args: Any) -> int:
   Args:
     function: is traced, not run. A loop whose length is data counts once.
     args: arrays or their shapes.
+    platform: whose way of writing things counts, see `fast`; '' for that of the mathematics.
   """
-  return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+  return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr, platform)
 
 
-def _of_jaxpr(jaxpr: core.Jaxpr) -> int:
-  return sum(_of_equation(equation) for equation in jaxpr.eqns)
+def _of_jaxpr(jaxpr: core.Jaxpr, platform: str) -> int:
+  return sum(_of_equation(equation, platform) for equation in jaxpr.eqns)
 
 
-def _of_equation(equation: core.JaxprEqn) -> int:
+def _of_equation(equation: core.JaxprEqn, platform: str) -> int:
   shapes = [variable.aval.shape for variable in equation.invars if hasattr(variable.aval, 'shape')]
   if equation.primitive.name == 'dot_general':
     (contracting, _), _ = equation.params['dimension_numbers']
@@ -33,8 +34,17 @@ def _of_equation(equation: core.JaxprEqn) -> int:
     return 2 * depth * math.prod(equation.outvars[0].aval.shape)
   if equation.primitive.name == 'conv_general_dilated':
     return _of_convolution(equation.params, shapes[1], equation.outvars[0].aval.shape)
+  if equation.params.get('branches_platforms'):
+    return _of_jaxpr(_branch(equation.params, platform), platform)
   repeats = equation.params.get('length', 1) if equation.primitive.name == 'scan' else 1
-  return repeats * sum(_of_jaxpr(inner) for inner in core.jaxprs_in_params(equation.params))
+  inner = core.jaxprs_in_params(equation.params)
+  return repeats * sum(_of_jaxpr(jaxpr, platform) for jaxpr in inner)
+
+
+def _branch(params: Any, platform: str) -> core.Jaxpr:
+  """Returns the branch of a choice by platform; the last one is that of all others."""
+  ways = zip(params['branches'], params['branches_platforms'], strict=True)
+  return next(branch.jaxpr for branch, of in ways if of is None or platform in of)
 
 
 def _of_convolution(params: Any, kernel: tuple, outputs: tuple) -> int:

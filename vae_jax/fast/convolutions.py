@@ -1,10 +1,11 @@
-"""Convolutions as matrix products, so that a lane axis is the batch axis of a product.
+"""Convolutions as matrix products on a CPU, so that a lane axis is the batch axis of a product.
 
 `jax.vmap` over kernels turns a convolution into a grouped one; XLA runs those, and the gradients of
 kernels, far below the rate of a matrix product on a CPU. Here squares of pixels are folded into
 channels until the stride is 1 and a window has few pixels; what is left is one product, before or
 after the pixels of a window are brought together, whichever moves fewer numbers. Parameters and
-outputs are those of `flax.linen.Conv` and `flax.linen.ConvTranspose`.
+outputs are those of `flax.linen.Conv` and `flax.linen.ConvTranspose`. On other platforms they are
+XLA's own convolutions.
 
 Measured, all in all: one convolutional net trains 1.35 times as fast as in PyTorch on a CPU, and
 eight lanes 1.35 times as fast as eight runs. Delete it when grouped convolutions and the gradients
@@ -13,7 +14,7 @@ of their kernels are as fast as products there.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ from jax import Array
 
 # Up to here a product is bound by what it reads, so that more of its outputs at once are free.
 _FEW_CHANNELS = 8
+_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
 class _Window(nn.Module):
@@ -39,6 +41,17 @@ class _Window(nn.Module):
     shape = (*both(self.kernel), channels, self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     return kernel, self.param('bias', self.bias_init, (self.features,))
+
+  def _by_platform(
+    self, convolution: Callable, product: Callable, x: Array, kernel: Array
+  ) -> Array:
+    """Returns product(x, kernel) on a CPU, and elsewhere what it stands for."""
+
+    def plain(x: Array, kernel: Array) -> Array:
+      sizes = both(self.stride), self.padding.upper()
+      return convolution(x[None], kernel, *sizes, dimension_numbers=_LAYOUT)[0]
+
+    return jax.lax.platform_dependent(x, kernel, cpu=product, default=plain)
 
   def _axes(self) -> tuple[tuple[int, int], tuple[int, int]]:
     return both(self.kernel), both(self.stride)
@@ -64,13 +77,17 @@ class Conv(_Window):
       return jnp.zeros((*sizes, self.features))
     few = min(channels, self.features) <= _FEW_CHANNELS
     taps = [_taps(k, s, few, kernel.dtype) for k, s in zip(*self._axes(), strict=True)]
-    windows, sides, outputs = ([axis.shape[i] for axis in taps] for i in range(3))
-    whole = [-(-size // n) for size, n in zip(sizes, outputs, strict=True)]
-    wanted = [(n + w - 1) * side for n, w, side in zip(whole, windows, sides, strict=True)]
-    x = _resized(x, before, wanted)
-    kernel = jnp.einsum('wpqt,vrsu,tucf->wvprcqsf', *taps, kernel)
-    kernel = kernel.reshape(*windows, math.prod(sides) * channels, -1)
-    return _unfolded(_correlate(_folded(x, sides), kernel), outputs)[: sizes[0], : sizes[1]] + bias
+
+    def product(x: Array, kernel: Array) -> Array:
+      windows, sides, outputs = ([axis.shape[i] for axis in taps] for i in range(3))
+      whole = [-(-size // n) for size, n in zip(sizes, outputs, strict=True)]
+      wanted = [(n + w - 1) * side for n, w, side in zip(whole, windows, sides, strict=True)]
+      x = _resized(x, before, wanted)
+      kernel = jnp.einsum('wpqt,vrsu,tucf->wvprcqsf', *taps, kernel)
+      kernel = kernel.reshape(*windows, math.prod(sides) * channels, -1)
+      return _unfolded(_correlate(_folded(x, sides), kernel), outputs)[: sizes[0], : sizes[1]]
+
+    return self._by_platform(jax.lax.conv_general_dilated, product, x, kernel) + bias
 
   def _along(self, size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Returns the padding in front and the size of the output along one axis."""
@@ -99,10 +116,14 @@ class ConvTranspose(_Window):
     sizes = [size * s + e for size, s, e in zip(x.shape, strides, extras, strict=False)]
     windows = [len(axis) for axis in taps]
     wanted = [-(-n // s) + w - 1 for n, s, w in zip(sizes, strides, windows, strict=True)]
-    x = _resized(x, [-first for first in firsts], wanted)
-    kernel = jnp.einsum('wqt,vsu,tucf->wvcqsf', *taps, kernel)
-    y = _correlate(x, kernel.reshape(*windows, channels, -1))
-    return _unfolded(y, strides)[: sizes[0], : sizes[1]] + bias
+
+    def product(x: Array, kernel: Array) -> Array:
+      x = _resized(x, [-first for first in firsts], wanted)
+      kernel = jnp.einsum('wqt,vsu,tucf->wvcqsf', *taps, kernel)
+      y = _correlate(x, kernel.reshape(*windows, channels, -1))
+      return _unfolded(y, strides)[: sizes[0], : sizes[1]]
+
+    return self._by_platform(jax.lax.conv_transpose, product, x, kernel) + bias
 
 
 def both(size: int | tuple[int, int]) -> tuple[int, int]:

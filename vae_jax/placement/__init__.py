@@ -10,7 +10,7 @@ on nothing that is beside it. So all programs of a launch have one width: the la
 and what fills it is dropped.
 """
 
-from vae_jax.placement.devices import Placement, lanes_at_once, of_width
+from vae_jax.placement.devices import Placement, lanes_at_once, of_width, over
 from vae_jax.placement.memory import TooWideError, check_fits, free_bytes, is_out_of_memory
 from vae_jax.placement.turns import (
   Turns,
@@ -38,5 +38,6 @@ __all__ = [
   'num_lanes',
   'of_width',
   'on_devices',
+  'over',
   'run_in_turns',
 ]

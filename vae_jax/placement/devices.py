@@ -60,7 +60,9 @@ class Placement(NamedTuple):
     return options
 
 
-def lanes_at_once(num_lanes: int, operations: float) -> int:
+def lanes_at_once(
+  num_lanes: int, operations: float, devices: Sequence[jax.Device] | None = None
+) -> int:
   """Returns how many lanes a program has best, where the memory does not decide.
 
   All of them on an accelerator; on a CPU as many as keep each core busy, and the same number in
@@ -69,35 +71,36 @@ def lanes_at_once(num_lanes: int, operations: float) -> int:
   Args:
     num_lanes: G.
     operations: of a step of one lane, see `flops.count`.
+    devices: that compute them; None for all of this process.
   """
-  if jax.local_devices()[0].platform != 'cpu':
+  devices = jax.local_devices() if devices is None else devices
+  if devices[0].platform != 'cpu':
     return num_lanes
-  most = jax.local_device_count() * math.ceil(_ENOUGH / max(operations, 1.0))
+  most = len(devices) * math.ceil(_ENOUGH / max(operations, 1.0))
   each_turn = math.ceil(num_lanes / math.ceil(num_lanes / most))
-  of_device = math.ceil(each_turn / jax.local_device_count())
+  of_device = math.ceil(each_turn / len(devices))
   return of_device * math.ceil(each_turn / of_device)
 
 
-def _devices_for(width: int) -> Sequence[jax.Device]:
-  """Returns all devices of this process; of the cores of a CPU as many as have equal shares.
-
-  A core that is left out still helps the others.
-  """
-  devices = jax.local_devices()
-  if devices[0].platform != 'cpu':
-    return devices
-  return devices[: max(n for n in range(1, len(devices) + 1) if width % n == 0)]
-
-
 def of_width(width: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Placement:
-  """Returns where programs of `width` lanes, or a few more, are computed.
+  """Returns where programs of `width` lanes, or a few more, are computed best.
+
+  On all devices of an accelerator; on as many cores of a CPU as have equal shares of the lanes: a
+  core that is left out still helps the others.
 
   Args:
     width: lanes of one program, at least 1. It is raised to a multiple of what the lane axis has.
     batch_size: N; the data axis divides it, or devices are left out.
-    devices: if None, all of them; of the cores of a CPU as many as divide the width.
+    devices: that there are; None for all of this process. They need not be attached to it.
   """
-  devices = _devices_for(width) if devices is None else devices
+  devices = jax.local_devices() if devices is None else devices
+  if devices[0].platform == 'cpu':
+    devices = devices[: max(n for n in range(1, len(devices) + 1) if width % n == 0)]
+  return over(devices, width, batch_size)
+
+
+def over(devices: Sequence[jax.Device], width: int, batch_size: int) -> Placement:
+  """Returns the programs of `width` lanes, or a few more, over all of these devices."""
   count = len(devices)
   over_lanes = min(n for n in range(1, count + 1) if count % n == 0 and n >= min(width, count))
   over_data = math.gcd(count // over_lanes, batch_size)

@@ -15,7 +15,7 @@ from vae_jax.fast import ahead, gathering
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner, State
 from vae_jax.placement import Placement
-from vae_jax.programs.lanewise import lanewise
+from vae_jax.programs.lanewise import Lanewise, lanewise
 
 States = State | placement.Turns  # of all lanes, [G] or in turn
 
@@ -80,45 +80,37 @@ def run_chunk(
   return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
 
 
-def compile_chunk(training: Training, lanes: Lane, rows: data.Rows) -> jax.stages.Compiled:
-  """Compiles `run_chunk` ahead of time, so that no training step waits for the compiler.
+def make_chunk(training: Training) -> Lanewise:
+  """Returns `run_chunk` of all lanes: (states, lanes, rows, indices, first, stop) -> the same.
 
-  The compiled program takes (states, lanes, rows, indices, first, stop) of as many lanes as it is
-  wide; the buffers of `states` are donated to it.
+  The buffers of `states` are donated to it.
+  """
+  place, num_rows = training.placement, training.schedule.batch_size * training.learner.num_samples
+  # Mapped around the loop, not in it: a lone lane's states lose their axis once, not at each step.
+  return lanewise(
+    functools.partial(run_chunk, training),
+    place,
+    donate_argnums=0,
+    compiler_options=place.compiler_options(num_rows),
+  )
+
+
+def chunk_shapes(training: Training, lanes: Lane, rows: data.Rows) -> tuple[Any, ...]:
+  """Returns the shapes of what the program of `make_chunk` takes, of all lanes.
 
   Args:
     training: constants of the program.
     lanes: of the launch, [G].
     rows: the shapes of the feed's.
   """
-  place = training.placement
+  schedule, step = training.schedule, jax.ShapeDtypeStruct((), jnp.int32)
+  indices = jax.ShapeDtypeStruct((schedule.chunk_steps, schedule.batch_size), jnp.int32)
+  return state_shapes(training.learner, lanes), lanes, rows, indices, step, step
 
-  def shapes(tree, sharding, leading=()):
-    def shape(leaf):
-      rest = leaf.shape[len(leading) :]
-      return jax.ShapeDtypeStruct((*leading, *rest), leaf.dtype, sharding=sharding)
 
-    return jax.tree.map(shape, tree)
-
-  lanes = shapes(lanes, place.over_lanes, (place.width,))
-  states = state_shapes(training.learner, lanes)
-  num_rows = training.schedule.batch_size * training.learner.num_samples
-  # Mapped around the loop, not in it: a lone lane's states lose their axis once, not at each step.
-  mapped = lanewise(
-    functools.partial(run_chunk, training),
-    place,
-    donate_argnums=0,
-    compiler_options=place.compiler_options(num_rows),
-  )
-  step = jax.ShapeDtypeStruct((), jnp.int32, sharding=place.everywhere)
-  indices = jax.ShapeDtypeStruct(
-    (training.schedule.chunk_steps, training.schedule.batch_size),
-    jnp.int32,
-    sharding=place.everywhere,
-  )
-  states = shapes(states, place.over_lanes)
-  rows = shapes(rows, place.everywhere)
-  return mapped.program.lower(states, lanes, rows, indices, step, step).compile()
+def compile_chunk(training: Training, lanes: Lane, rows: data.Rows) -> jax.stages.Compiled:
+  """Compiles `make_chunk` ahead of time, so that no training step waits for the compiler."""
+  return make_chunk(training).lower(*chunk_shapes(training, lanes, rows)).compile()
 
 
 def bytes_of(chunk: jax.stages.Compiled) -> int:
@@ -148,9 +140,14 @@ def take_chunk(
   return states, placement.joined(metrics)
 
 
+def make_init(learner: Learner, place: Placement) -> Lanewise:
+  """Returns (lanes [G]) -> the states [G] at step 0, as `take_chunk` has them."""
+  return lanewise(learner.init, place, per_lane=1)
+
+
 def init(learner: Learner, lanes: Lane, place: Placement) -> States:
-  """Returns the states of all lanes at step 0, as `take_chunk` has them; a program of its own."""
-  return lanewise(learner.init, place, per_lane=1)(lanes)
+  """Returns the states of all lanes at step 0, by a program of its own."""
+  return make_init(learner, place)(lanes)
 
 
 def state_shapes(learner: Learner, lanes: Lane) -> State:

@@ -11,7 +11,7 @@ from vae_jax.data import NOTHING, Beside
 from vae_jax.lanes import Lane
 from vae_jax.placement import Placement
 from vae_jax.programs import pieces
-from vae_jax.programs.lanewise import Lanewise, lanewise
+from vae_jax.programs.lanewise import Lanewise, lanewise, over_data
 
 
 def make_nll(
@@ -33,8 +33,8 @@ def make_nll(
   batches = evaluation.cut(images, min(len(images), max(1, batch_size // chunk)), beside)
 
   def one_lane(params, lane, batches, first) -> dict[str, Array]:
-    found = evaluation.evidence(model, params, lane, batches, scale, num_samples, chunk, first)
-    return found._asdict()
+    settings = scale, num_samples, chunk, first
+    return evaluation.evidence(model, params, lane, over_data(batches), *settings)._asdict()
 
   options = place.compiler_options(num_rows=batches.weights.shape[1] * chunk)
   return lanewise(one_lane, place, compiler_options=options), batches

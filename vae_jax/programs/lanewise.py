@@ -34,6 +34,27 @@ class Lanewise(NamedTuple):
     lanes, shared = arguments[: self.per_lane], arguments[self.per_lane :]
     return placement.run_in_turns(self.place, self.program, lanes, *shared)
 
+  def lower(self, *arguments: Any) -> jax.stages.Lowered:
+    """Returns the program before it is compiled, for the platform of its devices; see `shapes`."""
+    return self.program.lower(*self.shapes(*arguments))
+
+  def shapes(self, *arguments: Any) -> tuple[Any, ...]:
+    """Returns the shapes that the program takes, of its width and on its devices.
+
+    Args:
+      arguments: as for a call, arrays or their shapes, of any number of lanes.
+    """
+    lanes, shared = arguments[: self.per_lane], arguments[self.per_lane :]
+    width, place = self.place.width, self.place
+
+    def of_lanes(leaf: Any) -> jax.ShapeDtypeStruct:
+      return jax.ShapeDtypeStruct((width, *leaf.shape[1:]), leaf.dtype, sharding=place.over_lanes)
+
+    def of_all(leaf: Any) -> jax.ShapeDtypeStruct:
+      return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place.everywhere)
+
+    return *jax.tree.map(of_lanes, lanes), *jax.tree.map(of_all, shared)
+
 
 def lanewise(
   function: Callable[..., Any], place: Placement, per_lane: int = 2, **options: Any
@@ -50,6 +71,15 @@ def lanewise(
     _over_lanes(function, place, per_lane), out_shardings=place.over_lanes, **options
   )
   return Lanewise(program, place, per_lane)
+
+
+def over_data(batches: Any) -> Any:
+  """Returns batches [B, N, ...] whose examples lie over the devices that share a lane.
+
+  In a function of one lane, as part of a program of `lanewise`: each of the devices then computes
+  its own examples, and not what the others compute, too.
+  """
+  return jax.lax.with_sharding_constraint(batches, PartitionSpec(None, 'data'))
 
 
 def _over_lanes(function: Callable, place: Placement, per_lane: int) -> Callable:

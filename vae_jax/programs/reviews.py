@@ -15,26 +15,23 @@ from vae_jax.lanes import Lane
 from vae_jax.learner import Learner
 from vae_jax.placement import Placement
 from vae_jax.programs import pieces
-from vae_jax.programs.lanewise import lanewise
+from vae_jax.programs.lanewise import Lanewise, lanewise, over_data
 
 
-def make_evaluate(
-  learner: Learner, scale: float, place: Placement
-) -> Callable[..., evaluation.Evaluation]:
+def make_evaluate(learner: Learner, scale: float, place: Placement) -> Lanewise:
   """Returns (params [G], lanes [G], batches, step []) -> Evaluation [G]."""
 
   def one_lane(params, lane, batches, step):
-    return evaluation.evaluate(learner, params, lane, batches, scale, step)
+    return evaluation.evaluate(learner, params, lane, over_data(batches), scale, step)
 
-  program = lanewise(one_lane, place)
-  return lambda *arguments: placement.joined(program(*arguments))
+  return lanewise(one_lane, place)
 
 
-def make_refit(learner: Learner, scale: float, place: Placement) -> Callable[..., Any]:
+def make_refit(learner: Learner, scale: float, place: Placement) -> Lanewise:
   """Returns (params [G], lanes [G], batches) -> the parameters to evaluate; see `refitted`."""
 
   def one_lane(params, lane, batches):
-    return evaluation.refitted(learner, params, lane, batches, scale)
+    return evaluation.refitted(learner, params, lane, over_data(batches), scale)
 
   return lanewise(one_lane, place)
 

@@ -1,6 +1,6 @@
 """What a config means: `from_config` checks it and unpacks it, once; no settings travel on."""
 
-from vae_jax.study.building import from_config
+from vae_jax.study.building import from_config, placed
 from vae_jax.study.collapse import forecast_of, foretold
 from vae_jax.study.foresight import Foresight, foresight_of
 from vae_jax.study.lengths import cut_short
@@ -24,6 +24,7 @@ __all__ = [
   'from_config',
   'grid_of',
   'in_nats',
+  'placed',
   'points_of',
   'start_of',
   'trained_of',

@@ -59,10 +59,8 @@ def from_config(config: Mapping[str, Any]) -> Study:
   one_lane = learner_of(built, model, points)
   if lawful.from_outside(built):
     lawful.check_whole(one_lane, stacked, stored.event, batch_size)
-  width = min(asked['width'], len(points))
-  if not width:
-    operations = _operations(model, stacked, dataset.train.shape[1:], batch_size, num_samples)
-    width = placement.lanes_at_once(len(points), operations)
+  event = dataset.train.shape[1:]
+  width = _width(asked['width'], model, stacked, event, batch_size, num_samples)
   training = programs.Training(
     learner=one_lane,
     schedule=data.Schedule(
@@ -89,6 +87,31 @@ def from_config(config: Mapping[str, Any]) -> Study:
     wandb=tracking.Settings(**config['wandb']),
     foresight=foresight_of(config, dataset),
   )
+
+
+def placed(built: Study, devices: Sequence[jax.Device]) -> Study:
+  """Returns a study as `from_config` builds it where there are these devices, attached or not."""
+  schedule, num_samples = built.training.schedule, built.num_samples
+  sizes = built.event, schedule.batch_size, num_samples
+  width = _width(built.program.width, built.model, built.lanes, *sizes, devices)
+  return built.at_width(width, devices)
+
+
+def _width(
+  asked: int,
+  model: networks.Model,
+  stacked: lanes.Lane,
+  event: Sequence[int],
+  batch_size: int,
+  num_samples: int,
+  devices: Sequence[jax.Device] | None = None,
+) -> int:
+  """Returns how many lanes a program has: as many as are asked for, or as many as are fastest."""
+  num_lanes = len(stacked.beta)
+  if asked:
+    return min(asked, num_lanes)
+  operations = _operations(model, stacked, event, batch_size, num_samples)
+  return placement.lanes_at_once(num_lanes, operations, devices)
 
 
 def _checked(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import data, lanes, networks, placement, programs, tracking
+from vae_jax import data, evaluation, lanes, networks, placement, programs, tracking
 from vae_jax.study.foresight import Foresight
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, TrainSettings
 
@@ -79,6 +79,17 @@ class Study(NamedTuple):
     """
     return data.subset(len(self.dataset.split(split)), count, self.training.schedule.seed)
 
+  def batches(self, split: str) -> evaluation.Batches:
+    """Returns the images of a split that are evaluated, in batches."""
+    objective, settings = self.training.learner.estimator.objective, self.evaluation
+    chosen = self.sample(split, settings.images(split))
+    images, beside = self.dataset.split(split)[chosen], self.dataset.beside_of(split, chosen)
+    # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
+    wanted = settings.batch_size // self.num_samples
+    limits = objective.smallest_batch, objective.largest_batch
+    size = evaluation.fitting_size(len(images), wanted, *limits)
+    return evaluation.cut(images, size, beside)
+
   def sampling(self) -> dict[str, Any]:
     """Returns which images the evaluation takes: seed, counts, sha256 of the indices.
 
@@ -93,9 +104,14 @@ class Study(NamedTuple):
       record[name] = {'split': split, 'count': len(chosen), 'of': size, 'sha256': digest}
     return record
 
-  def at_width(self, width: int) -> 'Study':
-    """Returns the same study in programs of `width` lanes, or as many as the devices make of it."""
-    place = placement.of_width(width, self.training.schedule.batch_size)
+  def at_width(self, width: int, devices: Sequence[jax.Device] | None = None) -> 'Study':
+    """Returns the same study in programs of `width` lanes, or as many as the devices make of it.
+
+    Args:
+      width: lanes of one program.
+      devices: that compute them; None for those of this process.
+    """
+    place = placement.of_width(width, self.training.schedule.batch_size, devices)
     return self._replace(training=self.training._replace(placement=place))
 
   def only(self, chosen: Sequence[int]) -> 'Study':
@@ -108,13 +124,27 @@ class Study(NamedTuple):
 
   def feed(self) -> data.Feed:
     """Returns what the training program reads."""
-    images = self.dataset.train
-    # The cores of a CPU hold a copy each in the same memory.
-    copies = len(self.place.mesh.local_devices) if self.place.is_cpu else 1
-    is_resident = copies * images.nbytes <= self.program.resident_gib * 2**30
-    make = data.resident if is_resident else data.streamed
+    make = data.resident if self._is_resident else data.streamed
     schedule, beside = self.training.schedule, self.dataset.beside_of('train')
-    return make(images, schedule, self.place.everywhere, beside)
+    return make(self.dataset.train, schedule, self.place.everywhere, beside)
+
+  @property
+  def rows(self) -> data.Rows:
+    """The shapes of what the training program reads: those of `feed`, before anything is placed."""
+    schedule = self.training.schedule
+    streamed = schedule.chunk_steps * schedule.batch_size
+    count = len(self.dataset.train) if self._is_resident else streamed
+    return jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape[1:]), leaf.dtype),
+      data.Rows(self.dataset.train, self.dataset.beside_of('train')),
+    )
+
+  @property
+  def _is_resident(self) -> bool:
+    """Whether the training set lies on the devices, whole."""
+    # The cores of a CPU hold a copy each in the same memory.
+    copies = self.place.mesh.size if self.place.is_cpu else 1
+    return copies * self.dataset.train.nbytes <= self.program.resident_gib * 2**30
 
 
 def counted(dataset: data.Dataset) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax import programs, records
+from vae_jax import placement, programs, records
 from vae_jax.runs.outcome.estimates import SPLITS, batches_of, host, metrics_of
 from vae_jax.runs.outcome.progress import Progress, that_counts
 from vae_jax.study import Study
@@ -25,7 +25,9 @@ def write_betas(study: Study, directory: pathlib.Path, progress: Progress) -> No
 
   def figures_at(beta: float) -> dict[str, list[Any]]:
     lanes = study.lanes._replace(beta=jnp.full_like(study.lanes.beta, beta))
-    evaluated = {split: program(params, lanes, cut, step) for split, cut in batches.items()}
+    evaluated = {
+      split: placement.joined(program(params, lanes, cut, step)) for split, cut in batches.items()
+    }
     return host({k: v for k, v in metrics_of(evaluated).items() if k in records.CURVE_COLUMNS})
 
   found = [figures_at(beta) for beta in study.betas]

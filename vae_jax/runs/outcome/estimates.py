@@ -35,7 +35,7 @@ def make_evaluate(study: Study) -> Callable[..., dict[str, evaluation.Evaluation
     params = fitted(state, lanes)
     lanes = weighting.weighed(lanes, programs.multipliers_of(state))
     return {
-      split: program(params, lanes, cut, np.int32(step))
+      split: placement.joined(program(params, lanes, cut, np.int32(step)))
       for split, cut in batches.items()
       if final or split in ('train', study.chosen_on)
     }
@@ -45,14 +45,7 @@ def make_evaluate(study: Study) -> Callable[..., dict[str, evaluation.Evaluation
 
 def batches_of(study: Study, split: str) -> evaluation.Batches:
   """Returns the images of a split that are evaluated, in batches, on the devices."""
-  objective, settings = study.training.learner.estimator.objective, study.evaluation
-  chosen = study.sample(split, settings.images(split))
-  images, beside = study.dataset.split(split)[chosen], study.dataset.beside_of(split, chosen)
-  # L samples are decoded per image: so many images at a time keep the memory at `batch_size`.
-  wanted = settings.batch_size // study.num_samples
-  limits = objective.smallest_batch, objective.largest_batch
-  size = evaluation.fitting_size(len(images), wanted, *limits)
-  return jax.device_put(evaluation.cut(images, size, beside))
+  return jax.device_put(study.batches(split))
 
 
 def _make_fitted(
