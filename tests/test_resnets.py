@@ -1,6 +1,7 @@
 """Residual nets and signals: convolutions of XLA, blocks by NumPy, the law of the mask."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -86,8 +87,9 @@ def correlated(x, kernel, bias):
   return np.stack(maps, axis=-1) + bias
 
 
-def normalised(x, params, groups=8):
+def normalised(x, params):
   """Group normalisation by NumPy."""
+  groups = math.gcd(8, x.shape[-1])
   parts = x.reshape(*x.shape[:2], groups, -1)
   mean, variance = (
     getattr(np, name)(parts, axis=(0, 1, 3), keepdims=True) for name in ('mean', 'var')
@@ -101,24 +103,68 @@ def silu(x):
   return x / (1 + np.exp(-x))
 
 
+def block_by_hand(params, x):
+  h = np.float64(x)
+  for i in range(2):
+    h = silu(normalised(h, params[f'norm_{i}']))
+    h = correlated(h, params[f'conv_{i}']['kernel'], params[f'conv_{i}']['bias'])
+  return h + (x @ params['skip']['kernel'] if 'skip' in params else x)
+
+
 def test_a_block_is_norms_and_convolutions_beside_its_input():
   x = kinds.normal(3, 5, 4, 16).astype(np.float32)
   block = resnets.Block(24, 'silu', 'he')
   start = jax.jit(lambda: block.init(KEY, x, (5, 4)))()
   params = moved(start)
 
-  def by_hand(params):
-    h = np.float64(x)
-    for i in range(2):
-      h = silu(normalised(h, params[f'norm_{i}']))
-      h = correlated(h, params[f'conv_{i}']['kernel'], params[f'conv_{i}']['bias'])
-    return h + x @ params['skip']['kernel']
-
-  apply = jax.jit(lambda params: block.apply(params, x, (5, 4)))
-  np.testing.assert_allclose(apply(params), by_hand(params['params']), rtol=1e-3, atol=2e-3)
+  apply = jax.jit(lambda params, x: block.apply(params, x, (5, 4)))
+  for given in (x, 1e-3 * x):  # whose variance is far above what a norm adds to it, and far below
+    expected = block_by_hand(params['params'], given)
+    np.testing.assert_allclose(apply(params, given), expected, rtol=1e-3, atol=2e-3)
   np.testing.assert_allclose(
-    apply(start), x @ start['params']['skip']['kernel'], rtol=1e-4, atol=1e-5
+    apply(start, x), x @ start['params']['skip']['kernel'], rtol=1e-4, atol=1e-5
   )
+
+
+def test_stored_parameters_are_called_by_whether_there_are_few_channels():
+  """Up to 8 on either side: a net that is stored is read by these names."""
+  encoder = networks.ResNetEncoder(widths=(8, 9))
+  params = jax.eval_shape(encoder.init, KEY, np.zeros((4, 4, 3), 'f'))['params']
+  convs = {'input': params['input']} | {
+    f'{block} {name}': params[block][name]
+    for block in ('block_0_0', 'block_1_0')
+    for name in ('conv_0', 'conv_1')
+  }
+  few = {name for name, found in convs.items() if set(found) == {'few'}}
+  assert few == convs.keys() - {'block_1_0 conv_1'}  # from 9 to 9
+  assert set(convs['block_1_0 conv_1']) == {'kernel', 'bias'}
+
+
+def test_nets_are_blocks_then_a_norm_and_an_activation():
+  """By NumPy and SciPy, down to one pixel and up again: kernels are as wide at every level."""
+  event, x, z = (2, 2, 9), kinds.normal(4, 2, 2, 9), kinds.normal(5, 3)
+  encoder = networks.ResNetEncoder(widths=(16, 24), activation='silu')
+  decoder = networks.ResNetDecoder(event, 2, widths=(24, 16), activation='silu')
+  nets = [(encoder, (x,)), (decoder, (z, np.ones(3, 'f')))]
+  params = [kinds.randomized(jax.eval_shape(net.init, KEY, *given), 0) for net, given in nets]
+  found = jax.jit(
+    lambda params: [
+      net.apply(each, *given) for each, (net, given) in zip(params, nets, strict=True)
+    ]
+  )(params)
+  first, second = (each['params'] for each in params)
+  for each in (first, second):
+    blocks = each['block_0_0'], each['block_1_0']
+    assert [block['conv_0']['kernel'].shape[:2] for block in blocks] == [(3, 3), (3, 3)]
+  h = block_by_hand(first['block_0_0'], correlated(x, **first['input']))
+  h = block_by_hand(first['block_1_0'], h.mean(axis=(0, 1), keepdims=True))
+  expected = silu(normalised(h, first['norm'])).ravel()
+  np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=2e-3)
+  h = block_by_hand(second['block_0_0'], kinds.dense(second['dense']['output'], z)[None, None])
+  h = block_by_hand(second['block_1_0'], np.tile(h, (2, 2, 1)))
+  h = correlated(silu(normalised(h, second['norm'])), **second['output'])
+  expected = np.stack([h[..., :9], h[..., 9:]])
+  np.testing.assert_allclose(found[1], expected, rtol=1e-3, atol=2e-3)
 
 
 def test_levels_are_halved_and_doubled_whatever_the_size():
@@ -202,6 +248,18 @@ def test_a_layer_of_an_mlp_is_normalised_and_residual_where_it_is_as_wide():
     y = np.tanh(y * layers_of[f'norm_{i}']['scale'] + layers_of[f'norm_{i}']['bias'])
     h = h + y if i else y
   np.testing.assert_allclose(jax.jit(net.apply)(params, x), h, rtol=1e-4, atol=1e-5)
+
+
+def test_latents_are_not_added_to_a_layer_that_is_as_wide_as_they_are():
+  """A padded lane has more of them, and would have another net."""
+  z, mask = kinds.normal(4, 3), np.ones(3, 'f')
+  net = networks.MlpDecoder((4,), 1, (3, 3), 'tanh', residual=True)
+  params = moved(init(net, z, mask))
+  first, second = (params['params']['mlp'][f'hidden_{i}'] for i in range(2))
+  h = np.tanh(kinds.dense(first, z))
+  h = h + np.tanh(kinds.dense(second, h))
+  expected = kinds.dense(params['params']['output'], h)
+  np.testing.assert_allclose(jax.jit(net.apply)(params, z, mask)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_options_of_an_mlp_are_off():
