@@ -95,6 +95,23 @@ def test_two_layers_are_dense_layers_and_heads(name):
   np.testing.assert_allclose(lower.scale, np.exp(log_scale), rtol=1e-4)
 
 
+@pytest.mark.parametrize('name', ['two_layer', 'two_layer_linear'])
+def test_what_lies_behind_a_layer_of_latents_starts_at_scale_1(name):
+  """Both ways, whatever the layer draws; the locations are not 0 all the while."""
+  mask = kinds.mask_of(kinds.LOWER + 3, kinds.LOWER + 3)
+  posterior, prior = kinds.POSTERIORS[name], kinds.PRIORS[name]
+
+  @jax.jit
+  def started(z_1, z_2):
+    q = posterior.make(posterior.init(KEY, kinds.FEATURES, mask), kinds.FEATURES, mask)
+    p = prior.make(prior.init(KEY, mask), mask, None)
+    return q.upper(z_1), p.make(p.params, z_2, mask[kinds.LOWER :])
+
+  for found in started(10 * kinds.normal(1, kinds.LOWER), 10 * kinds.normal(2, 3)):
+    np.testing.assert_array_equal(found.scale, 1)
+    assert np.all(found.loc != 0)
+
+
 @pytest.mark.parametrize(
   ('name', 'event', 'conv', 'parts'),
   [
