@@ -39,6 +39,10 @@ def reads_few(channels: int, features: int) -> bool:
 def conv(x: Array, kernel: Array) -> Array:
   """Returns y[o] = sum_t x[o + t - k // 2] kernel[t], of as many pixels, with zeros around x.
 
+  Take the gradient of what is mapped, and do not map the gradient: on a CPU `vmap(grad)` over
+  examples that share a kernel has the sum of their gradients by it at the first example, and 0 at
+  the others.
+
   Args:
     x: one example [H, W, C].
     kernel: [k, l, C, C'], k and l odd.
