@@ -11,7 +11,9 @@ point stands twice. A table is written whole, and what has been written is read 
 
 from vae_jax.records import schemas
 from vae_jax.records.images import SHARED_IMAGES, kind_of, read_images
-from vae_jax.records.journal import Damage, damage, encode, read_metrics, steps_of, take_out
+from vae_jax.records.journal import read_metrics
+from vae_jax.records.lines import encode
+from vae_jax.records.mending import Damage, damage, steps_of, take_out
 from vae_jax.records.newest import newest_rows, newest_step
 from vae_jax.records.per_image import NAME as PER_IMAGE
 from vae_jax.records.per_image import (

@@ -2,29 +2,21 @@
 
 NaN and infinities, which JSON does not have, are written as null. A float32 is written with as
 many digits as it needs to be read back bit-equal. Each (lane, step) stands exactly once, also
-after kills and restarts.
-
-A row ends with the CRC-32 of what stands before it: {"lane": 0, ..., "crc32": "0a1b2c3d"}. The
-journal of an earlier version has none, and gets them when it is opened to go on.
+after kills and restarts, and steps never go back from one line to the next. See `lines` for the
+check at the end of each.
 """
 
-import json
-import math
 import os
 import pathlib
-import re
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from vae_jax import errors, files
-from vae_jax.records import scalars
+from vae_jax.records import lines, scalars
 
-_CRC = 'crc32'
-_OWN = ('lane', 'step', _CRC)  # keys of a row that are no metric
-_SEAL = re.compile(rb', "crc32": "([0-9a-f]{8})"\}$')
+_OWN = ('lane', 'step', lines.CRC)  # keys of a row that are no metric
 
 
 class Journal:
@@ -46,7 +38,7 @@ class Journal:
     """
     if step <= self.last_step:
       raise ValueError(f'{self._path} holds step {self.last_step}: step {step} would stand twice')
-    block = memoryview(b''.join(encode(row) for row in rows))
+    block = memoryview(b''.join(lines.encode(row) for row in rows))
     with files.storage_errors(self._path):
       size = os.fstat(self._file.fileno()).st_size
       try:
@@ -66,26 +58,47 @@ class Journal:
 def open_journal(path: os.PathLike | str, restored_step: int) -> Journal:
   """Opens a journal for a run that continues from `restored_step` (0 for a new one).
 
-  Rows of later steps are dropped, since the run will write them again, and so is a last line that
-  a kill has torn. The file is rewritten, atomically, only if something must go.
+  Rows of later steps are cut off, since the run will write them again, and so is a last line that
+  a kill has torn. It is read from its end, up to the last row that stays: see `mending.damage` for
+  what stands before it. A journal without checks is rewritten, atomically, with them.
 
   Raises:
-    DamagedError: a line other than the last is not a row.
+    DamagedError: a line that was read, and is not the last, is not a row.
     StorageError: the file cannot be written.
   """
   path = pathlib.Path(path)
-  data = _bytes_of(path)
-  kept = [pair for pair in _lines_and_rows(data, path) if pair[1]['step'] <= restored_step]
-  healed = b''.join((line if _SEAL.search(line) else _seal(line)) + b'\n' for line, _ in kept)
-  if healed != data:
-    with files.atomic_path(path) as temporary:
-      temporary.write_bytes(healed)
-  return Journal(path, _last_step(row for _, row in kept))
+  with files.storage_errors(path):
+    if not path.exists():
+      return Journal(path, -1)
+    end, line = _last_to_stay(path, restored_step)
+    if line and not lines.is_sealed(line):
+      _seal_all(path, restored_step)
+    elif end < path.stat().st_size:
+      os.truncate(path, end)
+      files.sync(path)
+  return Journal(path, lines.point_of(line, needs_seal=False)[1] if line else -1)
 
 
-def last_step(path: os.PathLike | str) -> int:
-  """Returns the last step in a metrics.jsonl, -1 if there is none; raises DamagedError."""
-  return _last_step(row for _, row in _lines_and_rows(_bytes_of(pathlib.Path(path)), path))
+def _last_to_stay(path: pathlib.Path, restored_step: int) -> tuple[int, bytes]:
+  """Returns (where it ends, line) of the last row up to a step; (0, b'') where there is none."""
+  size = path.stat().st_size
+  for end, line in lines.from_the_end(path):
+    try:
+      _, step = lines.point_of(line, needs_seal=False)
+    except ValueError as error:
+      if end == size:
+        continue  # a power cut can lose the block before a newline
+      read_metrics(path)  # raises, with the number of the line
+      raise errors.DamagedError(f'{path}: {error}') from error
+    if step <= restored_step:
+      return end, line
+  return 0, b''
+
+
+def _seal_all(path: pathlib.Path, restored_step: int) -> None:
+  rows = [row for row in read_metrics(path) if row['step'] <= restored_step]
+  with files.atomic_path(path) as temporary:
+    temporary.write_bytes(b''.join(map(lines.encode, rows)))
 
 
 def read_metrics(path: os.PathLike | str) -> list[dict[str, Any]]:
@@ -96,7 +109,12 @@ def read_metrics(path: os.PathLike | str) -> list[dict[str, Any]]:
   Raises:
     DamagedError: a line other than the last is not a row.
   """
-  return [row for _, row in _lines_and_rows(pathlib.Path(path).read_bytes(), path)]
+  rows = []
+  for line in lines.read(path):
+    if line.fault:
+      raise errors.DamagedError(f'{path}, line {line.number}: {line.fault}')
+    rows.append(line.value)
+  return rows
 
 
 def rows_of(
@@ -116,130 +134,3 @@ def rows_of(
     {'lane': lane, 'step': step, **{name: column[i] for name, column in columns.items()}}
     for i, lane in enumerate(lanes)
   ]
-
-
-def encode(row: Mapping[str, Any]) -> bytes:
-  """Returns a row as a line of a journal, with its check."""
-  finite = {
-    name: None if isinstance(value, float) and not math.isfinite(value) else value
-    for name, value in row.items()
-  }
-  return _seal(json.dumps(finite, allow_nan=False).encode()) + b'\n'
-
-
-def _seal(line: bytes) -> bytes:
-  """Returns the line of a row with the CRC-32 of its bytes at its end."""
-  return line[:-1] + f', "{_CRC}": "{zlib.crc32(line):08x}"}}'.encode()
-
-
-class Damage(NamedTuple):
-  """What is wrong with a journal."""
-
-  lines: list[int]  # numbers, from 1, of lines that are not the rows that were written
-  missing: list[tuple[int, int]]  # (step, lane) of rows that should be there, in order
-
-  def __str__(self) -> str:
-    """Returns it in words."""
-    words = [f'line {", ".join(map(str, self.lines[:3]))} fails its check'] if self.lines else []
-    if self.missing:
-      shown = ', '.join(f'lane {lane} at step {step}' for step, lane in self.missing[:3])
-      more = f' and {len(self.missing) - 3} more' if len(self.missing) > 3 else ''
-      words.append(f'the row of {shown}{more} is missing')
-    return ', and '.join(words)
-
-
-def steps_of(path: os.PathLike | str) -> list[int]:
-  """Returns the steps of the rows that are as they were written, in order."""
-  rows, _ = rows_and_faults(_bytes_of(pathlib.Path(path)))
-  return sorted({row['step'] for _, _, row in rows})
-
-
-def damage(
-  path: os.PathLike | str, steps: Sequence[int], stopped_at: Sequence[int | None]
-) -> Damage:
-  """Compares a journal with the log points that a run has passed; later rows are ignored.
-
-  Args:
-    path: of metrics.jsonl; without it every row is missing.
-    steps: the log points in order.
-    stopped_at: the step of the last row of each lane, [G]; None of one that trains.
-  """
-  rows, bad = rows_and_faults(_bytes_of(pathlib.Path(path)))
-  last = steps[-1] if steps else 0
-  ends = [last if step is None else step for step in stopped_at]
-  due = {(step, lane) for lane, end in enumerate(ends) for step in steps if step <= end}
-  seen, wrong = set(), [number for number, _ in bad]
-  for number, _, row in rows:
-    point = (row['step'], row['lane'])
-    if row['step'] <= last and (point not in due or point in seen):
-      wrong.append(number)
-    seen.add(point)
-  return Damage(sorted(wrong), sorted(due - seen))
-
-
-def take_out(path: os.PathLike | str, lines: Sequence[int]) -> None:
-  """Moves lines of a journal, by their numbers, to the end of metrics.damaged beside it."""
-  path = pathlib.Path(path)
-  *content, tail = _bytes_of(path).split(b'\n')
-  aside = path.with_suffix('.damaged')
-  removed = b''.join(content[number - 1] + b'\n' for number in lines)
-  with files.atomic_path(aside) as temporary:
-    temporary.write_bytes(_bytes_of(aside) + removed)
-  with files.atomic_path(path) as temporary:
-    kept = (line for number, line in enumerate(content, start=1) if number not in set(lines))
-    temporary.write_bytes(b''.join(line + b'\n' for line in kept) + tail)
-
-
-def _lines_and_rows(data: bytes, path: os.PathLike | str) -> list[tuple[bytes, dict[str, Any]]]:
-  """Returns every whole line with its row; raises DamagedError for one before the last."""
-  rows, bad = rows_and_faults(data)
-  for number, reason in bad:
-    raise errors.DamagedError(f'{path}, line {number}: {reason}')
-  return [(line, row) for _, line, row in rows]
-
-
-def rows_and_faults(
-  data: bytes,
-) -> tuple[list[tuple[int, bytes, dict[str, Any]]], list[tuple[int, str]]]:
-  """Returns the rows with their numbers and lines, and what is wrong with the other lines.
-
-  A last line that is torn is neither. It may end in a newline, too: a power cut can lose the block
-  before it.
-  """
-  *lines, tail = data.split(b'\n')
-  sealed = any(_SEAL.search(line) for line in lines)
-  rows, bad = [], []
-  for number, line in enumerate(lines, start=1):
-    try:
-      rows.append((number, line, _decode(line, sealed)))
-    except ValueError as error:
-      if number < len(lines) or tail:
-        bad.append((number, str(error)))
-  return rows, bad
-
-
-def _decode(line: bytes, sealed: bool) -> dict[str, Any]:
-  """Returns the row of a line; where the journal is sealed, every line is."""
-  seal = _SEAL.search(line)
-  if sealed and seal is None:
-    raise ValueError('its check is missing')
-  if seal is not None:
-    line = line[: seal.start()] + b'}'
-    if zlib.crc32(line) != int(seal.group(1), 16):
-      raise ValueError('it fails its check')
-  row = json.loads(line, parse_constant=_refuse_constant)
-  if not isinstance(row, dict) or not all(type(row.get(key)) is int for key in ('lane', 'step')):
-    raise ValueError('not an object with the integers "lane" and "step"')
-  return row
-
-
-def _refuse_constant(name: str) -> NoReturn:
-  raise ValueError(f'{name} is not JSON')
-
-
-def _last_step(rows: Iterable[Mapping[str, Any]]) -> int:
-  return max((row['step'] for row in rows), default=-1)
-
-
-def _bytes_of(path: pathlib.Path) -> bytes:
-  return path.read_bytes() if path.exists() else b''

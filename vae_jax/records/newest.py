@@ -4,9 +4,7 @@ import os
 import pathlib
 from typing import Any
 
-from vae_jax.records import journal
-
-_BLOCK_BYTES = 2**16  # of the end of a journal, at first
+from vae_jax.records import lines
 
 
 def newest_rows(path: os.PathLike | str) -> list[dict[str, Any]]:
@@ -14,19 +12,17 @@ def newest_rows(path: os.PathLike | str) -> list[dict[str, Any]]:
 
   What is torn or damaged is left out: the run may be writing, and nothing goes on from here.
   """
-  with open(path, 'rb') as file:
-    size = file.seek(0, os.SEEK_END)
-    block = _BLOCK_BYTES
-    while True:
-      begin = max(0, size - block)
-      file.seek(begin)
-      *lines, _ = file.read(size - begin).split(b'\n')
-      found, _ = journal.rows_and_faults(b''.join(line + b'\n' for line in lines[begin > 0 :]))
-      rows = [row for _, _, row in found]
-      newest = [row for row in rows if row['step'] == rows[-1]['step']]
-      if begin == 0 or len(newest) < len(rows):
-        return newest
-      block *= 4
+  rows, sealed = [], False
+  for _, line in lines.from_the_end(path):
+    sealed = sealed or lines.is_sealed(line)
+    try:
+      row = lines.row_of(line, sealed)
+    except ValueError:
+      continue
+    if rows and row['step'] != rows[-1]['step']:
+      break
+    rows.append(row)
+  return rows[::-1]
 
 
 def newest_step(workdir: os.PathLike | str) -> int | None:
