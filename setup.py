@@ -73,5 +73,6 @@ setuptools.setup(
     'cuda12': ['jax[cuda12]'],
     'cuda13': ['jax[cuda13]'],
     'tpu': ['jax[tpu]'],
+    'ray': ['ray>=2.50'],  # vae-jax sweep --executor=ray
   },
 )

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, small_config
 from run_files import results_without_times, state_digest
 
-from vae_jax import data, placement, programs, study
+from vae_jax import data, errors, placement, programs, study
 from vae_jax.runs import outcome, training, workdir
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
@@ -147,6 +147,18 @@ def test_running_out_of_memory_halves_the_width_and_goes_on(
   assert 'RESOURCE_EXHAUSTED' in caplog.text
   steps = [json.loads(line)['step'] for line in (tmp_path / 'run/metrics.jsonl').open()]
   assert steps == sorted(3 * [10, 20, 25])
+
+
+@pytest.mark.usefixtures('no_estimates')
+def test_one_lane_that_does_not_fit_is_one_line_with_sizes(in_turns, tmp_path, monkeypatch):
+  def take_chunk(*arguments):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.\n at')
+
+  monkeypatch.setattr(programs, 'take_chunk', take_chunk)
+  line = r'allocating 99 bytes\.\); \d+\.\d\d GiB may be had: train.batch_size=32, evaluation.b'
+  with pytest.raises(errors.InputError, match=line) as raised:
+    training.run(in_turns, tmp_path / 'run')
+  assert len(raised.value.problems) == 1
 
 
 @pytest.mark.usefixtures('no_estimates')

@@ -1,10 +1,12 @@
 """`vae-jax sweep`, as processes: launches that are stopped, killed and refused."""
 
 import csv
+import random
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from conftest import ROOT, without_pictures
 
@@ -118,3 +120,44 @@ def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, lau
   assert found.returncode == 2
   assert found.stderr.strip().startswith('launch num_samples-0: bound.num_samples=0')
   assert not (tmp_path / 'a').exists()
+
+
+WIDE = """
+def launches():
+  for hidden in ((8,), (16,)):
+    for num_samples in (1, 2, 3):
+      yield {'encoder.hidden': hidden, 'decoder.hidden': hidden, 'bound.num_samples': num_samples}
+"""
+WIDE_LANES = 'beta=(0.25, 0.5, 1.0, 2.0), latent_size=(2, 3, 4)'
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(tmp_path, started):
+  """6 launches of 12 lanes; coordinator and workers are killed at random moments, ten times."""
+  config = write(tmp_path / 'mine.py', steps=2000)
+  text = config.read_text().replace('beta=(0.5, 2.0), latent_size=(2,)', WIDE_LANES)
+  config.write_text(text[: text.index('def launches')] + WIDE)
+  rng, flags = random.Random(0), (f'--config={config}', f'--workdir={tmp_path}/a')
+  said = []
+  coordinator = started(*flags)
+  for _ in range(10):
+    time.sleep(rng.uniform(3, 15))
+    workers = psutil.Process(coordinator.pid).children() if coordinator.poll() is None else []
+    victims = [coordinator] if rng.random() < 0.5 else workers
+    for victim in victims:
+      victim.kill()
+    time.sleep(rng.uniform(0, 2))
+    if coordinator.poll() is not None:
+      said.append(coordinator.communicate()[1])
+      coordinator = started(*flags)
+  out, err = coordinator.communicate(timeout=600)
+  assert coordinator.returncode == 0, err
+  assert 'Best by NLL' in out
+  assert started(*flags[:1], f'--workdir={tmp_path}/b').wait(600) == 0
+  rows = rows_of(tmp_path / 'a')
+  assert len(rows) == len({(row['launch'], row['name']) for row in rows}) == 6 * 12
+  assert rows == rows_of(tmp_path / 'b')
+  for launch in launches.read(tmp_path / 'a').launches:
+    runs = [launches.run_of(tmp_path / name, launch.name) for name in 'ab']
+    assert len({(run / 'metrics.jsonl').read_bytes() for run in runs}) == 1
+  assert any('goes on' in each for each in [*said, err])

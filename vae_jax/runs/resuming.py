@@ -90,12 +90,24 @@ def at_recorded_width(built: study.Study, directory: pathlib.Path) -> study.Stud
 
 
 def narrower(built: study.Study, directory: pathlib.Path, error: Exception) -> study.Study:
-  """Returns the study in programs of half as many lanes, or re-raises any other error."""
+  """Returns the study in programs of half as many lanes, or re-raises any other error.
+
+  Raises:
+    InputError: a program of one lane a device does not fit; with what there is.
+  """
   narrower = built.at_width(max(1, built.place.width // 2))
   short = isinstance(error, placement.TooWideError) or placement.is_out_of_memory(error)
-  if not short or narrower.place.width == built.place.width:
+  if not short:
     raise error
   reason = str(error).splitlines()[0]
+  if narrower.place.width == built.place.width:
+    free = placement.free_bytes() / 2**30
+    raise errors.InputError(
+      f'not enough memory for a program of one lane a device ({reason}); {free:.2f} GiB may be '
+      f'had: train.batch_size={built.training.schedule.batch_size}, '
+      f'evaluation.batch_size={built.evaluation.batch_size}, bound.num_samples='
+      f'{built.num_samples} or the networks must be smaller'
+    ) from error
   logging.warning('%s; from here on programs of %d lanes', reason, narrower.place.width)
   workdir.record_width(directory, narrower.place.width)
   return narrower
