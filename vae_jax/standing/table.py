@@ -1,6 +1,7 @@
 """The table of `vae-jax status`: a row for each run, and for each part of one."""
 
 import itertools
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 import tqdm
@@ -33,7 +34,8 @@ def _rows(status: Status, depth: int = 0) -> Iterator[tuple[int, Status]]:
 
 def _cells(depth: int, status: Status) -> list[str]:
   name, *others = (show(status) for show in _COLUMNS.values())
-  return ['  ' * depth + name, *others]
+  # Of a part its own directory: where that lies, the row above has.
+  return ['  ' * depth + (pathlib.Path(name).name if depth else name), *others]
 
 
 def _below(status: Status) -> Iterator[str]:
