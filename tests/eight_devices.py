@@ -3,6 +3,7 @@
 A process of its own: the number of devices is fixed before JAX starts.
 """
 
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from conftest import small_config
 from vae_jax import evaluation, placement, programs, study
 
 STEPS = 30
+PLATFORMS = ('tpu', 'cuda', 'cpu')
 
 
 def study_of(num_lanes):
@@ -65,6 +67,23 @@ def evaluated(built, states):
   }
 
 
+def exported(built):
+  """The training program over eight devices, lowered for machines that are not here."""
+  place = placement.over(jax.devices(), len(built.points), built.training.schedule.batch_size)
+  training = built.training._replace(placement=place)
+  program = programs.make_chunk(training)
+  shapes = program.shapes(*programs.chunk_shapes(training, built.lanes, built.rows))
+  program = programs.lanewise(functools.partial(programs.run_chunk, training), place).program
+  found = jax.export.export(program, platforms=PLATFORMS)(*shapes)
+  same = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), (built.rows, built.feed().shape))
+  return {
+    'devices': found.nr_devices,
+    'platforms': found.platforms,
+    'outputs': sorted({leaf.shape[0] for leaf in found.out_avals}),
+    'rows': same[0] == same[1],
+  }
+
+
 def num_collectives(compiled):
   collectives = 'all-reduce|all-gather|all-to-all|collective-permute'
   return len(re.findall(collectives, compiled.as_text()))
@@ -82,6 +101,7 @@ def main():
   result = {'one': one}
   for argument, (count, width) in asked.items():
     result[argument] = trained(most.only(range(count)), jax.devices(), width, begun)
+  result['exported'] = exported(most)
   shapes = {width: dict(placement.of_width(width, 32).mesh.shape) for width in (1, 6, 12, 14)}
   print(json.dumps(result | {'shapes': shapes}))
 

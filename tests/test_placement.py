@@ -246,6 +246,14 @@ def test_a_batch_is_evaluated_by_all_devices_that_share_a_lane():
   assert shared['rows'] == [8 // 4, 8 * 8 // 4]  # encoded, and decoded
 
 
+def test_the_training_program_lowers_for_accelerators_that_are_not_here():
+  """Of eleven lanes, of which eight devices have two each, one of them the filling."""
+  found = on_eight(*QUICK)['exported']
+  assert (found['devices'], found['platforms']) == (8, ['tpu', 'cuda', 'cpu'])
+  assert found['outputs'] == [16]
+  assert found['rows']  # shapes that are known before anything is placed
+
+
 def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares():
   shapes = on_eight(*QUICK)['shapes']
   lanes = {width: shape['lane'] for width, shape in shapes.items()}

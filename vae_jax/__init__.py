@@ -28,7 +28,7 @@ Imports go down these layers only:
   1  fast, densities, lanes, placement, data, forecast, verdict, comparison, launches, standing
   2  switches, disentanglement, networks, bounds, weighting, objectives, optimizers, laws, testing
   3  learner, evaluation, programs, tracking, figures, report
-  4  identity, validation, study, stopping, runs, multihost, sweeps, front
+  4  identity, validation, study, ahead, stopping, runs, multihost, sweeps, front
   5  commands
 
 and inside a layer a later name may import an earlier one, not the other way round. Flags of a

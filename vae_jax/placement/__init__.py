@@ -11,7 +11,7 @@ and what fills it is dropped.
 """
 
 from vae_jax.placement.devices import Placement, lanes_at_once, of_width, over
-from vae_jax.placement.memory import TooWideError, check_fits, free_bytes, is_out_of_memory
+from vae_jax.placement.memory import FREE, TooWideError, check_fits, free_bytes, is_out_of_memory
 from vae_jax.placement.turns import (
   Turns,
   in_own_slots,
@@ -24,6 +24,7 @@ from vae_jax.placement.turns import (
 )
 
 __all__ = [
+  'FREE',
   'Placement',
   'TooWideError',
   'Turns',

@@ -8,16 +8,16 @@ import psutil
 
 from vae_jax.placement.devices import Placement
 
-_FREE = 0.8  # of the memory that is free may be planned with
+FREE = 0.8  # of the memory that is free may be planned with
 
 
 def free_bytes() -> int:
   """Returns the memory that programs may take, of all devices that this process holds."""
   limits = [device.memory_stats() for device in jax.local_devices()]
   if all(limits):
-    return int(_FREE * sum(limit['bytes_limit'] - limit['bytes_in_use'] for limit in limits))
+    return int(FREE * sum(limit['bytes_limit'] - limit['bytes_in_use'] for limit in limits))
   # The devices of a CPU share the memory of the host.
-  return int(_FREE * psutil.virtual_memory().available)
+  return int(FREE * psutil.virtual_memory().available)
 
 
 class TooWideError(Exception):

@@ -38,9 +38,10 @@ class EvaluationSettings(NamedTuple):
 
 
 class ProgramSettings(NamedTuple):
-  """How wide the programs are, and what memory they may take; of `config.program`."""
+  """How wide and exact the programs are, and what memory they may take; of `config.program`."""
 
   width: int  # lanes of one program; 0 for as many as are fastest and fit
+  compute_dtype: str  # of encoder and decoder
   memory_gib: float  # 0 for four fifths of what is free
   resident_gib: float  # of a training set that lies on the devices; a larger one is streamed
 
