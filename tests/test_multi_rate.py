@@ -106,26 +106,21 @@ def test_the_hidden_layers_of_a_decoder_are_gated_and_its_output_is_not():
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_the_channels_of_a_convolution_are_gated():
-  """An encoder of one layer against SciPy; a decoder has a gate before each of its layers."""
+  """And what is dense behind it, by SciPy; a decoder has a gate before each of its layers."""
   x, eta = kinds.normal(0, 7, 5), 0.9
-  net = networks.ConvEncoder((2,), (3,), (2,), 'valid', (), 'tanh', 'lecun')
+  net = networks.ConvEncoder((2,), (3,), (2,), 'valid', (4,), 'tanh', 'lecun')
   params = randomized(net, x[..., None], jnp.float32(eta))
   kernel, bias = (params['conv_0'][key] for key in ('kernel', 'bias'))
   gate = gate_by_hand(params['gate_0'], eta, 'opening')
-  expected = [
-    np.tanh(
-      gate[c] * (scipy.signal.correlate2d(x, kernel[:, :, 0, c], 'valid')[::2, ::2] + bias[c])
-    )
-    for c in (0, 1)
-  ]
-  np.testing.assert_allclose(
-    kinds.apply(net, {'params': params}, x[..., None], np.float32(eta)),
-    np.stack(expected, axis=-1).ravel(),
-    rtol=1e-4,
-    atol=1e-5,
+  maps = [scipy.signal.correlate2d(x, kernel[:, :, 0, c], 'valid')[::2, ::2] for c in (0, 1)]
+  h = np.tanh(gate * (np.stack(maps, axis=-1) + bias)).ravel()
+  dense = params['dense']['mlp']
+  expected = np.tanh(
+    gate_by_hand(dense['gate_0'], eta, 'opening') * kinds.dense(dense['hidden_0'], h)
   )
+  found = kinds.apply(net, {'params': params}, x[..., None], np.float32(eta))
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
   decoder, mask = kinds.decoder((8, 8, 1), conv=True), kinds.mask_of(2, 3)
   shapes = jax.eval_shape(decoder.init, jax.random.key(0), mask, mask, jnp.float32(0))['params']
   assert {name for name in shapes if 'gate' in name} == {'gate_0', 'gate_1'}
