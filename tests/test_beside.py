@@ -83,6 +83,52 @@ def test_a_size_is_a_column_or_the_sum_of_a_row():
     beside.sizes('row_sum', np.array([[1.0, 0.0], [0.0, 0.0]]), {}, 'x')
 
 
+def test_sums_that_are_given_are_not_computed():
+  """As where x is a part of what was counted."""
+  columns = {'row_sum': np.array([30, 50])}
+  np.testing.assert_array_equal(beside.sizes('row_sum', np.ones((2, 3)), columns, 'x'), [30, 50])
+
+
+def test_a_number_that_never_varies_is_0():
+  (found,) = beside.conditions_of(('age',), {'age': np.full(3, 7.5)}, 'the file')
+  np.testing.assert_array_equal(found.encoded(np.array([7.5, 8.5]), 'x'), [[0], [1]])
+
+
+SEX = beside.Condition('sex', ('f', 'm', 'x'))
+AGE = beside.Condition('age', (), 40.0, 10.0)
+TOWN = beside.Condition('town', ('Bern', 'Oslo'))
+
+
+def test_a_typical_example_is_of_the_commonest_classes_and_the_mean():
+  columns = {
+    'sex': np.array(['m', 'x', 'm', 'f', 'm']),
+    'age': np.array([20.0, 30.0, 90.0, 30.0, 30.0]),
+    'town': np.array(['Bern', 'Oslo', 'Bern', 'Oslo', 'Oslo']),
+  }
+  conditions = (SEX, AGE, TOWN)
+  c = beside.condition(conditions, columns, 'x')
+  found = beside.typical(conditions, data.Beside(c, np.float32([0.5, 1, 2, 3, 4])))
+  np.testing.assert_array_equal(found.condition, [0, 1, 0, 0, 0, 1])
+  assert found.size == 1
+  assert beside.typical((), data.NOTHING) == data.NOTHING
+
+
+def test_examples_are_told_apart_by_the_first_condition_alone():
+  typical = data.Beside(np.float32([0, 1, 0, 0, 0, 1]), np.float32(1))
+  found, names = beside.told_apart((SEX, AGE, TOWN), typical)
+  np.testing.assert_array_equal(found.condition, [[*row, 0, 0, 1] for row in np.eye(3)])
+  np.testing.assert_array_equal(found.size, [1, 1, 1])
+  assert names == ['sex f', 'sex m', 'sex x']
+  found, names = beside.told_apart((AGE, TOWN), data.Beside(np.float32([0, 0, 1])))
+  np.testing.assert_array_equal(found.condition, [[sigma, 0, 1] for sigma in (-2, -1, 0, 1, 2)])
+  assert found.size is None and names == ['age 20', 'age 30', 'age 40', 'age 50', 'age 60']
+  many = beside.Condition('digit', tuple(range(12)))
+  found, names = beside.told_apart((many,), data.Beside(np.float32(np.eye(12)[3])))
+  np.testing.assert_array_equal(found.condition, np.eye(12)[:10])
+  assert names[-1] == 'digit 9'
+  assert beside.told_apart((), data.NOTHING) == (None, [])
+
+
 def model_of(latent_size=2, condition_size=3, conv=False, has_missing=False, **others):
   event = (4, 4, 1) if conv else (5,)
   return networks.make_model(
