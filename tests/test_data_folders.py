@@ -75,6 +75,16 @@ def test_folders_are_classes_or_splits_or_both(tmp_path, monkeypatch):
   assert stored.beside['test']['label'].tolist() == ['a', 'b']
 
 
+def test_a_class_has_one_number_in_all_splits(tmp_path, monkeypatch):
+  """Also where a split lacks another one; and folders are splits in capitals, too."""
+  monkeypatch.setenv('VAE_JAX_CACHE', str(tmp_path / 'cache'))
+  for i, name in enumerate(['Train/cat/1.png', 'Train/dog/2.png', 'VAL/dog/3.png']):
+    put(tmp_path / 'photos' / name, COLOURS[i])
+  source = data.open_source({'name': 'folder', 'path': str(tmp_path / 'photos')})
+  numbers = {split: source.read(split).factors['label'].tolist() for split in source.splits}
+  assert numbers == {'Train': [0, 1], 'VAL': [1]}
+
+
 def test_a_slice_of_images_sorted_by_class_is_shuffled_or_refused(tmp_path, monkeypatch):
   monkeypatch.setenv('VAE_JAX_CACHE', str(tmp_path / 'cache'))
   for i in range(8):
@@ -195,11 +205,11 @@ def test_many_wrong_files_are_counted_and_three_named(root):
 
 
 def test_what_is_left_out_is_named(root, caplog):
-  (root / 'x.png').write_text('')
+  (root / '3x.png').write_text('')
   for _ in range(2):  # decoded, and from the cache
     caplog.clear()
     read(root, skip=True)
-    assert "left out 1 of 9 files: 'x.png'" in caplog.text
+    assert "left out 1 of 9 files: '3x.png'" in caplog.text
 
 
 def test_no_folder_and_no_images(root, tmp_path):

@@ -156,5 +156,12 @@ def test_what_is_converted_is_held_against_the_memory(tmp_path, monkeypatch):
   monkeypatch.setattr(npy.psutil, 'virtual_memory', lambda: free)
   np.save(tmp_path / 'x.npy', BYTES.astype(np.float64))
   refused(tmp_path / 'x.npy', 'has float64', 'store it as uint8 or float32')
-  np.save(tmp_path / 'x.npy', BYTES)
-  assert len(load(tmp_path / 'x.npy').train) == 20
+  for mapped in (BYTES, BYTES.astype(np.float32)):
+    np.save(tmp_path / 'x.npy', mapped)
+    assert len(load(tmp_path / 'x.npy').train) == 20
+  wide = BYTES.astype(np.float64)
+  np.save(tmp_path / 'x.npy', wide)
+  free = free._replace(available=wide.nbytes - 1)
+  refused(tmp_path / 'x.npy', 'has float64')
+  free = free._replace(available=wide.nbytes)
+  npy.open_npy(str(tmp_path / 'x.npy')).read('images')

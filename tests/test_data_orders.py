@@ -28,6 +28,7 @@ def path(tmp_path_factory):
     rows_subject=SUBJECTS,
     rows_city=np.array(['Oslo', 'Rome', 'Lima'])[SUBJECTS % 3],
     rows_visit=np.where(SUBJECTS > 5, np.nan, 1.0),
+    rows_ward=np.where(SUBJECTS > 3, '', 'A2'),
     more=rng.normal(size=(20, 4)).astype(np.float32),
     more_subject=np.arange(20) + 10,
   )
@@ -65,6 +66,11 @@ def test_shuffled_slices_are_disjoint_and_are_all_of_the_examples(path, seed):
   assert found == rows_of(read(path, 'shuffled', seed))
   assert found != rows_of(read(path, 'shuffled', seed + 1))
   assert found['train'] != list(range(42))
+
+
+def test_the_order_is_the_same_on_any_machine():
+  """A stored run finds its test set by it; other draws of the same seed go otherwise."""
+  assert orders.order_of('shuffled', 8, 3).rows.tolist() == [6, 0, 2, 1, 7, 3, 5, 4]
 
 
 def test_every_example_is_as_often_in_a_slice_as_its_share():
@@ -110,6 +116,7 @@ def test_columns_and_labels_go_with_their_examples(path):
   [
     ('group:person', SLICES, "has no column 'person' beside its examples, only 'subject', 'city'"),
     ('group:visit', SLICES, 'the column is empty at example 21'),
+    ('group:ward', SLICES, 'the column is empty at example 10'),
     ('group:city', ('rows[:5%]', '', 'rows[5%:]'), 'has 60 examples in 3 groups, and the slice'),
     (
       'group:subject',
@@ -122,6 +129,13 @@ def test_what_is_no_split_by_groups_is_refused_in_one_line(path, order, texts, w
   with pytest.raises(errors.InputError) as caught:
     read(path, order, texts=texts)
   assert words.format(path=path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_no_two_of_three_splits_share_a_group():
+  groups = {'train': np.arange(3), 'validation': np.array([5, 6]), 'test': np.array([7, 6])}
+  line = '1 groups of x are in both the validation and the test split, such as 6'
+  with pytest.raises(errors.InputError, match=line):
+    orders.check_apart('group:subject', groups, 'x')
 
 
 def test_two_splits_of_one_expression_share_their_groups(path):

@@ -71,6 +71,7 @@ def test_every_column_is_beside_the_examples(save):
   assert found.beside['test']['city'].tolist() == ['Lima', 'Rome']
   np.testing.assert_array_equal(found.beside['train']['weight'], [70.5, np.nan, 81.25])
   np.testing.assert_array_equal(found.beside['train']['smokes'], [1, 0, 1])
+  np.testing.assert_array_equal(found.beside['test']['smokes'], np.array([np.nan, 0]))
   assert found.beside['train']['age'].dtype.kind == 'i'
 
 
@@ -152,7 +153,7 @@ def test_categories_are_those_of_all_files_in_sorted_order(save):
   found = read(path, 'train', 'test', categories=('size',))
   assert found.columns == (Column('size', ('large', 'medium', 'small')),)
   assert found.train.ravel().tolist() == [2, 0] and found.test.ravel().tolist() == [1, 0]
-  said = read(path, 'train', 'test', categories=('size=small|medium|large',))
+  said = read(path, 'train', 'test', categories=('size=small | medium | large',))
   assert said.columns == (Column('size', ('small', 'medium', 'large')),)
   assert said.train.ravel().tolist() == [0, 2] and said.test.ravel().tolist() == [1, 2]
   with pytest.raises(errors.InputError, match=r"column 'size' has 'medium', and data.categories"):
@@ -173,6 +174,20 @@ def test_labels_are_a_column_by_name(save, labels, expected):
   found = read(path, labels=labels, **settings)
   assert found.labels['train'].tolist() == expected
   assert found.sha256 == read(path, **settings).sha256  # nothing is computed of a class
+
+
+def test_a_label_has_one_number_in_all_files(save):
+  one, two = save('x,kind\n1,b\n2,d\n', 'a.csv'), save('x,kind\n3,d\n4,a\n', 'b.csv')
+  source = opened(f'train={one}, test={two}', columns=('x',), labels='kind')
+  numbers = {split: source.read(split).factors['label'].tolist() for split in source.splits}
+  assert numbers == {'train': [1, 2], 'test': [2, 0]}
+
+
+def test_text_may_have_several_lines(save):
+  found = read(
+    save('x,said\n1,"yes,\nbut"\n2,no\n'), 'rows', 'rows', columns=('x',), beside=('said',)
+  )
+  assert found.beside['train']['said'].tolist() == ['yes,\nbut', 'no']
 
 
 def test_rows_are_shuffled_as_those_of_an_npz(save, tmp_path):
