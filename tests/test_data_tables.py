@@ -183,11 +183,12 @@ def test_a_label_has_one_number_in_all_files(save):
   assert numbers == {'train': [1, 2], 'test': [2, 0]}
 
 
-def test_text_may_have_several_lines(save):
-  found = read(
-    save('x,said\n1,"yes,\nbut"\n2,no\n'), 'rows', 'rows', columns=('x',), beside=('said',)
-  )
-  assert found.beside['train']['said'].tolist() == ['yes,\nbut', 'no']
+def test_text_may_have_several_lines_wherever_they_lie(save):
+  """Also where one megabyte ends, which is read at a time."""
+  rows = ''.join(f'{i},"one,\ntwo,\nthree,\n{i}"\n' for i in range(100_000))
+  source = opened(save(f'x,said\n{rows}'), columns=('x',))
+  said = source.read('rows').beside['said']
+  assert said[[0, -1]].tolist() == [f'one,\ntwo,\nthree,\n{i}' for i in (0, 99_999)]
 
 
 def test_rows_are_shuffled_as_those_of_an_npz(save, tmp_path):

@@ -221,6 +221,21 @@ def test_means_and_samples_of_a_table_are_in_the_order_of_its_columns(table, row
     assert abs(column.mean() - law.mean()) < 5 * law.std() / draws**0.5
 
 
+def test_columns_of_two_kinds_have_noise_of_their_own():
+  draws, pair = 20_000, densities.by_column((2,), columns_as=('1=bernoulli',))
+  law = pair.make(jnp.zeros((2, 2)))
+  samples = jax.jit(lambda key: law.sample(seed=key, sample_shape=(draws,)))(jax.random.key(1))
+  assert abs(np.corrcoef(samples.T)[0, 1]) < 5 / draws**0.5
+
+
+def test_a_size_multiplies_the_rates_of_a_table_alone(table, row):
+  outputs, x, laws = row
+  laws = [scipy.stats.poisson(2.5 * law.mean()) if i == 3 else law for i, law in enumerate(laws)]
+  found = jax.jit(lambda size: table.sized(size).make(outputs).log_prob(x))(2.5)
+  np.testing.assert_allclose(found, logs_of(laws, x).sum(), rtol=1e-5)
+  assert densities.by_column((2,)).sized is None  # of real columns
+
+
 def test_the_encoder_reads_codes_apart_and_counts_by_their_logarithm(table):
   x = np.array([0.3, 1.0, 2.0, 4.0, -1.5, 0.9], np.float32)
   seen = np.sort(table.encoder_input(x))
