@@ -76,7 +76,7 @@ def flip(path: pathlib.Path):
 
 
 def damage_checkpoint(directory: pathlib.Path, step: int):
-  paths = [p for p in (directory / 'checkpoints' / str(step) / 'state').rglob('*') if p.is_file()]
+  paths = [p for p in (directory / 'checkpoints' / str(step) / 'leaves').rglob('*') if p.is_file()]
   for path in paths:
     if path.stat().st_size > 200:
       flip(path)

@@ -108,7 +108,7 @@ def given(attempt, monkeypatch):
   note('warn_of_rising', None)
   note('results_of', None)
   note('review', (types.SimpleNamespace(rows=[], pictures=[], exit_code=0), None))
-  monkeypatch.setattr(loop.states, 'save', lambda checkpoints, progress: None)
+  monkeypatch.setattr(loop.states, 'save_beside', lambda saved, progress: None)
   return given
 
 

@@ -183,7 +183,7 @@ def test_damaged_checkpoints_fall_back_or_say_so(finished, tmp_path):
   (copy / 'results.csv').unlink()
 
   def damage(step):
-    files = [p for p in (copy / 'checkpoints' / str(step) / 'state').rglob('*') if p.is_file()]
+    files = [p for p in (copy / 'checkpoints' / str(step) / 'leaves').rglob('*') if p.is_file()]
     for path in files:
       if path.stat().st_size > 200:
         content = bytearray(path.read_bytes())
@@ -297,15 +297,15 @@ def test_all_lanes_diverged_is_a_whole_run_that_evaluate_in_the_middle_does_not_
   result = training.run(config, tmp_path / 'reference')
   assert {row['status'] for row in result.rows} == {'diverged'}
   assert training.run(config, tmp_path / 'reference').exit_code == 3
-  original = states.save
+  original = states.save_beside
 
-  def save_the_first_steps(manager, progress):
+  def save_the_first_steps(saved, progress):
     if progress.step > 20:
       raise KilledError
-    original(manager, progress)
+    original(saved, progress)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(states, 'save', save_the_first_steps)
+    patch.setattr(states, 'save_beside', save_the_first_steps)
     with pytest.raises(KilledError):
       training.run(config, tmp_path / 'run')
   evaluating.evaluate(tmp_path / 'run', None, None)

@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 
 from vae_jax import data, errors, evaluation, placement, programs, records, study, tracking
 from vae_jax.runs import outcome, reports, states
+from vae_jax.runs.checkpoint.saving import Saving, saving
 from vae_jax.runs.outcome import Outcome, Progress
 from vae_jax.runs.reports import Reports
 from vae_jax.runs.showing import Showing
@@ -79,20 +80,22 @@ def _loop(
   if not is_training(progress, attempt.last):
     return progress, evaluations
   showing = Showing(built, attempt.tracker)
-  while is_training(progress, attempt.last):
-    attempt, progress = _regrouped(attempt, progress)
-    progress, metrics, evaluations = _advance(attempt, progress, said)
-    signal_number = attempt.signal_number()  # read once, so that what is raised below is saved
-    _log(attempt, progress, metrics, save=signal_number != 0)
-    if evaluations is not None:
-      showing.show(progress, evaluations)
-    # Between two evaluations the last one stands: by it choosing goes.
-    figures = progress.evaluated or outcome.of_all(progress, metrics)
-    said.trained(progress.step, figures, progress.reasons, evaluated=evaluations is not None)
-    if signal_number and is_training(progress, attempt.last):
-      raise errors.Stopped(
-        signal_number, f'stopped and saved at step {progress.step}; the same command continues'
-      )
+  with saving(attempt.checkpoints) as saved:
+    while is_training(progress, attempt.last):
+      attempt, progress = _regrouped(attempt, progress)
+      progress, metrics, evaluations = _advance(attempt, progress, said)
+      signal_number = attempt.signal_number()  # read once, so that what is raised below is saved
+      _log(attempt, saved, progress, metrics, save=signal_number != 0)
+      if evaluations is not None:
+        showing.show(progress, evaluations)
+      # Between two evaluations the last one stands: by it choosing goes.
+      figures = progress.evaluated or outcome.of_all(progress, metrics)
+      said.trained(progress.step, figures, progress.reasons, evaluated=evaluations is not None)
+      if signal_number and is_training(progress, attempt.last):
+        saved.wait()
+        raise errors.Stopped(
+          signal_number, f'stopped and saved at step {progress.step}; the same command continues'
+        )
   is_last = progress.step == built.train.steps
   is_of_all = is_last and progress.resting is None and progress.best is None
   return progress, evaluations if is_of_all else None
@@ -176,18 +179,21 @@ def log_points(settings: study.TrainSettings, last: int) -> list[int]:
   return points[1:]
 
 
-def _log(attempt: Attempt, progress: Progress, metrics: Mapping[str, Any], save: bool) -> None:
+def _log(
+  attempt: Attempt, saved: Saving, progress: Progress, metrics: Mapping[str, Any], save: bool
+) -> None:
   """Writes the metrics, then results.csv and a checkpoint where they are due.
 
   The checkpoint comes last: the next attempt writes again whatever it does not cover.
   """
+  saved.check()
   settings, step = attempt.study.train, progress.step
   last = not is_training(progress, attempt.last)
   attempt.tracker.write(step, metrics, progress.lanes)
   if step % settings.evaluate_every == 0 or last:
     outcome.write_results(attempt.study, attempt.workdir, progress, final=False)
   if step % settings.checkpoint_every == 0 or last or save:
-    states.save(attempt.checkpoints, progress)
+    states.save_beside(saved, progress)
 
 
 def _finish(

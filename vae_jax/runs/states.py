@@ -3,13 +3,12 @@
 import logging
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from vae_jax import placement, programs, study
 from vae_jax.learner import State
 from vae_jax.runs import checkpoint, outcome
+from vae_jax.runs.checkpoint import saving
 from vae_jax.runs.outcome import Progress
 
 # What a checkpoint holds of a study with train.keep='best': a state, and the best parameters.
@@ -54,7 +53,8 @@ def begin(
     state = programs.init(built.training.learner, built.lanes, built.place)
     progress = outcome.begun(state, len(built.points))
     if built.train.keep == 'best':
-      progress = progress._replace(best=_copied(programs.params_of(state)))
+      params = placement.joined(programs.params_of(state))
+      progress = progress._replace(best=saving.copied(params))
     save(manager, progress)
   else:
     logging.info('continuing from step %d', progress.step)
@@ -62,13 +62,18 @@ def begin(
   return progress
 
 
-def _copied(params: Any) -> Any:
-  """Returns parameters [G] on the host; their buffers on the devices are the next step's."""
-  return jax.tree.map(np.array, jax.device_get(placement.joined(params)))
-
-
 def save(manager: ocp.CheckpointManager, progress: Progress) -> None:
-  """Writes a checkpoint of all lanes."""
+  """Writes a checkpoint of all lanes; returns when it is on the disk."""
+  checkpoint.save(manager, progress.step, *_stored(progress))
+
+
+def save_beside(saved: saving.Saving, progress: Progress) -> None:
+  """Writes a checkpoint of all lanes, while the caller goes on."""
+  saved.save(progress.step, *_stored(progress))
+
+
+def _stored(progress: Progress) -> tuple[Any, dict[str, Any]]:
+  """Returns the arrays of a checkpoint, a tree [G], and the record beside them."""
   record = progress._asdict()
   for name in ('step', 'state', 'lanes', 'resting', 'best'):
     del record[name]
@@ -76,4 +81,4 @@ def save(manager: ocp.CheckpointManager, progress: Progress) -> None:
   state = placement.joined(outcome.whole(progress))
   if progress.best is not None:
     state = StateAndBest(*state, best=progress.best)
-  checkpoint.save(manager, progress.step, state, record)
+  return state, record

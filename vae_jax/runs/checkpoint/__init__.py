@@ -19,7 +19,8 @@ import orbax.checkpoint as ocp
 
 from vae_jax import errors, files
 from vae_jax.runs.checkpoint.digests import digests_of, flat
-from vae_jax.runs.checkpoint.manager import KEPT_STEPS, LeavesArgs, open_manager, place_errors
+from vae_jax.runs.checkpoint.leaves import LeavesArgs
+from vae_jax.runs.checkpoint.manager import KEPT_STEPS, open_manager, place_errors
 from vae_jax.runs.checkpoint.reading import Leaves, read_newest
 
 __all__ = [
@@ -63,12 +64,9 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, record: Mapping)
     return
   leaves = flat(jax.device_get(state))
   stored = {'record': dict(record), 'digests': digests_of(leaves, record)}
-  if jax.process_count() == 1:
-    arrays = {'state': ocp.args.StandardSave(leaves)}
-  else:
-    arrays = {'leaves': LeavesArgs(leaves)}
+  items = {'json': ocp.args.JsonSave(stored), 'leaves': LeavesArgs(leaves)}
   with place_errors(manager.directory):
-    manager.save(step, args=ocp.args.Composite(json=ocp.args.JsonSave(stored), **arrays))
+    manager.save(step, args=ocp.args.Composite(**items))
 
 
 def restore_newest(
@@ -158,12 +156,12 @@ def _fault_in(path: os.PathLike) -> str:
 
 def _read(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], dict]:
   """Reads the leaves and the record of a step once, and compares them with their digests."""
-  # Whatever number of processes wrote it.
-  is_share = (manager.directory / str(step) / 'leaves').is_dir()
-  arrays = {'leaves': LeavesArgs()} if is_share else {'state': ocp.args.StandardRestore()}
+  # Earlier versions left the arrays to orbax, as its item `state`.
+  is_older = (manager.directory / str(step) / 'state').is_dir()
+  arrays = {'state': ocp.args.StandardRestore()} if is_older else {'leaves': LeavesArgs()}
   wanted = ocp.args.Composite(json=ocp.args.JsonRestore(), **arrays)
   restored = manager.restore(step, args=wanted)
-  leaves = restored.leaves if is_share else restored.state
+  leaves = restored.state if is_older else restored.leaves
   record, digests = restored.json['record'], restored.json['digests']
   found = digests_of(leaves, record)
   wrong = sorted(name for name in found | digests if found.get(name) != digests.get(name))

@@ -1,19 +1,18 @@
 """Orbax's manager as a run needs it: durable, private, one process, and without its noise."""
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from vae_jax import errors, files
+from vae_jax.runs.checkpoint.leaves import LeavesHandler
 
 KEPT_STEPS = 2  # the newest, and one to fall back to if its bytes are damaged
 
@@ -30,23 +29,6 @@ class _DurableStep(ocp.path.atomicity.AtomicRenameTemporaryPath):
     await super().finalize()
     files.sync_tree(self.get_final())
     files.sync(self.get_final().parent)
-
-
-class Leaves(ocp.CheckpointHandler):
-  """Writes the arrays of one of several processes; orbax itself writes those of process 0 only."""
-
-  def save(self, directory: os.PathLike, args: 'LeavesArgs') -> None:
-    np.savez(directory / 'leaves.npz', **args.leaves)
-
-  def restore(self, directory: os.PathLike, args: 'LeavesArgs') -> dict[str, np.ndarray]:
-    with np.load(directory / 'leaves.npz', allow_pickle=False) as archive:
-      return dict(archive)
-
-
-@ocp.args.register_with_handler(Leaves, for_save=True, for_restore=True)
-@dataclasses.dataclass
-class LeavesArgs(ocp.args.CheckpointArgs):
-  leaves: Mapping[str, np.ndarray] | None = None  # to save
 
 
 def open_manager(directory: os.PathLike | str) -> ocp.CheckpointManager:
@@ -72,7 +54,7 @@ def open_manager(directory: os.PathLike | str) -> ocp.CheckpointManager:
   handlers = {
     'state': ocp.StandardCheckpointHandler(multiprocessing_options=alone),
     'json': ocp.JsonCheckpointHandler(multiprocessing_options=alone),
-    'leaves': Leaves(),
+    'leaves': LeavesHandler(),
   }
   with place_errors(directory, 'open'):
     files.make_directory(directory)

@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from vae_jax import errors, files
+from vae_jax.runs.checkpoint import leaves
 from vae_jax.runs.checkpoint.digests import digests_of
 
 _PAUSES = (0.05, 0.2, 1.0, 2.0)  # seconds, after each of which what could not be read is read again
@@ -82,19 +83,18 @@ def _read(path: pathlib.Path, step: int, prefixes: tuple[str, ...]) -> Leaves:
   stored = json.loads((path / 'json' / 'metadata').read_bytes())
   record, digests = stored['record'], stored['digests']
   names = [name for name in digests if name.startswith(prefixes)]
-  leaves = _leaves(path, names)
-  found = digests_of(leaves, record)
-  wrong = sorted(name for name in found if found[name] != digests.get(name))
+  arrays = _leaves(path, names)
+  found = digests_of(arrays, record)
+  wrong = [name for name in ('record', *names) if found.get(name) != digests[name]]
   if wrong:
     raise errors.DamagedError(f'checkpoint {step} fails its sha256 at {wrong[0]}')
-  return Leaves(step, leaves, record)
+  return Leaves(step, arrays, record)
 
 
 def _leaves(path: pathlib.Path, names: list[str]) -> dict[str, np.ndarray]:
   """Reads these leaves of a step, as arrays of the host, whatever device they were on."""
-  if (path / 'leaves').is_dir():  # of one of several processes
-    with np.load(path / 'leaves' / 'leaves.npz', allow_pickle=False) as archive:
-      return {name: archive[name] for name in names}
+  if not (path / 'state').is_dir():  # of an earlier version
+    return leaves.read(path / 'leaves', names)
   with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
     return reader.restore(
       path / 'state',
