@@ -13,6 +13,7 @@ import scipy.stats
 
 from vae_jax import data, densities, errors, evaluation, networks
 from vae_jax.data import beside
+from vae_jax.front.given import beside_of, columns_of
 
 pytestmark = pytest.mark.math
 
@@ -127,6 +128,25 @@ def test_examples_are_told_apart_by_the_first_condition_alone():
   np.testing.assert_array_equal(found.condition, np.eye(12)[:10])
   assert names[-1] == 'digit 9'
   assert beside.told_apart((), data.NOTHING) == (None, [])
+
+
+def test_what_is_given_by_name_is_what_the_model_sees_and_back():
+  """Sizes are over their mean in training; of examples without any they are that mean."""
+  facts = types.SimpleNamespace(conditions=(SEX, AGE, TOWN), mean_size=4.0)
+  own = {'sex': ['m', 'x'], 'age': [50.0, 20.0], 'town': 'Oslo'}
+  found = beside_of(own | {'depth': [2.0, 8.0]}, facts, 'depth', 2)
+  np.testing.assert_array_equal(found.condition, [[0, 1, 0, 1, 0, 1], [0, 0, 1, -2, 0, 1]])
+  np.testing.assert_array_equal(found.size, [0.5, 2])
+  columns = columns_of(found, facts, 'depth')
+  expected = own | {'town': ['Oslo', 'Oslo'], 'depth': [2.0, 8.0]}
+  assert {name: column.tolist() for name, column in columns.items()} == expected
+  np.testing.assert_array_equal(beside_of(own, facts, 'depth', 2).size, [1, 1])
+  x = np.array([[1.0, NAN, 3.0], [6.0, 6.0, 4.0]])
+  np.testing.assert_array_equal(beside_of(own, facts, 'row_sum', 2, x).size, [1, 4])
+  with pytest.raises(errors.InputError, match=r"the lane needs given=\{'depth': sizes \[2\]\}"):
+    beside_of(own, facts, 'depth', 2, x)
+  with pytest.raises(errors.InputError, match=r"given='row_sum': the run knows .* 'depth'"):
+    beside_of(own | {'row_sum': 3.0}, facts, 'depth', 2)
 
 
 def model_of(latent_size=2, condition_size=3, conv=False, has_missing=False, **others):

@@ -245,6 +245,27 @@ def test_every_likelihood_starts_at_the_train_mean(config, tmp_path, support, se
   np.testing.assert_allclose(found, images.mean(axis=0) / scale, rtol=1e-4)
 
 
+@pytest.mark.parametrize('scale', [1, 255])
+def test_an_encoder_sees_bytes_from_0_to_1_whatever_the_likelihood_is_over(config, tmp_path, scale):
+  images = np.random.default_rng(1).integers(0, 256, (60, 6)).astype(np.uint8)
+  np.savez(tmp_path / 'bytes.npz', train=images, test=images[::-1])
+  config['data'] |= dict(name='npz', path=str(tmp_path / 'bytes.npz'), train_split='train')
+  config['data'] |= dict(test_split='test', binarize='none', scale_to_unit=scale == 255)
+  config['likelihood'] |= dict(name='discretized_logistic' if scale == 1 else 'gaussian')
+  config['encoder'] |= dict(hidden=())
+  built = study.from_config(config)
+  mask = np.asarray(built.lanes.mask[-1])
+
+  @jax.jit
+  def encoded(key, x):
+    params = built.model.init(key, mask)
+    return params['posterior']['params']['loc'], built.model.encode(params, x, mask).loc
+
+  layer, loc = encoded(jax.random.key(0), np.float32(images[0]) / scale)
+  expected = mask * (images[0] / 255 @ layer['kernel'] + layer['bias'])
+  np.testing.assert_allclose(loc, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
   ('per', 'posterior', 'floors'),
   [
