@@ -16,7 +16,7 @@ from conftest import ROOT, small_config
 from run_files import results_without_times, state_digest
 
 from vae_jax import data, errors, placement, programs, study
-from vae_jax.runs import outcome, training, workdir
+from vae_jax.runs import beginning, outcome, training, workdir
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
@@ -127,6 +127,28 @@ def test_too_little_memory_halves_the_width(in_turns, tmp_path, caplog):
   training.run(asked, tmp_path / 'asked')
   assert state_digest(tmp_path / 'short', short) == state_digest(tmp_path / 'asked', asked)
   assert results_without_times(tmp_path / 'short') == results_without_times(tmp_path / 'asked')
+
+
+def test_what_evaluates_must_fit_too_and_is_compiled_once(config, monkeypatch, tmp_path):
+  """Two lanes that train in less than they are evaluated in, of 200 images at a time."""
+  config['lanes'] |= dict(beta=(1.0,), latent_size=(2, 5))
+  config['evaluation'] |= dict(test_images=359)
+  asked, compiled = [], []
+  monkeypatch.setattr(placement, 'check_fits', lambda place, needed, *_: asked.append(needed))
+  jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: compiled.append(event) if 'backend_compile' in event else None
+  )
+  built = study.from_config(config)
+  evaluation = programs.make_evaluate(built.training.learner, 255.0, built.place)
+  chunk = beginning._compile(built, built.feed(), evaluation)
+  held = chunk.memory_analysis().argument_size_in_bytes
+  training, evaluating = asked
+  assert training == programs.bytes_of(chunk)
+  assert evaluating > held + 359 * 64 * 4  # the images as numbers, and what becomes of them
+  state = programs.init(built.training.learner, built.lanes, built.place)
+  batches, before = jax.device_put(built.batches('test')), len(compiled)
+  jax.block_until_ready(evaluation(state.params, built.lanes, batches, np.int32(0)))
+  assert len(compiled) == before
 
 
 @pytest.mark.usefixtures('no_estimates')

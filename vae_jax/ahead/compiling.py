@@ -33,11 +33,12 @@ class Compiled(NamedTuple):
     operations: of one pass through the loops as the mathematics has them, see `parts.Part`: exact,
       of matrix products and convolutions alone.
     flops: of the same as compiled, elementwise work and padding included.
-    traffic: bytes of memory that the same reads and writes.
+    traffic: bytes of memory that the same reads and writes, as the compiler counts: an array of
+      which a few rows are gathered counts whole.
     collectives: how often each kind stands in the program; none where lanes alone are spread.
     memory: bytes that a program may take.
-    seconds: that one pass takes at the least: the larger of operations over its peak and
-      traffic over its bandwidth, as far as they are known. What is measured lies above it.
+    seconds: that one pass takes by these counts, were the device never idle: the larger of
+      operations over its peak and traffic over its bandwidth; of a GPU the first alone.
   """
 
   program: str

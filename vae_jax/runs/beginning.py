@@ -2,11 +2,13 @@
 
 import functools
 import logging
+import math
 import pathlib
 from collections.abc import Callable
 from concurrent import futures
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from vae_jax import data, forecast, placement, programs, study, tracking
@@ -29,6 +31,8 @@ def begin(
     TooWideError: the program needs more memory than there is.
   """
   feed = chunk = start = None
+  learner, scale = built.training.learner, built.dataset.fixed_scale
+  evaluation = programs.make_evaluate(learner, scale, built.place)
   if progress is not None and progress.step < built.train.steps:
     progress = outcome.with_stops(built, progress)
   if progress is None or loop.is_training(progress, built.train.steps):
@@ -36,7 +40,7 @@ def begin(
     with futures.ThreadPoolExecutor(1) as pool:  # beside the compiler, which takes longer
       coming = pool.submit(_start, built)
       foretelling = pool.submit(built.foresight.forecast)
-      chunk = _compile(built, feed)
+      chunk = _compile(built, feed, evaluation)
     start = coming.result()
     _foretell(built, directory, foretelling.result())
     if progress is None:
@@ -54,7 +58,7 @@ def begin(
     chunk=chunk,
     lanes=loop.on_devices(built, progress.lanes) if progress.lanes else None,
     start=start,
-    evaluate=outcome.make_evaluate(built),
+    evaluate=outcome.make_evaluate(built, evaluation),
     examine=programs.make_examine(built.training),
     started=started - progress.seconds,
     signal_number=signal_number,
@@ -81,11 +85,13 @@ def _foretell(built: study.Study, directory: pathlib.Path, found: forecast.Forec
     logging.info('%s', line)
 
 
-def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
-  """Compiles the training program.
+def _compile(
+  built: study.Study, feed: data.Feed, evaluation: programs.Lanewise
+) -> jax.stages.Compiled:
+  """Compiles the training program, and the one that evaluates: JAX keeps it for its first call.
 
   Raises:
-    TooWideError: it needs more memory than there is.
+    TooWideError: one of them needs more memory than there is.
   """
   place, num_lanes = built.place, len(built.points)
   in_turn = f', {place.width} at a time' if num_lanes > place.width else ''
@@ -94,6 +100,18 @@ def _compile(built: study.Study, feed: data.Feed) -> jax.stages.Compiled:
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
   shapes = programs.state_shapes(built.training.learner, built.lanes)
   placement.check_fits(place, programs.bytes_of(chunk), shapes, built.program.memory_gib)
+  # It has no gradients and many more images at a time, which may well be the more; beside it lies
+  # what was trained on. Of the two, the parameters are the same arrays.
+  params = evaluation.shapes(shapes.evaluated, built.lanes)
+  # Where they lie is left open, as in its calls: else JAX would compile it again.
+  batches, step = jax.tree.map(
+    lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (built.batches(built.chosen_on), np.int32(0))
+  )
+  evaluate = evaluation.program.lower(*params, batches, step)
+  shared = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(params[0]))
+  beside = chunk.memory_analysis().argument_size_in_bytes - shared // place.mesh.shape['lane']
+  needed = programs.bytes_of(evaluate.compile()) + beside
+  placement.check_fits(place, needed, shapes, built.program.memory_gib)
   return chunk
 
 

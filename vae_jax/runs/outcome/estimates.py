@@ -17,14 +17,20 @@ _NAMED = 3  # lanes that a warning of many names
 SPLITS = ('train', 'validation', 'test')
 
 
-def make_evaluate(study: Study) -> Callable[..., dict[str, evaluation.Evaluation]]:
+def make_evaluate(
+  study: Study, program: programs.Lanewise | None = None
+) -> Callable[..., dict[str, evaluation.Evaluation]]:
   """Returns (state [G], step, final) -> an evaluation [G] of each split, on images that are fixed.
 
   The splits are 'train', 'validation' where there is one, and 'test'; where there is a validation
   split that of the test is left out until the end, where `final` is true. Of other lanes than those
   of the study: (state [n], step, final, lanes [n]).
+
+  Args:
+    program: of `programs.make_evaluate`, where it is compiled already.
   """
-  program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
+  if program is None:
+    program = programs.make_evaluate(study.training.learner, study.dataset.fixed_scale, study.place)
   splits = [split for split in SPLITS if len(study.dataset.split(split))]
   batches = {split: batches_of(study, split) for split in splits}
   fitted = _make_fitted(study, lambda: batches['train'])
