@@ -38,6 +38,8 @@ def tables() -> str:
   }
   lines = ['| file | content |', '|---|---|']
   lines += [f'| `{file.name}` | {file.meaning} |' for file in schemas.FILES]
+  lines += ['', 'Of a study of launches:', '', '| file | content |', '|---|---|']
+  lines += [f'| `{file.name}` | {file.meaning} |' for file in schemas.OF_LAUNCHES]
   for name, columns in columns_of.items():
     lines += ['', f'### `{name}`', '', '| name | meaning | unit | better |', '|---|---|---|---|']
     lines += [f'| `{c.name}` | {c.meaning} | {c.unit} | {c.better} |' for c in columns]

@@ -9,7 +9,7 @@ better.
 """
 
 from vae_jax.records.schemas.columns import Column, names
-from vae_jax.records.schemas.files import FILES
+from vae_jax.records.schemas.files import FILES, OF_LAUNCHES
 from vae_jax.records.schemas.objects import METRICS, PER_IMAGE, PROVENANCE
 from vae_jax.records.schemas.results import (
   RESULTS,
@@ -38,6 +38,7 @@ __all__ = [
   'LATENTS',
   'METRICS',
   'NLL_CURVE',
+  'OF_LAUNCHES',
   'PER_IMAGE',
   'PROVENANCE',
   'RESULTS',

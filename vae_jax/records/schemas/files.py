@@ -1,4 +1,4 @@
-"""Every file and folder of a run."""
+"""Every file and folder of a run, and of a study of launches."""
 
 from typing import NamedTuple
 
@@ -67,4 +67,19 @@ FILES = (
     "W&B's own files, `fragments.json`: the ids of its runs, and what they have, and "
     '`dashboard.json`: the ids of what `vae-jax dashboard` has made',
   ),
+)
+
+OF_LAUNCHES = (
+  File('study.json', 'the launches: name, keys that are their own, number of lanes, config'),
+  File('launches/NAME/', 'the run of a launch, with all of the files above'),
+  File('jobs/NAME/log.txt', 'what the launch said, over all attempts'),
+  File('jobs/NAME/attempts.jsonl', 'a line for each attempt as it began: when, where, how far'),
+  File('jobs/NAME/ended.json', 'why the last attempt failed: exit code, last lines, host'),
+  File('jobs/NAME/submitted.json', 'its job in a batch system'),
+  File(
+    'results.csv',
+    'the rows of all launches: `launch`, the keys that are their own, then the columns below',
+  ),
+  File('verdict.json', 'the verdict over all lanes that have an NLL of the same images'),
+  File('report.html', 'all launches on one page'),
 )
