@@ -19,7 +19,8 @@ from run_files import results_without_times
 from vae_jax import errors, figures, lane_fields, multihost, records, study, validation
 from vae_jax.commands import command, train
 from vae_jax.multihost import gathering
-from vae_jax.runs import training
+from vae_jax.runs import outcome, training
+from vae_jax.runs import workdir as workdir_room
 
 pytestmark = pytest.mark.process
 
@@ -168,6 +169,27 @@ def check_said(workdir, stdout):
   ]
 
 
+class Killed(BaseException):
+  """Process 0 is killed."""
+
+
+def killed(*arguments, **keywords):
+  raise Killed
+
+
+# What it may be doing then, one after the other.
+GATHERS = (
+  (gathering, '_merge_metrics'),
+  (gathering, '_merge_images'),
+  (gathering, '_merge_per_image'),
+  (gathering, '_merge_table'),
+  (outcome, 'write_verdict'),
+  (figures, 'draw_all'),
+  (outcome, 'write_page'),
+  (workdir_room, 'mark_finished'),
+)
+
+
 def test_shares_that_are_gathered_are_what_one_process_leaves(reference, tmp_path, monkeypatch):
   """One after the other, in this process; `-m slow` has two processes that talk to each other."""
   config, workdir, drawn = long_config(), tmp_path / 'run', []
@@ -180,6 +202,12 @@ def test_shares_that_are_gathered_are_what_one_process_leaves(reference, tmp_pat
         multihost.gather(config, workdir, 2)
       assert not (workdir / 'results.csv').exists()
   monkeypatch.setattr(figures, 'draw_all', drawn.append)
+  for module, name in GATHERS:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+      patch.setattr(module, name, killed)
+      multihost.gather(config, workdir, 2)
+    assert not json.loads((workdir / 'provenance.json').read_text())['finished']
+  drawn.clear()
   multihost.gather(config, workdir, 2)
   assert drawn == [workdir]
   assert_same_study(workdir, reference)
