@@ -10,7 +10,7 @@ import psutil
 import pytest
 from conftest import ROOT, without_pictures
 
-from vae_jax import launches, records
+from vae_jax import launches, records, standing, sweeps
 from vae_jax.runs import training
 
 pytestmark = pytest.mark.process
@@ -107,6 +107,10 @@ def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, started, m
   both = [records.read_metrics(place / 'metrics.jsonl') for place in (run, tmp_path / 'b')]
   for row, other in zip(*both, strict=True):
     assert row == pytest.approx(other, rel=1e-3, abs=1e-3)
+  status = standing.status_of(tmp_path / 'a', time.time())
+  assert (status.launches['done'], status.num_lanes) == (2, 4)
+  assert sweeps.counted(tmp_path / 'a') == '2 launches: 2 done'
+  assert '2 launches: 2 done' in (tmp_path / 'a/report.html').read_text(encoding='utf-8')
   rows = rows_of(tmp_path / 'a')
   assert [row['launch'] for row in rows] == ['num_samples-1'] * 2 + ['num_samples-2'] * 2
   assert [row['bound.num_samples'] for row in rows] == ['1', '1', '2', '2']

@@ -1,12 +1,14 @@
 """Says what a study would run: launches, lanes, programs, parameters, memory; nothing is started.
 
   vae-jax plan --config=mine.py
+  vae-jax plan --config=mine.py --topology=v5e:2x4
   vae-jax plan --config=mine.py --config.wandb.mode=online --workdir=runs/mine --wandb_sweep=a.yaml
 
 Every launch is built and its training program compiled, as its start would do: one that cannot be
 is named with the reason, and the exit code is 2. Programs that are compiled here are not compiled
-again by a sweep on this machine. --wandb_sweep writes a sweep of W&B whose trials are the launches,
-and study.json, which they read. From a clone it is python -m launch.plan, too.
+again by a sweep on this machine. --topology compiles training, evaluation and NLL for devices that
+need not be here, and says what they take there. --wandb_sweep writes a sweep of W&B whose trials
+are the launches, and study.json, which they read. From a clone it is python -m launch.plan, too.
 """
 
 import pathlib
@@ -26,6 +28,9 @@ def make() -> Command:
   with argv.seen_without_flag_files():
     config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
   flags.DEFINE_string(
+    'topology', None, 'Other devices to compile for: v5e:2x4, v6e:2x4, h100:8, cpu:8 ...', own
+  )
+  flags.DEFINE_string(
     'wandb_sweep', None, 'Writes a W&B sweep (.yaml) whose trials are the launches.', own
   )
   flags.DEFINE_string('workdir', None, 'Where the trials of --wandb_sweep go.', own)
@@ -34,13 +39,21 @@ def make() -> Command:
 
 def main(given: flags.FlagValues) -> int:
   """Prints the table of launches."""
-  from vae_jax import sweeps
-  from vae_jax.commands import sweep
+  from vae_jax import ahead, sweeps
+  from vae_jax.commands import planning, sweep
 
   out = _asked_for_sweep(given)
+  if given.topology is not None:
+    ahead.prepare(given.topology)
   study = sweep.planned(given)
-  sizes = sweeps.built(study, lambda _, built: sweeps.size_of(built))
-  print('\n'.join(sweeps.table_of(study, sizes)), flush=True)
+  if given.topology is None:
+    found = sweeps.built(study, lambda _, built: sweeps.size_of(built))
+    lines = planning.sizes(study, found)
+  else:
+    there = ahead.topology(given.topology).name
+    parts = sweeps.built(study, lambda _, built: ahead.compiled_for(built, there))
+    lines = planning.compiled(study, parts)
+  print('\n'.join(lines), flush=True)
   if out is not None:
     _write_sweep(given, study, out)
   return 0

@@ -56,7 +56,7 @@ def _word(value: Any) -> str:
   if isinstance(value, (tuple, list)):
     return 'x'.join(map(_word, value)) or 'none'
   text = value.rpartition(':')[2] if isinstance(value, str) else repr(value)
-  return re.sub(r'[^A-Za-z0-9.-]+', '-', text).strip('-.') or 'none'
+  return re.sub(r'[^A-Za-z0-9.-]+', '-', text).lstrip('.').rstrip('-.') or 'none'
 
 
 def _digested(name: str, launch: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from vae_jax.sweeps.gathering import Gathered, counted, exit_code, gather
 from vae_jax.sweeps.local import Devices, Local, command, devices, slots
 from vae_jax.sweeps.planning import built, held, not_done, planned
 from vae_jax.sweeps.running import run, stop_with_parent, write_to_log
-from vae_jax.sweeps.sizes import Size, flops_of_step, size_of, table_of
+from vae_jax.sweeps.sizes import Size, flops_of_step, size_of
 from vae_jax.sweeps.supervising import Engine, Job, Tally, supervise
 
 __all__ = [
@@ -39,6 +39,5 @@ __all__ = [
   'slots',
   'stop_with_parent',
   'supervise',
-  'table_of',
   'write_to_log',
 ]

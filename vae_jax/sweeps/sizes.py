@@ -1,14 +1,12 @@
 """How large a launch is, before it runs: what a plan says of it."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from vae_jax import flops, programs, study
-from vae_jax.launches import Launch, Study
 
 _KEPT = 2  # checkpoints
 
@@ -83,57 +81,3 @@ def flops_of_step(built: study.Study) -> int:
 
 def _count(tree: Any) -> int:
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-
-_COLUMNS = (
-  'launch',
-  'lanes',
-  'programs',
-  'width',
-  'parameters',
-  'MFLOP a step',
-  'steps',
-  'MiB a device',
-  'MiB on disk',
-)
-
-
-def table_of(plan: Study, sizes: Sequence[Size]) -> list[str]:
-  """Returns the lines of a plan: a row for each launch, and what all of them come to."""
-  cells = [
-    _COLUMNS,
-    *(_cells(launch, size) for launch, size in zip(plan.launches, sizes, strict=True)),
-  ]
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-  table = [
-    '  '.join(
-      cell.rjust(width) if i else cell.ljust(width)
-      for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-    )
-    for line in cells
-  ]
-  total = sum(size.lanes * size.flops * size.steps for size in sizes)
-  disk = sum(size.checkpoint_bytes for size in sizes)
-  lanes = sum(size.lanes for size in sizes)
-  return [
-    *table,
-    '',
-    f'{len(sizes)} {"launch" if len(sizes) == 1 else "launches"}, {lanes} lanes: '
-    f'{total / 1e12:,.3g} TFLOP of training in matrix products and convolutions, '
-    f'{disk / 2**20:,.0f} MiB of checkpoints; a lane leaves a row of results.csv, one of each log '
-    'point in metrics.jsonl, and pictures',
-  ]
-
-
-def _cells(launch: Launch, size: Size) -> tuple[str, ...]:
-  return (
-    launch.name,
-    str(size.lanes),
-    str(size.programs),
-    str(size.width),
-    f'{size.parameters:,}',
-    f'{size.flops / 1e6:,.4g}',
-    f'{size.steps:,}',
-    f'{size.device_bytes / 2**20:,.1f}',
-    f'{size.checkpoint_bytes / 2**20:,.1f}',
-  )
