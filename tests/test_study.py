@@ -266,6 +266,66 @@ def test_an_encoder_sees_bytes_from_0_to_1_whatever_the_likelihood_is_over(confi
   np.testing.assert_allclose(loc, expected, rtol=1e-5, atol=1e-6)
 
 
+def with_array(config, path, x, **settings):
+  depth = np.ones(len(x), np.float32)
+  np.savez(path, train=x, test=x[::-1], train_depth=depth, test_depth=depth)
+  config['data'] |= dict(name='npz', path=str(path), train_split='train', test_split='test')
+  config['data'] |= dict(binarize='none', scale_to_unit=False) | settings
+  return config
+
+
+def test_a_model_of_data_with_missing_values_reads_them(config, tmp_path):
+  x = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+  x[::3, 2] = np.nan
+  config['likelihood'] |= dict(name='gaussian')
+  built = study.from_config(
+    with_array(config, tmp_path / 'x.npz', x, kind='real', missing='left_out')
+  )
+  mask = np.asarray(built.lanes.mask[-1])
+
+  @jax.jit
+  def computed(key, x):
+    params = built.model.init(key, mask)
+    loc = built.model.encode(params, x, mask).loc
+    return loc, built.model.decode(params, loc, mask).log_prob(x)
+
+  assert all(np.isfinite(found).all() for found in computed(jax.random.key(0), x[0]))
+
+
+@pytest.mark.parametrize(
+  ('likelihood', 'settings', 'line'),
+  [
+    (
+      dict(name='gaussian', scale='optimal'),
+      dict(kind='real', missing='left_out'),
+      "data.missing='left_out': likelihood.name='gaussian' has no part for single values",
+    ),
+    (
+      dict(name='gaussian'),
+      dict(kind='real', missing='left_out', size_factor='depth'),
+      "data.size_factor='depth': likelihood.name='gaussian' has no rate that a size multiplies",
+    ),
+    (
+      dict(name='discretized_logistic'),
+      {},
+      "is no density on the unit values of data.name='npz'; set data.binarize='dynamic'",
+    ),
+  ],
+  ids=['missing', 'size', 'support'],
+)
+def test_a_likelihood_that_does_not_go_with_the_data_is_refused(
+  config, tmp_path, likelihood, settings, line
+):
+  x = np.random.default_rng(0).random(size=(60, 6)).astype(np.float32)
+  if 'missing' in settings:
+    x[::3, 2] = np.nan
+  config = with_array(config, tmp_path / 'x.npz', x, **settings)
+  config['likelihood'] |= likelihood
+  with pytest.raises(errors.InputError) as caught:
+    study.from_config(config)
+  assert line in str(caught.value) and '\n' not in str(caught.value)
+
+
 @pytest.mark.parametrize(
   ('per', 'posterior', 'floors'),
   [
