@@ -1,5 +1,7 @@
 """Evaluation against a model of known evidence, SciPy and NumPy."""
 
+import types
+
 import distrax
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from vae_jax import bounds, densities, evaluation, lanes, learner, networks, objectives
+from vae_jax import bounds, data, densities, evaluation, lanes, learner, networks, objectives
 
 pytestmark = pytest.mark.math
 
@@ -132,6 +134,26 @@ def test_weights_are_even_at_the_exact_posterior(truth, images, lane, num_sample
   np.testing.assert_allclose(found.curve[:, 0], found.curve[:, -1], atol=1e-3)
 
 
+def test_the_evidence_is_at_the_beta_of_the_lane_and_of_what_is_beside(lane):
+  """x ~ N(z + m, 1), m = beta params + c: of its exact posterior even weights, log N(x; m, 2)."""
+  params, white = np.float32([0.5, -0.3]), 4.0
+  x, c = np.random.default_rng(0).normal(size=(2, 7, 2)).astype(np.float32)
+  model = types.SimpleNamespace(
+    at_beta=lambda params, beta: beta * params,
+    knowing=lambda params, beside: params + beside.condition,
+    encode=lambda m, x, mask: densities.DiagonalGaussian((x - m) / 2, jnp.full(2, 0.5**0.5), mask),
+    decode=lambda m, z, mask: distrax.Independent(distrax.Normal(z + m, 1.0), 1),
+    prior=lambda params, mask: densities.StandardNormal(mask),
+  )
+  batches = evaluation.cut(white * x, 7, data.Beside(c))
+  found = jax.jit(lambda lane: evaluation.evidence(model, params, lane, batches, white, 20, 20))(
+    lane._replace(beta=jnp.float32(3.0))
+  )
+  exact = scipy.stats.norm(3 * params + c, 2**0.5).logpdf(x).sum(axis=1)
+  np.testing.assert_allclose(found.curve[0, :, -1], exact, rtol=1e-4)
+  np.testing.assert_allclose(found.effective[0], 20, rtol=1e-4)
+
+
 def test_the_curve_and_the_weights_against_numpy(truth, images, lane, monkeypatch):
   """L_k is the mean of log-mean-exp over disjoint groups of k; ESS from the same weights."""
   seen = {}
@@ -205,6 +227,8 @@ def test_an_effective_size_that_is_not_known_is_no_low_one():
   found.effective[0, 0, 1] = np.nan
   result = evaluation.nll_of(found, np.ones((1, 2)), event_size=4)
   np.testing.assert_array_equal(result.lonely, [np.nan, 0])
+  found.effective[1, 0] = [1.99, 2.0]
+  assert evaluation.nll_of(found, np.ones((1, 2)), event_size=4).lonely[1] == 0.5
 
 
 def known_codes():
