@@ -9,7 +9,7 @@ from conftest import small_config
 from scipy import stats
 
 from vae_jax import data, densities, errors, study
-from vae_jax.data import description
+from vae_jax.data import description, kinds
 from vae_jax.programs import reviews
 from vae_jax.study import announcing, fitting
 
@@ -157,6 +157,31 @@ def test_what_values_are_goes_by_type_shape_range_and_declaration(
       data.prepare(found, False, 'none', 'none', 0)
   else:
     np.testing.assert_allclose(found.train.reshape(array.shape), array.astype(float), rtol=1e-6)
+
+
+def test_what_is_missing_has_no_part_in_what_values_are():
+  """0 and 1 with gaps are binary, and stay floats: bytes have no NaN."""
+  x = np.float32([[0, 1, np.nan], [1, np.nan, 0], [0, 1, 1]])
+  found = kinds.known({'x': kinds.canonical(x, 'x', 'left_out')}, [x.dtype], 'auto', (), 'x')
+  assert (found.kind, found.support) == ('binary', 'binary')
+  np.testing.assert_array_equal(found.arrays['x'], x)
+  for rows, columns, words in (
+    (1, slice(None), 'all of example 1 is missing everywhere'),
+    (slice(None), 2, r'value \[2\] of an example is missing everywhere'),
+  ):
+    bare = x.copy()
+    bare[rows, columns] = np.nan
+    with pytest.raises(errors.InputError, match=words):
+      kinds.canonical(bare, 'x', 'left_out')
+
+
+def test_a_signal_has_one_axis_and_channels():
+  shapes = {(4, 9): (4, 9, 1), (4, 9, 2): (4, 9, 2)}
+  for stored, seen in shapes.items():
+    assert kinds.canonical(np.zeros(stored), 'x', kind='signal').shape == seen
+  assert kinds.canonical(np.zeros((4, 9, 2)), 'x').shape == (4, 9, 2, 1)  # images
+  with pytest.raises(errors.InputError, match=r"data.kind='signal': x has shape \[4, 9, 2, 1\]"):
+    kinds.canonical(np.zeros((4, 9, 2, 1)), 'x', kind='signal')
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.int64, np.float64])

@@ -108,3 +108,17 @@ def test_pixels_go_from_black_to_white_and_what_is_beyond_is_clipped():
   np.testing.assert_array_equal(pictures.originals, expected)
   assert pictures.originals.dtype == np.uint8
   assert pictures.traversals.shape == (2, 8, 8, 4) and pictures.codes.dtype == np.float32
+
+
+def test_codes_are_of_what_is_known_of_each_image():
+  place = placement.of_width(2, 10)
+  found = programs.encode(MODEL, np.zeros(2), LANES, IMAGES, 1.0, place, data.Beside(KNOWN))
+  assert_same(found, [IMAGES[:, :2] + KNOWN] * 2)
+
+
+def test_the_parts_of_the_rate_are_of_what_is_known_of_each_image():
+  """More of them than a batch has: six codes that only that tells apart are log 6 nats."""
+  apart = 100 * np.arange(12, dtype=np.float32).reshape(6, 2)
+  given = np.zeros(2), LANES, np.zeros((6, 4), np.float32), 1.0, 4, placement.of_width(2, 10)
+  found = programs.aggregate(MODEL, *given, beside=data.Beside(apart))
+  assert_same(found['mutual_information'], [np.log(6)] * 2)
