@@ -88,7 +88,7 @@ def logged(stored):
   images = {name: np.zeros((1, 2, 4, 4, 1), np.uint8) for name in ('reconstructions', 'samples')}
   images |= {'originals': np.zeros((2, 4, 4, 1), np.uint8)}
   images |= {'traversals': np.zeros((1, 1, 1, 4, 4, 1), np.uint8)}
-  media = layout.media(outcome.lane_grids(images), 0)
+  media = layout.media(outcome.lane_grids(images, [0]), 0)
   return set(config), set(layout.summary(rows[0], config)), set(history), set(media)
 
 

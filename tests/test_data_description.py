@@ -2,13 +2,14 @@
 
 import math
 import time
+import types
 
 import numpy as np
 import pytest
 from conftest import small_config
 from scipy import stats
 
-from vae_jax import data, densities, errors, study
+from vae_jax import data, densities, errors, placement, study
 from vae_jax.data import description, kinds
 from vae_jax.programs import reviews
 from vae_jax.study import announcing, fitting
@@ -253,16 +254,17 @@ def test_pictures_show_the_range_of_the_data_set(tmp_path, monkeypatch, array, s
     return
   names = 'reconstructions', 'samples', 'traversals', 'units', 'interpolations'
   made = lambda x: (dict.fromkeys(names, x[None, :3]), x[None, :3, :2])  # noqa: E731
-  monkeypatch.setattr(reviews, 'lanewise', lambda *args, **options: lambda *args: made(args[-1]))
+  program = types.SimpleNamespace(program=lambda *args: made(args[-1]))
+  monkeypatch.setattr(reviews, 'lanewise', lambda *args, **options: program)
   pictures = reviews.make_pictures(
     None,
     reviews.Shown(dataset.test[:3], dataset.test[3:]),
     dataset.fixed_scale,
     dataset.range,
     8,
-    None,
+    placement.of_width(1, 1),
   )
-  shown = pictures(None, None, None)
+  shown = pictures(*[np.zeros(1)] * 3)
   black, white = expected if array.min() < 0 else (0, 255 if array.max() > 1 else 1)
   levels = np.round(255 * (array[40:43] - np.float64(black)) / (np.float64(white) - black))
   levels = np.clip(levels, 0, 255)

@@ -94,7 +94,8 @@ def given(attempt, monkeypatch):
     write=lambda step, metrics, lanes: None,
     summarise=lambda *arguments: None,
     close=lambda exit_code: None,
-    copies=False,
+    shown=[],
+    shown_at_end=lambda rows, verdict: [],
   )
   attempt.checkpoints = None
 
@@ -106,7 +107,7 @@ def given(attempt, monkeypatch):
   note('write_disentanglement', None)
   note('write_results', None)
   note('warn_of_rising', None)
-  note('results_of', None)
+  note('results_of', types.SimpleNamespace(verdict={}))
   note('review', (types.SimpleNamespace(rows=[], pictures=[], exit_code=0), None))
   monkeypatch.setattr(loop.states, 'save_beside', lambda saved, progress: None)
   return given

@@ -153,8 +153,8 @@ def test_all_is_drawn_for_the_workdir_the_page_and_wandb(tmp_path, rows):
     about = lanes.of_page(of_page, of_page.rows[0])
     assert about['enlargement'] == 0.5
     assert ('by_condition' in about['rows']) == (kind == 'signals')
-    grids = outcome.lane_grids(images)
-    for lane in grids['samples']:
+    grids = outcome.lane_grids(images, range(LANES))
+    for lane in grids['samples'].values():
       assert lane.dtype == np.uint8 and lane.shape[2] == 3 and lane[0, 0].tolist() == [255] * 3
     assert len(report.whole([of_page])) > 0
 

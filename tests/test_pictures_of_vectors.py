@@ -80,7 +80,7 @@ def test_of_those_that_no_screen_is_wide_enough_for_there_are_none(monkeypatch):
 
 def test_in_a_grid_each_stands_above_its_reconstruction(monkeypatch):
   built, _, pixels, _ = made_of(monkeypatch)
-  grids = outcome.lane_grids(saved.make_pictures(built)(None, None, None)._asdict())
+  grids = outcome.lane_grids(saved.make_pictures(built)(None, None, None)._asdict(), (0, 1))
   originals, reconstructions, samples, *_ = pixels
   grid = grids['reconstructions'][1][..., 0]
   np.testing.assert_array_equal(grid[::4], originals)  # each second line is white

@@ -59,7 +59,8 @@ def test_a_study_without_a_best_point_has_its_sentences():
   ],
 )
 def test_so_many_lanes_are_spread_evenly(setting, lanes, expected):
-  assert choosing.while_training(setting, lanes) == expected
+  settings = tracking.Settings('offline', '', 'vae', (), 0, setting)
+  assert choosing.while_training(settings, lanes) == expected
 
 
 def test_the_best_lane_is_that_of_the_verdict_else_of_the_objective():
@@ -93,7 +94,7 @@ def test_a_thousand_lanes_open_nine_runs(workdir, caplog):  # noqa: F811
 
 def test_the_best_lane_alone_is_uploaded_whole_at_the_end(workdir, server):  # noqa: F811
   tracker = open_tracker(workdir, 'online', own='best')
-  assert not tracker.copies
+  assert not tracker.shown
   tracker.write(10, metrics(10))
   tracker.show(10, (0, 1, 2), ([], [], []), pictures())
   tracker.close(exit_code=143)
@@ -101,7 +102,9 @@ def test_the_best_lane_alone_is_uploaded_whole_at_the_end(workdir, server):  # n
   tracker = open_tracker(workdir, 'online', restored_step=10, own='best')
   tracker.write(20, metrics(20))
   results = tracking.Results(BEST, (), None)
-  tracker.summarise(20, result_rows(), pictures(), results)
+  assert tracker.shown_at_end(result_rows(), BEST) == [1]
+  of_best = {name: {1: image[1]} for name, image in pictures().items()}
+  tracker.summarise(20, result_rows(), of_best, results)
   tracker.close(exit_code=0)
 
   def check():
@@ -130,6 +133,44 @@ def test_more_lanes_later_have_their_rows_from_the_journal(workdir, server):  # 
   tracker.write(20, metrics(20))
   tracker.close(exit_code=143)
   assert [steps(run.rows) for run in server.lanes.values()] == [[10, 20]] * 3
+
+
+@pytest.mark.parametrize(
+  ('most', 'lanes', 'own', 'adds'),
+  [(0, 9, 9, False), (3, 2, 2, False), (3, 3, 3, False), (3, 4, 3, True), (500, 10_000, 500, True)],
+)
+def test_a_study_of_so_many_lanes_has_runs_of_some(most, lanes, own, adds):
+  """Of as many lanes as there may be runs, and of fewer, each has one, as ever."""
+  settings = tracking.Settings('offline', '', 'vae', (), 0, 'all', most)
+  found = choosing.while_training(settings, lanes)
+  assert (len(found), len(set(found)), found[0], found[-1]) == (own, own, 0, lanes - 1)
+  assert choosing.adds_best(settings, lanes) == adds
+  assert choosing.while_training(settings._replace(lanes=2), lanes) == [0, lanes - 1]
+  assert not choosing.adds_best(settings._replace(lanes=2), lanes)
+
+
+def test_lanes_beyond_the_most_have_no_run_but_the_best_one(workdir, server, caplog):  # noqa: F811
+  """Here the lane in the middle: its run comes at the end, whole; each start takes the same."""
+  caplog.set_level('INFO')
+  settings = tracking.Settings('online', '', 'vae', (), 0, 'all', 2)
+  results = tracking.Results(BEST, (), None)
+  for restored_step in (0, 10):
+    tracker = tracking.open_tracker(
+      workdir, NAMES, FIELDS, CONFIG, PROVENANCE, settings, restored_step
+    )
+    assert tracker.shown == [0, 2]
+    tracker.write(restored_step + 10, metrics(restored_step + 10))
+    if restored_step:
+      assert tracker.shown_at_end(result_rows(), BEST) == [0, 2, 1]
+      assert set(server.lanes) == {f'{NAMES[0]}-{HASH}', f'{NAMES[2]}-{HASH}'}
+      shown = {name: dict(enumerate(image)) for name, image in pictures().items()}
+      tracker.summarise(20, result_rows(), shown, results)
+    tracker.close(exit_code=0)
+  assert [steps(server.runs[f'{name}-{HASH}'].rows) for name in NAMES] == [[10, 20]] * 3
+  assert all('media/samples' in run.rows[-1] for run in server.lanes.values())
+  assert warnings(caplog) == []
+  (line, _) = [r.getMessage() for r in caplog.records if 'wandb.most_lanes' in r.getMessage()]
+  assert 'of 2 of the 3 lanes' in line
 
 
 def test_very_many_runs_are_one_warning(workdir, monkeypatch, caplog):  # noqa: F811

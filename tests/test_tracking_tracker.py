@@ -34,7 +34,7 @@ sys.path[:0] = {sys.path!r}
 import test_tracking_tracker as t
 tracker = t.open_tracker({str(tmp_path)!r})
 tracker.write(1, {{'x': t.jnp.ones(2)}})
-tracker.summarise(1, [{{'lane': 0, 'status': 'done'}}], t.pictures(), t.NOTHING)
+tracker.summarise(1, [{{'lane': 0, 'status': 'done'}}], {{}}, t.NOTHING)
 tracker.close(0)
 assert 'wandb' not in sys.modules
 """
@@ -97,13 +97,15 @@ def test_wandb_is_left_alone_after_its_first_failure(tmp_path, monkeypatch, capl
   assert len(records.read_metrics(tmp_path / 'metrics.jsonl')) == 6
 
 
-def test_wrong_calls_are_errors_and_not_warnings(tmp_path):
+def test_wrong_calls_are_errors_and_not_warnings(tmp_path, monkeypatch):
   with pytest.raises(ValueError, match="'of'"):
     open_tracker(tmp_path, mode='of')
-  tracker = open_tracker(tmp_path)
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'open', lambda *_: None)
+  monkeypatch.setattr(wandb_runs.WandbRuns, 'held_step', lambda _: 0)
+  tracker = open_tracker(tmp_path, mode='offline')
   for wrong in (pictures(dtype=np.float32), pictures(lanes=1), pictures(lanes=3)):
     with pytest.raises(ValueError, match="'samples': expected 2 pictures of uint8"):
-      tracker.summarise(1, [], wrong, NOTHING)
+      tracker.summarise(1, [{}, {}], wrong, NOTHING)
     with pytest.raises(ValueError, match="'samples': expected 2 pictures of uint8"):
       tracker.show(1, (0, 1), ([], []), wrong)
   with pytest.raises(ValueError, match=r"'x' \(3,\): expected a metric of shape \(2,\)"):

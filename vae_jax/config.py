@@ -224,6 +224,9 @@ PAGE: Mapping[str, Any] = dict(
       "that have a W&B run: so many, spread evenly, or 'best', one at the end",
       object,
     ),
+    most_lanes=_key(
+      500, _count, "with lanes='all': so many at most, spread evenly, and the best; 0: no limit"
+    ),
   ),
 )
 

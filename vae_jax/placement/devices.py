@@ -82,6 +82,16 @@ def lanes_at_once(
   return of_device * math.ceil(each_turn / of_device)
 
 
+def narrowed(place: Placement, width: int) -> Placement:
+  """Returns where programs of `width` lanes, or a few more, lie on the devices of a wider one.
+
+  A place that is no wider is returned as it is.
+  """
+  over_lanes = place.mesh.shape['lane']
+  narrow = -(-width // over_lanes) * over_lanes
+  return place._replace(width=min(place.width, narrow))
+
+
 def of_width(width: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Placement:
   """Returns where programs of `width` lanes, or a few more, are computed best.
 

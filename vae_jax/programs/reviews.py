@@ -124,6 +124,7 @@ class Shown(NamedTuple):
 _UNITS = 8  # latents that are walked along
 _STEPS = 8  # of each walk
 _INTERPOLATED = 4  # of the images, two by two
+_AT_ONCE = 128  # lanes whose pictures are on the devices, and no bytes yet, at a time
 _OF_NOISE = 'samples', 'by_condition', 'aggregate_samples'  # whose codes are drawn
 
 
@@ -202,15 +203,21 @@ def make_pictures(
     unit = (values - black) / np.maximum(white - black, np.finfo(np.float32).tiny)
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
-  program = lanewise(one_lane, place, per_lane=3)
+  narrow = placement.narrowed(place, _AT_ONCE)
+  program = lanewise(one_lane, narrow, per_lane=3).program
+
+  def turn(*of_lanes: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    made, codes = jax.device_get(program(*of_lanes, x))
+    return {name: drawable(values) for name, values in made.items()}, np.asarray(codes, np.float32)
 
   def pictures(
     params: Any, lanes: Lane, usage: Array, mixtures: evaluation.Mixture | None = None
   ) -> Pictures:
-    found = placement.joined(program(params, lanes, (usage, mixtures), x))
-    made, codes = jax.device_get(found)
-    of_lanes = {'traversals': None} | {name: drawable(values) for name, values in made.items()}
-    return Pictures(drawable(x[:count]), codes=np.asarray(codes, np.float32), **of_lanes)
+    of_lanes = (params, lanes, (usage, mixtures))
+    if narrow.width < place.width:  # what lies in wider turns is cut anew
+      of_lanes = tuple(map(placement.joined, of_lanes))
+    made, codes = placement.joined(placement.run_in_turns(narrow, turn, of_lanes))
+    return Pictures(drawable(x[:count]), codes=codes, **{'traversals': None} | made)
 
   return pictures
 

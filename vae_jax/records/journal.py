@@ -8,7 +8,7 @@ check at the end of each.
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,10 +111,32 @@ def read_metrics(path: os.PathLike | str) -> list[dict[str, Any]]:
   """
   rows = []
   for line in lines.read(path):
-    if line.fault:
-      raise errors.DamagedError(f'{path}, line {line.number}: {line.fault}')
+    _check(line, path)
     rows.append(line.value)
   return rows
+
+
+def rows_where(
+  keep: Callable[[int, int], bool], path: os.PathLike | str
+) -> Iterator[dict[str, Any]]:
+  """Yields the rows of a metrics.jsonl for which keep(lane, step) is true, as `read_metrics` does.
+
+  Of the others lane and step alone are parsed, and no row is held.
+  """
+
+  def parse(line: bytes, needs_seal: bool) -> dict[str, Any] | None:
+    wanted = keep(*lines.point_of(line, needs_seal))
+    return lines.row_of(line, needs_seal) if wanted else None
+
+  for line in lines.read(path, parse):
+    _check(line, path)
+    if line.value is not None:
+      yield line.value
+
+
+def _check(line: lines.Line, path: os.PathLike | str) -> None:
+  if line.fault:
+    raise errors.DamagedError(f'{path}, line {line.number}: {line.fault}')
 
 
 def rows_of(

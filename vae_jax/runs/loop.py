@@ -224,6 +224,8 @@ def _finish(
   result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()
   outcome.warn_of_rising(built, directory)
-  grids = {} if images is None else outcome.lane_grids(images._asdict())
-  attempt.tracker.summarise(progress.step, result.rows, grids, outcome.results_of(directory))
+  results = outcome.results_of(directory)
+  shown = attempt.tracker.shown_at_end(result.rows, results.verdict)
+  grids = {} if images is None else outcome.lane_grids(images._asdict(), shown)
+  attempt.tracker.summarise(progress.step, result.rows, grids, results)
   return result

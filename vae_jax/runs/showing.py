@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
-from vae_jax import evaluation, programs, study, tracking
+from vae_jax import evaluation, placement, programs, study, tracking
 from vae_jax.runs import outcome
 from vae_jax.runs.outcome import Progress
 
@@ -13,22 +14,27 @@ class Showing:
   """Shows the evaluations of one attempt; nothing is computed where there is no W&B."""
 
   def __init__(self, built: study.Study, tracker: tracking.Tracker):
-    self._built, self._tracker = built, tracker
-    self._pictures = outcome.make_pictures(built) if tracker.copies else None
+    self._built, self._tracker, self._shown = built, tracker, set(tracker.shown)
+    self._pictures = outcome.make_pictures(built) if self._shown else None
 
   def show(self, progress: Progress, evaluations: Mapping[str, evaluation.Evaluation]) -> None:
-    """Hands over what there is of an evaluation [n] of the lanes that train."""
-    if not self._tracker.copies:
+    """Hands over what there is of an evaluation [n] of the lanes that train, if W&B shows them."""
+    places = [i for i, lane in enumerate(progress.lanes) if lane in self._shown]
+    if not places:
       return
-    found = evaluations[self._built.chosen_on]
-    masks = np.asarray(outcome.picked(self._built.lanes, progress.lanes).mask)
-    rates = [_known(*of_lane) for of_lane in zip(np.asarray(found.rates), masks, strict=True)]
+    found = jax.device_get(evaluations[self._built.chosen_on])
+    lanes = [progress.lanes[i] for i in places]
+    fields = outcome.picked(self._built.lanes, lanes)
+    rates = [_known(*lane) for lane in zip(found.rates[np.array(places)], fields.mask, strict=True)]
     images = {}
     if self._pictures is not None and self._is_due(progress.step):
-      params = programs.params_of(progress.state)
-      lanes = outcome.picked(self._built.lanes, progress.lanes)
-      images = outcome.lane_grids(self._pictures(params, lanes, found.variances)._asdict())
-    self._tracker.show(progress.step, progress.lanes, rates, images)
+      params, usage = programs.params_of(progress.state), found.variances
+      if len(places) < len(progress.lanes):
+        params, usage = outcome.picked((placement.joined(params), usage), places)
+      images = outcome.lane_grids(
+        self._pictures(params, fields, usage)._asdict(), range(len(lanes))
+      )
+    self._tracker.show(progress.step, lanes, rates, images)
 
   def _is_due(self, step: int) -> bool:
     """Tells whether pictures are asked for at a step; those of the last one come with the NLL."""

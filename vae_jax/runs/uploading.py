@@ -78,7 +78,8 @@ def _upload(directory: pathlib.Path, config: dict[str, Any]) -> str:
   points = study.in_nats(study.grid_of(config), config, provenance.get('event', ()))
   ended = None
   if workdir.is_finished(directory):
-    ended = _ended(directory, max(row['step'] for row in metrics))
+    settings = tracking.Settings(**config['wandb'])
+    ended = _ended(directory, max(row['step'] for row in metrics), settings)
   with _as_storage_errors(directory):
     return tracking.upload(
       directory,
@@ -102,9 +103,11 @@ def _as_storage_errors(directory: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def _ended(directory: pathlib.Path, step: int) -> tracking.Ended:
+def _ended(directory: pathlib.Path, step: int, settings: tracking.Settings) -> tracking.Ended:
   """Returns what a finished run has come to."""
   rows, images = records.results_of(directory), directory / 'images.npz'
   found = records.read_images(images, len(rows)) if images.exists() else {}
-  grids = outcome.lane_grids(found) if found else {}
-  return tracking.Ended(step, rows, grids, outcome.results_of(directory))
+  results = outcome.results_of(directory)
+  lanes = tracking.at_end(settings, rows, results.verdict)
+  grids = outcome.lane_grids(found, lanes) if found else {}
+  return tracking.Ended(step, rows, grids, results)

@@ -9,13 +9,14 @@ before. `upload` does the same for a run that has ended.
     workdir, names, lane_fields, config, provenance, settings, restored_step
   )
   tracker.write(step, metrics)                 # metrics: name -> [G]
-  tracker.summarise(step, rows, images, results)  # images: name -> G pictures
+  tracker.summarise(step, rows, images, results)  # images: name -> lane -> picture
   tracker.close(exit_code)
 """
 
+from vae_jax.tracking.choosing import at_end
 from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 from vae_jax.tracking.tracker import Tracker, open_tracker
 from vae_jax.tracking.uploading import Ended, upload
 
-__all__ = ['Ended', 'Results', 'Settings', 'Tracker', 'open_tracker', 'upload']
+__all__ = ['Ended', 'Results', 'Settings', 'Tracker', 'at_end', 'open_tracker', 'upload']

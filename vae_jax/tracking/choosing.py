@@ -4,22 +4,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vae_jax.records import results
+from vae_jax.tracking.settings import Settings
 
 MANY = 500  # lanes; W&B's pages are slow with so many runs
 
 
-def while_training(setting: str | int, lanes: int) -> list[int]:
+def while_training(settings: Settings, lanes: int) -> list[int]:
   """Returns the lanes that have a run while they train; the same ones at every start.
 
+  Where they are not all: the first lane, the last one and, in the order of the grid, others as far
+  from each other as can be.
+
   Args:
-    setting: 'all'; a number: the first lane, the last one and, in the order of the grid, others as
-      far from each other as can be; 'best': none.
+    settings: of which `lanes` and `most_lanes` count.
     lanes: how many there are.
   """
-  if setting == 'best':
+  if settings.lanes == 'best':
     return []
-  count = lanes if setting == 'all' else min(setting, lanes)
+  count = settings.most_lanes or lanes if settings.lanes == 'all' else settings.lanes
+  count = min(count, lanes)
   return [place * (lanes - 1) // max(count - 1, 1) for place in range(count)]
+
+
+def adds_best(settings: Settings, lanes: int) -> bool:
+  """Tells whether the best lane gets a run at the end, where it has none."""
+  return settings.lanes == 'best' or (settings.lanes == 'all' and 0 < settings.most_lanes < lanes)
+
+
+def at_end(
+  settings: Settings, rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any]
+) -> list[int]:
+  """Returns the lanes that have a run at the end; see `best_of` for the arguments."""
+  own = while_training(settings, len(rows))
+  best = best_of(rows, verdict) if adds_best(settings, len(rows)) else None
+  return own if best is None or best in own else [*own, best]
 
 
 def best_of(rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any]) -> int | None:

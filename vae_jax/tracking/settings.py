@@ -12,7 +12,8 @@ class Settings(NamedTuple):
     project: the W&B project.
     tags: tags of every run, beside the data set and the likelihood.
     images_every: evaluations between two pictures of a lane; 0 for those at the end alone.
-    lanes: that have a run of their own; see `choosing.while_training`.
+    lanes: that have a run of their own: 'all'; so many; or 'best', one at the end.
+    most_lanes: that have one where `lanes` is 'all', and the best one at the end; 0 for no limit.
   """
 
   mode: str
@@ -21,3 +22,4 @@ class Settings(NamedTuple):
   tags: tuple[str, ...]
   images_every: int
   lanes: str | int = 'all'
+  most_lanes: int = 500

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from vae_jax.records import journal
-from vae_jax.tracking import wandb_runs, worker
+from vae_jax.tracking import choosing, wandb_runs, worker
 from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 
@@ -32,11 +32,13 @@ class Tracker:
     self,
     record: journal.Journal,
     runs: wandb_runs.WandbRuns | None,
+    settings: Settings,
     lanes: int,
     later: str,
   ):
     self._journal = record
     self._runs = runs
+    self._settings = settings
     self._lanes = lanes
     self._done = set()
     self._worker = (
@@ -44,9 +46,15 @@ class Tracker:
     )
 
   @property
-  def copies(self) -> bool:
-    """Whether there is a W&B to show anything of a lane in."""
-    return self._runs is not None and self._runs.shows_lanes
+  def shown(self) -> list[int]:
+    """The lanes that W&B shows while they train; none where there is no W&B."""
+    return [] if self._runs is None else choosing.while_training(self._settings, self._lanes)
+
+  def shown_at_end(
+    self, rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any]
+  ) -> list[int]:
+    """Returns the lanes that W&B shows at the end, by the rows of results.csv and verdict.json."""
+    return [] if self._runs is None else choosing.at_end(self._settings, rows, verdict)
 
   @property
   def last_step(self) -> int:
@@ -90,14 +98,14 @@ class Tracker:
     Raises:
       ValueError: not one uint8 picture per lane.
     """
-    pictures = _pictures(images, len(lanes))
+    pictures = _checked(images, range(len(lanes)))
     self._submit(lambda: self._runs.show(step, lanes, rates, pictures))
 
   def summarise(
     self,
     step: int,
     rows: Sequence[Mapping[str, Any]],
-    images: Mapping[str, Sequence[np.ndarray]],
+    images: Mapping[str, Mapping[int, np.ndarray]],
     results: Results,
   ) -> None:
     """Gives W&B what a run has come to; nothing of it goes to metrics.jsonl.
@@ -108,13 +116,13 @@ class Tracker:
     Args:
       step: the last one.
       rows: of results.csv.
-      images: name -> one uint8 picture [H, W] or [H, W, 3] per lane.
+      images: name -> lane -> uint8 picture [H, W] or [H, W, 3], of those of `shown_at_end`.
       results: of the study.
 
     Raises:
-      ValueError: not one uint8 picture per lane.
+      ValueError: not one uint8 picture for each of them.
     """
-    pictures = _pictures(images, self._lanes)
+    pictures = _checked(images, self.shown_at_end(rows, results.verdict))
     self._done = {row['lane'] for row in rows if row['status'] in ('done', 'stopped')}
     self._submit(lambda: self._runs.summarise(step, rows, pictures, results))
 
@@ -140,10 +148,11 @@ class Tracker:
   ) -> None:
     """Opens the runs, and logs from metrics.jsonl what earlier starts have not brought to W&B."""
     self._runs.open(names, lane_fields, config, provenance)
-    held = self._runs.held_step()
-    if held >= restored_step:
+    if self._runs.held_step() >= restored_step:
       return
-    rows = [row for row in journal.read_metrics(path) if held < row['step'] <= restored_step]
+    rows = journal.rows_where(
+      lambda lane, step: step <= restored_step and self._runs.lacks(lane, step), path
+    )
     for step, rows_of_step in itertools.groupby(rows, operator.itemgetter('step')):
       self._runs.log(step, list(rows_of_step))
       self._worker.advance()
@@ -185,22 +194,21 @@ def open_tracker(
   record = journal.open_journal(path, restored_step)
   disabled = settings.mode == 'disabled'
   runs = None if disabled else wandb_runs.WandbRuns(path.parent / 'wandb', settings)
-  tracker = Tracker(record, runs, len(names), f'vae-jax upload --workdir={path.parent}')
+  tracker = Tracker(record, runs, settings, len(names), f'vae-jax upload --workdir={path.parent}')
   tracker._submit(
     lambda: tracker._open_wandb(names, lane_fields, config, provenance, path, restored_step)
   )
   return tracker
 
 
-def _pictures(
-  images: Mapping[str, Sequence[np.ndarray]], lanes: int
-) -> dict[str, list[np.ndarray]]:
-  """Returns pictures as arrays; raises ValueError where they are not one of uint8 per lane."""
-  pictures = {name: [np.asarray(p) for p in image] for name, image in images.items()}
-  for name, image in pictures.items():
-    if len(image) != lanes or any(picture.dtype != np.uint8 for picture in image):
-      raise ValueError(f'images {name!r}: expected {lanes} pictures of uint8')
-  return pictures
+def _checked(
+  images: Mapping[str, Sequence[np.ndarray] | Mapping[int, np.ndarray]], places: Sequence[int]
+) -> dict[str, dict[int, np.ndarray]]:
+  """Returns name -> place -> picture; raises ValueError where they are not one of uint8 each."""
+  for name, image in images.items():
+    if len(image) != len(places) or any(image[i].dtype != np.uint8 for i in places):
+      raise ValueError(f'images {name!r}: expected {len(places)} pictures of uint8')
+  return {name: {i: image[i] for i in places} for name, image in images.items()}
 
 
 def _warn(later: str, error: BaseException) -> None:

@@ -28,7 +28,7 @@ class Ended(NamedTuple):
 
   step: int
   rows: Sequence[Mapping[str, Any]]
-  images: Mapping[str, Sequence[np.ndarray]]
+  images: Mapping[str, Mapping[int, np.ndarray]]
   results: Results
 
 

@@ -22,6 +22,7 @@ from vae_jax.tracking.results import Results
 from vae_jax.tracking.settings import Settings
 
 _OPENING_THREADS = 8
+_CLOSING_THREADS = 64
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class WandbRuns:
     self._names, self._configs = (), []  # of all lanes
     self._fragments = None
     self._study = None
-    self._is_summed_up = False
+    self._is_summed_up = self._adds_best = False
     self._lanes = {}
     self._held = {}  # lane -> the last step that W&B has
     self._still_open = {}  # lane -> the step of the row that it has of this start
@@ -71,10 +72,16 @@ class WandbRuns:
       self._directory, provenance.get('study_id'), self._trial.run_id
     )
     self._names = names
-    own = choosing.while_training(self._settings.lanes, len(names))
-    descriptors.raise_limit(max(len(own), 1) + 1)
+    own = choosing.while_training(self._settings, len(names))
+    self._adds_best = choosing.adds_best(self._settings, len(names))
+    descriptors.raise_limit(len(own) + self._adds_best + 1)
     if len(own) > choosing.MANY:
       _log.warning('W&B gets a run of each of %d lanes; fewer by wandb.lanes=8, or best', len(own))
+    elif own and self._adds_best:
+      words = (
+        'W&B gets a run of each of %d of the %d lanes, spread evenly, and of the best at the end'
+      )
+      _log.info(f'{words}; others by wandb.most_lanes', len(own), len(names))
     self._group = fragments.group_of(config['study'], self._fragments.suffix)
     self._tags = layout.tags(self._settings.tags, config)
     self._configs = [layout.lane_config(fields, config, provenance) for fields in lane_fields]
@@ -94,7 +101,7 @@ class WandbRuns:
     until the next one, for what is logged at its step beside it.
     """
     for row in rows:
-      if step > self._held.get(row['lane'], math.inf):
+      if self.lacks(row['lane'], step):
         self._lanes[row['lane']].log(layout.history(row), step=step)
         self._held[row['lane']] = self._still_open[row['lane']] = step
 
@@ -112,14 +119,13 @@ class WandbRuns:
         self._lanes[lane].log(shown, step=step)
 
   @property
-  def shows_lanes(self) -> bool:
-    """Whether a lane has a run while it trains."""
-    return self._settings.lanes != 'best'
-
-  @property
   def address(self) -> str:
     """The page of the study's run, once all runs are open."""
     return self._study.url
+
+  def lacks(self, lane: int, step: int) -> bool:
+    """Tells whether the run of a lane, if it has one, has no row of a step."""
+    return step > self._held.get(lane, math.inf)
 
   def held_step(self) -> float:
     """Returns the last step that W&B has of every lane that has a run, -1 for none."""
@@ -129,11 +135,11 @@ class WandbRuns:
     self,
     step: int,
     rows: Sequence[Mapping[str, Any]],
-    images: Mapping[str, Sequence[np.ndarray]],
+    images: Mapping[str, Mapping[int, np.ndarray]],
     results: Results,
   ) -> None:
     """Logs the NLL and the pictures of each lane at the last step, and sets all summaries."""
-    if not self.shows_lanes:
+    if self._adds_best:
       self._replay(choosing.best_of(rows, results.verdict))
     for lane, run in self._lanes.items():
       row = rows[lane]
@@ -166,7 +172,7 @@ class WandbRuns:
       runs.append((self._study, 0 if self._is_summed_up else max(exit_codes)))
     # One by one, 64 runs need 10 s.
     worker.side_by_side(
-      [functools.partial(run.finish, exit_code=code) for run, code in runs], len(runs)
+      [functools.partial(run.finish, exit_code=code) for run, code in runs], _CLOSING_THREADS
     )
     self._record_fragments()
     wandb.teardown()
@@ -211,13 +217,13 @@ class WandbRuns:
     run.define_metric('*', step_metric=layout.STEP)
 
   def _replay(self, lane: int | None) -> None:
-    """Opens the run of a lane that had none, and logs what metrics.jsonl has of it."""
-    if lane is None:
+    """Opens the run of a lane that has none, and logs what metrics.jsonl has of it."""
+    if lane is None or lane in self._lanes:
       return
     self._open_lane(lane)
-    for row in journal.read_metrics(self._directory.parent / 'metrics.jsonl'):
-      if row['lane'] == lane:
-        self.log(row['step'], [row])
+    path = self._directory.parent / 'metrics.jsonl'
+    for row in journal.rows_where(lambda of, _: of == lane, path):
+      self.log(row['step'], [row])
 
   def _held_by(self, run: Any) -> int:
     """Returns the last step that W&B has of a run that was opened just now.

@@ -3,7 +3,7 @@
 import itertools
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jax import Array
@@ -131,31 +131,44 @@ def _labels(study: Study) -> dict[str, np.ndarray]:
   return {}
 
 
-def lane_grids(pictures: Mapping[str, np.ndarray | None]) -> dict[str, list[np.ndarray]]:
-  """Returns a picture of each kind per lane, uint8 [H, W, C], of images.npz.
+def lane_grids(
+  pictures: Mapping[str, np.ndarray | None], lanes: Sequence[int]
+) -> dict[str, dict[int, np.ndarray]]:
+  """Returns a picture of each kind, name -> lane -> uint8 [H, W, C], of arrays of images.npz.
 
   Strips stand one below the other, each with its reconstruction below it.
+
+  Args:
+    pictures: of all lanes, by name; None where there is none.
+    lanes: whose pictures are made.
   """
+  if not lanes:
+    return {}
+  of_lanes = {lane: _grids(pictures, lane) for lane in lanes}
+  names = of_lanes[lanes[0]]
+  return {name: {lane: of_lanes[lane][name] for lane in lanes} for name in names}
+
+
+def _grids(pictures: Mapping[str, np.ndarray | None], lane: int) -> dict[str, np.ndarray]:
+  """Returns the pictures of one lane by name."""
   from vae_jax import figures  # matplotlib: see `outcome.review`
 
   pictures = {name: array for name, array in pictures.items() if array is not None}
   if records.kind_of(pictures) in ('signals', 'table'):
-    made = [figures.sketches(pictures, i) for i in range(len(pictures['samples']))]
-    return {name: [figures.on_white(lane[name]) for lane in made] for name in made[0]}
+    made = figures.sketches(pictures, lane)
+    return {name: figures.on_white(sketch) for name, sketch in made.items()}
   originals = pictures['originals']
   is_strip = records.kind_of(pictures) == 'strips'
 
   def grid(images: np.ndarray, columns: int) -> np.ndarray:
     return figures.image_grid(images, columns=1 if is_strip else columns)
 
-  pairs = [np.stack([originals, lane], axis=int(is_strip)) for lane in pictures['reconstructions']]
-  grids = {
-    'reconstructions': [grid(np.concatenate(pair), pair.shape[1]) for pair in pairs],
-    'samples': [grid(lane, len(lane) // 2) for lane in pictures['samples']],
-  }
-  if (made := pictures.get('aggregate_samples')) is not None:
-    grids['aggregate_samples'] = [grid(lane, len(lane) // 2) for lane in made]
+  pair = np.stack([originals, pictures['reconstructions'][lane]], axis=int(is_strip))
+  grids = {'reconstructions': grid(np.concatenate(pair), pair.shape[1])}
+  for name in ('samples', 'aggregate_samples'):
+    if (made := pictures.get(name)) is not None:
+      grids[name] = grid(made[lane], len(made[lane]) // 2)
   for name in ('by_condition', 'walks_by_condition', 'traversals'):  # no traversals of the oldest
     if (made := pictures.get(name)) is not None:
-      grids[name] = [grid(np.concatenate(lane), lane.shape[1]) for lane in made]
+      grids[name] = grid(np.concatenate(made[lane]), made.shape[2])
   return grids
