@@ -98,7 +98,7 @@ config = digits.get_config().to_dict()
 config['lanes'] |= dict(beta=(1.0,), latent_size=(5,), seed=tuple(range(16)))
 rows = ahead.compiled_for(study.from_config(config), 'v5e:2x4')
 print([(row.program, row.lanes, row.fits, row.collectives, row.padding != 0) for row in rows])
-config['decoder'] |= dict(hidden=(20_000, 20_000))
+config['decoder'] |= dict(hidden=(40_000, 40_000))
 print([row.fits for row in ahead.compiled_for(study.from_config(config), 'v5e:2x4')][:2])
 """
 

@@ -5,7 +5,8 @@ kernels, far below the rate of a matrix product on a CPU. Here squares of pixels
 channels until the stride is 1 and a window has few pixels; what is left is one product, before or
 after the pixels of a window are brought together, whichever moves fewer numbers. Parameters and
 outputs are those of `flax.linen.Conv` and `flax.linen.ConvTranspose`. On other platforms they are
-XLA's own convolutions.
+XLA's own convolutions: as the compiler of a TPU v5e counts, a step of `fashion_conv` has 922 MFLOP
+and 482 MB folded, and 441 MFLOP and 190 MB so.
 
 Measured, all in all: one convolutional net trains 1.35 times as fast as in PyTorch on a CPU, and
 eight lanes 1.35 times as fast as eight runs. Delete it when grouped convolutions and the gradients
