@@ -7,6 +7,7 @@ import pytest
 from figure_data import fill_workdir, grid
 
 from vae_jax import data, figures, programs
+from vae_jax.densities import Column
 from vae_jax.runs import outcome
 from vae_jax.runs.outcome import images as saved
 
@@ -71,6 +72,57 @@ def test_each_value_has_a_black_and_a_white_of_its_own(monkeypatch):
   built.dataset.support = 'unit'
   saved.make_pictures(built)
   assert given[1][3] == built.dataset.range
+
+
+def test_a_range_is_that_of_the_whole_training_split(monkeypatch):
+  """Of rows that are sorted, too, where a part of them tells it."""
+  built, given, *_ = made_of(monkeypatch)
+  built.dataset.train.sort(axis=0)
+  monkeypatch.setattr(saved, '_RANGED', 50)
+  saved.make_pictures(built)
+  black, white = given[0][3]
+  assert (black <= built.dataset.train[10]).all() and (white >= built.dataset.train[-20]).all()
+
+
+def test_pictures_are_of_the_examples_that_are_chosen_with_what_is_known_of_them(monkeypatch):
+  built, given, *_ = made_of(monkeypatch)
+  known = np.arange(40.0).reshape(20, 2)
+  built.dataset.fixed_scale = 3.0
+  built.dataset.beside_of = lambda split, rows: data.Beside({'test': known}[split][rows])
+  built.dataset.typical = data.Beside(known[7])
+  built.sample = lambda split, count: {('test', 8): [5, 2, 11], ('test', 400): [4, 9]}[split, count]
+  saved.make_pictures(built)
+  _, shown, scale, *_ = given[0]
+  assert scale == 3.0
+  np.testing.assert_array_equal(shown.images, built.dataset.test[[5, 2, 11]])
+  np.testing.assert_array_equal(shown.beside.condition, known[[5, 2, 11]])
+  np.testing.assert_array_equal(shown.coded, built.dataset.test[[4, 9]])
+  np.testing.assert_array_equal(shown.beside_coded.condition, known[[4, 9]])
+  np.testing.assert_array_equal(shown.typical.condition, known[7])
+
+
+def test_codes_have_the_labels_of_their_examples_or_else_their_first_factor(monkeypatch):
+  built, *_ = made_of(monkeypatch)
+  built.sample = lambda split, count: {('test', 400): [4, 9, 1]}[split, count]
+  labels, factors = np.arange(20) % 7, np.arange(40).reshape(20, 2)
+  named = types.SimpleNamespace(test=factors, names=('shape', 'size'))
+  built.dataset.labels, built.dataset.factors = {'test': labels}, named
+  found = saved._labels(built)
+  assert found['labels'].tolist() == [4, 2, 1] and found['labels_of'] == 'class'
+  built.dataset.labels = None
+  found = saved._labels(built)
+  assert found['labels'].tolist() == [8, 18, 2] and found['labels_of'] == 'shape'
+  built.dataset.factors = None
+  assert saved._labels(built) == {}
+
+
+def test_columns_have_their_names_and_their_categories():
+  columns = (Column('age'), Column('town', ('Bern', 'Oslo', 'Rome')), Column('sex', ('f', 'm')))
+  found = saved._columns(types.SimpleNamespace(columns=columns))
+  assert found['columns'].tolist() == ['age', 'town', 'sex']
+  assert found['categories'].tolist() == [['', '', ''], ['Bern', 'Oslo', 'Rome'], ['f', 'm', '']]
+  assert 'categories' not in saved._columns(types.SimpleNamespace(columns=columns[:1]))
+  assert saved._columns(types.SimpleNamespace(columns=())) == {}
 
 
 def test_of_those_that_no_screen_is_wide_enough_for_there_are_none(monkeypatch):
