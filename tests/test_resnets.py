@@ -11,7 +11,7 @@ import pytest
 import scipy.signal
 from flax import linen as nn
 
-from vae_jax import networks
+from vae_jax import flops, networks
 from vae_jax.fast import layouts
 from vae_jax.networks import layers, resnets
 
@@ -54,6 +54,29 @@ def test_outputs_and_gradients_are_those_of_xla_however_they_are_mapped(kernel):
   )
   found, expected = both()
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+
+
+def test_a_gradient_that_is_mapped_is_that_of_each_example():
+  """And the derivatives of a gradient, backward and forward."""
+  x, kernel = jnp.asarray(kinds.normal(0, 3, 5, 4, 9)), jnp.asarray(kinds.normal(1, 3, 3, 9, 10))
+
+  def derivatives(conv):
+    def of_example(kernel, x):
+      return jnp.sum(jnp.sin(conv(x, kernel)))
+
+    mapped = jax.vmap(jax.grad(of_example), (None, 0))
+
+    def steepness(kernel, x):
+      return jnp.sum(mapped(kernel, x) ** 2)
+
+    _, forward = jax.jvp(jax.grad(steepness, (0, 1)), (kernel, x), (kernel, x))
+    return mapped(kernel, x), jax.grad(steepness, (0, 1))(kernel, x), forward
+
+  found, expected = jax.jit(lambda: [derivatives(c) for c in (layouts.conv, layouts.reference)])()
+  for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
+  one = [layouts.conv(x[0], kernel), layouts.reference(x[0], kernel)]  # outside of any program
+  np.testing.assert_allclose(*one, rtol=1e-4, atol=1e-4)
 
 
 def test_the_layout_is_that_of_the_platform_that_a_program_is_for():
@@ -306,3 +329,15 @@ def test_half_precision_is_half_as_wide_all_the_way():
   assert found.dtype == jnp.bfloat16
   expected = jax.jit(encoder.apply)(params, x)
   assert np.abs(np.float32(found) - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+def test_operations_of_the_layout_are_counted():
+  """Of the value, and as many for each of the two gradients."""
+  x, kernel = jnp.ones((3, 6, 5, 9)), jnp.ones((3, 3, 9, 10))
+
+  def value(x, kernel):
+    return jnp.sum(jax.vmap(lambda x: layouts.conv(x, kernel))(x))
+
+  once = 2 * 3 * 6 * 5 * 9 * 9 * 10
+  assert flops.count(value, x, kernel, platform='cpu') == once
+  assert flops.count(jax.value_and_grad(value, (0, 1)), x, kernel, platform='cpu') == 3 * once

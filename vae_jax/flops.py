@@ -1,5 +1,6 @@
 """Floating-point operations of a function: those of its matrix products and convolutions."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,14 @@ def count(function: Callable, *args: Any, platform: str = 'cpu') -> int:
   return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr, platform)
 
 
+_MADE_OF: dict[core.Primitive, Callable] = {}
+
+
+def made_of(primitive: core.Primitive, function: Callable) -> None:
+  """Says that an operation of one's own is computed by a function of the same arguments."""
+  _MADE_OF[primitive] = function
+
+
 def _of_jaxpr(jaxpr: core.Jaxpr, platform: str) -> int:
   return sum(_of_equation(equation, platform) for equation in jaxpr.eqns)
 
@@ -34,6 +43,10 @@ def _of_equation(equation: core.JaxprEqn, platform: str) -> int:
     return 2 * depth * math.prod(equation.outvars[0].aval.shape)
   if equation.primitive.name == 'conv_general_dilated':
     return _of_convolution(equation.params, shapes[1], equation.outvars[0].aval.shape)
+  if equation.primitive in _MADE_OF:
+    function = functools.partial(_MADE_OF[equation.primitive], **equation.params)
+    arrays = [variable.aval for variable in equation.invars]
+    return _of_jaxpr(jax.make_jaxpr(function)(*arrays).jaxpr, platform)
   if equation.params.get('branches_platforms'):
     return _of_jaxpr(_branch(equation.params, platform), platform)
   repeats = equation.params.get('length', 1) if equation.primitive.name == 'scan' else 1

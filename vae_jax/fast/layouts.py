@@ -19,13 +19,18 @@ Of 8 channels or fewer `convolutions` is the faster one, 12 to 16 beside 7 to 10
 Delete it when `reference` is as fast in a loop.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_batching import custom_vmap
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from vae_jax import flops
 
 _FEW_CHANNELS = 8
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
@@ -39,16 +44,12 @@ def reads_few(channels: int, features: int) -> bool:
 def conv(x: Array, kernel: Array) -> Array:
   """Returns y[o] = sum_t x[o + t - k // 2] kernel[t], of as many pixels, with zeros around x.
 
-  Take the gradient of what is mapped, and do not map the gradient: on a CPU `vmap(grad)` over
-  examples that share a kernel has the sum of their gradients by it at the first example, and 0 at
-  the others.
-
   Args:
     x: one example [H, W, C].
     kernel: [k, l, C, C'], k and l odd.
   """
   x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-  fast = lambda x, kernel: _conv(x[None], kernel)[0]  # noqa: E731
+  fast = lambda x, kernel: _CONV.bind(x[None], kernel)[0]  # noqa: E731
   return jax.lax.platform_dependent(x, kernel, cpu=fast, default=reference)
 
 
@@ -63,63 +64,85 @@ def _plain(x: Array, kernel: Array, sizes: Sequence[int]) -> Array:
   return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
 
 
-@jax.custom_vjp
-def _conv(x: Array, kernel: Array) -> Array:
-  """The convolution of examples [N, H, W, C]; what it calls knows what mapping makes of it."""
-  return _examples(x, kernel)
-
-
-def _backward(inputs: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-  x, kernel = inputs
-  turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-  return _examples(g, turned), _gradient(x, g, kernel)
-
-
-_conv.defvjp(lambda x, kernel: (_conv(x, kernel), (x, kernel)), _backward)
-
-
-@custom_vmap
 def _examples(x: Array, kernel: Array) -> Array:
+  """Returns the convolution of examples [N, H, W, C]."""
   return _plain(x, jax.lax.optimization_barrier(kernel), kernel.shape)
 
 
-@_examples.def_vmap
-def _(size, is_mapped, x, kernel):
-  if is_mapped[1]:
-    return _over_kernels(_examples, size, is_mapped, x, kernel), True
-  y = _examples(_merged(x), kernel)
-  return y.reshape(*x.shape[:2], *y.shape[1:]), True
-
-
-@custom_vmap
-def _gradient(x: Array, g: Array, kernel: Array) -> Array:
+def _gradient(x: Array, g: Array, *, sizes: Sequence[int]) -> Array:
   """Returns the gradient [k, l, C, C'] by the kernel: a convolution over the examples of x by g."""
   x = jax.lax.optimization_barrier(jnp.transpose(x, (3, 1, 2, 0)))  # [C, H, W, N]
   g = jax.lax.optimization_barrier(jnp.transpose(g, (1, 2, 0, 3)))  # [H, W, N, C']
-  return jnp.transpose(_plain(x, g, kernel.shape), (1, 2, 0, 3))
+  return jnp.transpose(_plain(x, g, sizes), (1, 2, 0, 3))
 
 
-@_gradient.def_vmap
-def _(size, is_mapped, x, g, kernel):
-  if is_mapped[2]:
-    return _over_kernels(_gradient, size, is_mapped, x, g, kernel), True
-  whole = [_all(size, mapped, a) for a, mapped in zip((x, g), is_mapped, strict=False)]
-  total = _gradient(*map(_merged, whole), kernel)
-  # Of one kernel for all of the axis the gradients are added up: here they are already.
-  return jnp.zeros((size, *total.shape), total.dtype).at[0].set(total), True
+def _primitive(name: str, function: Callable[..., Array]) -> Primitive:
+  """Returns an operation of JAX that is computed by `function`."""
+  primitive = Primitive(name)
+
+  @primitive.def_abstract_eval
+  def _(*arrays, **options):
+    shapes = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
+    found = jax.eval_shape(functools.partial(function, **options), *shapes)
+    return ShapedArray(found.shape, found.dtype)
+
+  primitive.def_impl(lambda *arrays, **options: jax.jit(primitive.bind)(*arrays, **options))
+  mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=False))
+  flops.made_of(primitive, function)
+  return primitive
 
 
-def _over_kernels(
-  function: Callable[..., Array], size: int, is_mapped: Sequence[bool], *arrays: Array
+# Operations of their own, as what mapping makes of them is: examples of one kernel become more
+# examples of one convolution, and the gradient by it, a sum over examples, follows from that. They
+# are linear in each argument, so that derivatives of any order are made of the two.
+_CONV = _primitive('vae_jax_convolution', _examples)
+_GRADIENT = _primitive('vae_jax_convolution_gradient', _gradient)
+
+
+def _turned(kernel: Array) -> Array:
+  return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+
+
+ad.defbilinear(
+  _CONV,
+  lambda g, x, kernel: _CONV.bind(g, _turned(kernel)),
+  lambda g, x, kernel: _GRADIENT.bind(x, g, sizes=kernel.aval.shape[:2]),
+)
+ad.defbilinear(
+  _GRADIENT,
+  lambda k, x, g, sizes: _CONV.bind(g, _turned(k)),
+  lambda k, x, g, sizes: _CONV.bind(x, k),
+)
+
+
+def _map_conv(arrays: Sequence[Array], axes: Sequence[int | None]) -> tuple[Array, int]:
+  if axes[1] is not None:
+    return _one_by_one(_CONV.bind, arrays, axes), 0
+  x, kernel = jnp.moveaxis(arrays[0], axes[0], 0), arrays[1]
+  y = _CONV.bind(x.reshape(math.prod(x.shape[:2]), *x.shape[2:]), kernel)
+  return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+
+
+def _map_gradient(
+  arrays: Sequence[Array], axes: Sequence[int | None], **options
+) -> tuple[Array, int]:
+  return _one_by_one(functools.partial(_GRADIENT.bind, **options), arrays, axes), 0
+
+
+batching.primitive_batchers[_CONV] = _map_conv
+batching.primitive_batchers[_GRADIENT] = _map_gradient
+
+
+def _one_by_one(
+  function: Callable[..., Array], arrays: Sequence[Array], axes: Sequence[int | None]
 ) -> Array:
-  """Returns the results of one kernel after the other, [size, ...]."""
-  whole = [_all(size, mapped, a) for a, mapped in zip(arrays, is_mapped, strict=True)]
-  return jax.lax.map(lambda each: function(*each), tuple(whole))
-
-
-def _all(size: int, is_mapped: bool, array: Array) -> Array:
-  return array if is_mapped else jnp.broadcast_to(array, (size, *array.shape))
-
-
-def _merged(x: Array) -> Array:
-  return x.reshape(math.prod(x.shape[:2]), *x.shape[2:])
+  """Returns what a function makes of each place of a mapped axis, one after the other."""
+  each = [
+    a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(arrays, axes, strict=True)
+  ]
+  size = next(len(a) for a, axis in zip(each, axes, strict=True) if axis is not None)
+  whole = [
+    jnp.broadcast_to(a, (size, *a.shape)) if axis is None else a
+    for a, axis in zip(each, axes, strict=True)
+  ]
+  return jax.lax.map(lambda arrays: function(*arrays), tuple(whole))
