@@ -21,8 +21,10 @@ def learning_curves(
   It is of the validation set or, without one, of the test set; see `points.chosen`.
 
   Lines with dots are means over the lanes that differ in their seed alone, thin lines the single
-  lanes, faint lines the training batches; a cross is where a lane diverged. With more latent sizes
-  than eight, an even choice of them. Nats per example; higher is better.
+  lanes, faint lines the training batches; a cross is where a lane diverged. Of more than 30 such
+  lanes the median is drawn, in bands of half and of nine tenths of them; so it is of all lanes of a
+  latent size where they have more than 100 settings. With more latent sizes than eight, an even
+  choice of them. Nats per example; higher is better.
 
   Args:
     metrics: the lines of metrics.jsonl.
@@ -38,7 +40,7 @@ def learning_curves(
     return None
   titles = panels.by_latent_size(rows)
   shown = panels.new_panels(rows, titles, 'optimiser step', 'ELBO (nats)')
-  for cell in points.cells(rows):
+  for cell in points.cells(rows, swept=shown.swept):
     if cell.latent_size in shown.axes:
       _draw_cell(shown, cell, tests, batches)
   draw_lost(shown, rows, tests)
@@ -66,8 +68,8 @@ def read_curves(
 
 
 def draw_lost(shown: panels.Panels, rows: Sequence[Mapping], curves: Mapping[int, Curve]) -> None:
-  """Draws the lanes that diverged, up to where they did."""
-  for row in filter(points.is_lost, rows):
+  """Draws the lanes that diverged, up to where they did; of many an even choice."""
+  for row in points.spread(list(filter(points.is_lost, rows)), points.MOST_LINES):
     if row['latent_size'] in shown.axes:
       panels.draw_lost(shown.axes[row['latent_size']], curves[row['lane']], shown.look(row))
 
@@ -83,9 +85,9 @@ def _draw_cell(
   if not lanes:
     return
   axes, look = shown.axes[cell.latent_size], shown.looks[cell.setting, cell.variant]
-  batch = panels.mean_curve([batches[lane] for lane in lanes])
+  batch = panels.middle_curve([batches[lane] for lane in lanes])
   panels.plot(axes, batch, color=look['color'], linewidth=2, alpha=0.2)
-  panels.draw_mean(axes, [tests[lane] for lane in lanes], look, marker='o', markersize=2)
+  panels.draw_middle(axes, [tests[lane] for lane in lanes], look, marker='o', markersize=2)
 
 
 def _set_limits(

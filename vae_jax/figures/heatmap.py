@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from vae_jax.figures import points, style
 
 _ELBO = 'elbo'
+_MOST_ROWS = 60
 
 
 def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
@@ -21,7 +22,8 @@ def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   Where the lanes differ in more than beta, latent size and seed, each setting has its row. A cell
   is the mean over its seeds that did not diverge; the best is framed. A cell whose lanes all
   diverged or failed is hatched, one that lost some has a star, one not yet evaluated is grey, one
-  that the study does not have is empty. Nats per example; higher is better.
+  that the study does not have is empty. Of more than 60 settings there are rows of an even choice,
+  and of the best. Nats per example; higher is better.
 
   Returns:
     the Figure, or None when no lane has an ELBO.
@@ -30,7 +32,9 @@ def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   cells = points.cells(rows, (_ELBO,))
   if not any(cell.lanes for cell in cells):
     return None
-  settings = points.ordered([_setting(cell) for cell in cells])
+  every = points.ordered([_setting(cell) for cell in cells])
+  settings = _shown(every, cells)
+  cells = [cell for cell in cells if _setting(cell) in settings]
   latent_sizes = sorted({cell.latent_size for cell in cells})
   labels = [points.label(setting) for setting in settings]
   beside = 1.9 + 0.06 * max(0, max(map(len, labels)) - 5)
@@ -40,8 +44,17 @@ def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   swept = points.sweep(rows)
   _label_axes(axes, points.title(swept.fields + swept.dashed), labels, latent_sizes)
   _draw_colour_bar(figure, axes, mesh, cells, f'{split} ELBO (nats)')
-  style.set_heading(figure, study, f'{split} ELBO', points.notes(rows) + _star_note(cells))
+  few = [f'{len(settings)} of {len(every)} settings'] if len(settings) < len(every) else []
+  style.set_heading(figure, study, f'{split} ELBO', points.notes(rows) + few + _star_note(cells))
   return figure
+
+
+def _shown(settings: list[tuple], cells: Sequence[points.Cell]) -> list[tuple]:
+  """Returns the settings that have a row: an even choice of many, and that of the best cell."""
+  if len(settings) <= _MOST_ROWS:
+    return settings
+  best = max((cell for cell in cells if cell.lanes), key=lambda cell: cell.mean(_ELBO))
+  return points.ordered([*points.spread(settings, _MOST_ROWS - 1), _setting(best)])
 
 
 def _setting(cell: points.Cell) -> tuple:

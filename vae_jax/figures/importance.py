@@ -35,7 +35,7 @@ def nll_curve(table: Sequence[Mapping], rows: Sequence[Mapping], study: str = ''
   titles = panels.by_latent_size(drawn)
   labels = ('importance samples k', 'bound $L_k$ (nats)')
   shown = panels.new_panels(rows, titles, *labels, sharey=False)
-  for cell in points.cells(rows):
+  for cell in points.cells(rows, swept=shown.swept):
     if cell.latent_size in shown.axes:
       _draw_cell(shown, cell, bounds, stderrs)
   notes = _set_limits(shown, drawn, bounds, stderrs) + _images_note(table)
@@ -67,8 +67,8 @@ def _draw_cell(
   if not lanes:
     return
   axes, look = shown.axes[cell.latent_size], shown.looks[cell.setting, cell.variant]
-  mean = panels.draw_mean(axes, [bounds[lane] for lane in lanes], look, marker='o', markersize=2)
-  error = panels.mean_curve([stderrs[lane] for lane in lanes])
+  mean = panels.draw_middle(axes, [bounds[lane] for lane in lanes], look, marker='o', markersize=2)
+  error = panels.middle_curve([stderrs[lane] for lane in lanes])
   counts = [k for k in mean if k in error]
   low, high = ([mean[k] + sign * error[k] for k in counts] for sign in (-1, 1))
   axes.fill_between(counts, low, high, color=look['color'], alpha=0.18, linewidth=0)

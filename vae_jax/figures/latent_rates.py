@@ -44,7 +44,7 @@ def latents(table: Sequence[Mapping], rows: Sequence[Mapping], study: str = '') 
     return None
   titles, labels = _titles(profiles, rows), ('latents, largest first', _UNITS[column])
   shown = panels.new_panels(rows, titles, *labels, unit='panels', sharex=False)
-  for cell in points.cells(rows):
+  for cell in points.cells(rows, swept=shown.swept):
     for (latent_size, layer), axes in shown.axes.items():
       members = [profiles[key] for row in cell.lanes if (key := (row['lane'], layer)) in profiles]
       if cell.latent_size == latent_size and members:
@@ -86,9 +86,9 @@ def _titles(profiles: Mapping, rows: Sequence[Mapping]) -> dict[tuple[int, int],
 def _draw_cell(axes: Axes, profiles: Sequence[Profile], look: Mapping) -> None:
   """Draws the lanes that differ in their seed alone: their mean, and a dot on it per latent."""
   curves = [{rank: v for rank, (v, _) in enumerate(p, start=1)} for p in profiles]
-  mean = panels.draw_mean(axes, curves, look)
+  mean = panels.draw_middle(axes, curves, look)
   size = float(np.clip(75 / len(mean), 1.0, 3.2))
-  share = {rank: np.mean([p[rank - 1][1] for p in profiles]) for rank in mean}
+  share = {rank: np.mean([p[rank - 1][1] for p in profiles if len(p) >= rank]) for rank in mean}
   full = {rank for rank in mean if share[rank] >= 0.5}
   hollow = {rank for rank in mean if share[rank] < 0.5}
   for ranks, face in ((full, look['color']), (hollow, 'white')):
@@ -133,6 +133,4 @@ def _legend(rows: Sequence[Mapping]) -> dict[str, list[Line2D]]:
   """Returns the section of the legend on the dots and the thin lines."""
   dot = dict(linestyle='', marker='o', markersize=3.2)
   kinds = [panels.kind('active', **dot), panels.kind('not active', markerfacecolor='white', **dot)]
-  if len(rows) > len(points.cells(rows)):
-    kinds += [panels.kind('one lane', linewidth=0.5, alpha=0.6)]
-  return {'latent': kinds}
+  return {'latent': kinds + panels.lane_kinds(rows)}

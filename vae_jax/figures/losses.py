@@ -20,10 +20,10 @@ def loss_curves(
   """Draws the training loss, -objective, at steps that are powers of two, both axes logarithmic.
 
   One panel per latent size, one colour per beta; lines with dots are means over the lanes that
-  differ in their seed alone, thin lines the single lanes; a cross is where a lane diverged. The
-  last step is drawn whatever it is. A loss at or below zero, as a density may have, has no
-  logarithm: the vertical axis is linear then. Nats per example, averaged over the batches since the
-  line before; lower is better.
+  differ in their seed alone, thin lines the single lanes; a cross is where a lane diverged. Many
+  lanes are drawn as in `curves.learning_curves`. The last step is drawn whatever it is. A loss at
+  or below zero, as a density may have, has no logarithm: the vertical axis is linear then. Nats per
+  example, averaged over the batches since the line before; lower is better.
 
   Args:
     metrics: the lines of metrics.jsonl.
@@ -37,11 +37,11 @@ def loss_curves(
     return None
   titles = panels.by_latent_size(rows)
   shown = panels.new_panels(rows, titles, 'optimiser step', 'training loss (nats)')
-  for cell in points.cells(rows):
+  for cell in points.cells(rows, swept=shown.swept):
     members = [losses[row['lane']] for row in cell.lanes if losses[row['lane']]]
     if members and cell.latent_size in shown.axes:
       axes, look = shown.axes[cell.latent_size], shown.looks[cell.setting, cell.variant]
-      panels.draw_mean(axes, members, look, marker='o', markersize=2)
+      panels.draw_middle(axes, members, look, marker='o', markersize=2)
   curves.draw_lost(shown, rows, losses)
   kept = [losses[row['lane']] for row in rows if not points.is_lost(row)]
   _set_axes(next(iter(shown.axes.values())), kept)

@@ -18,6 +18,7 @@ _LINE_HEIGHT = 0.155  # inches; of the legend
 Curve = dict[float, float]
 
 MEAN_WIDTH = 1.2  # points; the mean of a cell, or its one lane
+_BANDS = {0.9: 0.14, 0.5: 0.28}  # share of the lanes between two quantiles -> how dense it is drawn
 THIN = dict(linewidth=0.5, alpha=0.45, zorder=2)  # a lane that a mean is taken over
 
 
@@ -65,7 +66,7 @@ def new_panels(
   figure.supxlabel(xlabel, fontsize=style.TEXT, color=style.INK)
   figure.supylabel(ylabel, fontsize=style.TEXT, color=style.INK)
   notes = [f'{len(keys)} of {len(titles)} {unit}'] if len(keys) < len(titles) else []
-  swept = points.sweep(rows)
+  swept = points.told_apart(rows)
   colours = style.setting_colours(swept.settings)
   looks = {
     (setting, variant): dict(color=colour, linestyle=dash)
@@ -118,7 +119,7 @@ def finish(
   # In the middle of the panels, as the heading is, not of the figure.
   middle = width / 2 / (width + beside)
   figure.supxlabel(figure.get_supxlabel(), x=middle, fontsize=style.TEXT, color=style.INK)
-  every = [*points.notes(rows), *panels.notes, *notes]
+  every = [*points.notes(rows, panels.swept), *panels.notes, *notes]
   style.set_heading(figure, *heading, every, right=beside)
   return figure
 
@@ -126,6 +127,8 @@ def finish(
 def _colour_section(panels: Panels) -> dict[str, list[Line2D]]:
   """Returns the section of the legend that tells the colours."""
   swept = panels.swept
+  if not swept.fields:
+    return {}
   colours = {setting: look['color'] for (setting, _), look in panels.looks.items()}
   # Along one field the colours in between tell themselves.
   listed = points.spread(swept.settings, _MAX_COLOURS) if points.is_ordered(swept) else colours
@@ -141,10 +144,20 @@ def kind(label: str, **look) -> Line2D:
 
 
 def line_kinds(rows: Sequence[Mapping], label: str) -> list[Line2D]:
-  """Returns the handles of a line with dots and, if it is a mean of several, of a thin line."""
-  kinds = [kind(label, marker='o', markersize=2, linewidth=MEAN_WIDTH)]
-  if len(rows) > len(points.cells(rows)):
-    kinds += [kind(f'{label}, one lane', linewidth=0.5, alpha=0.6)]
+  """Returns the handles of a line with dots and of what is behind it; see `lane_kinds`."""
+  return [kind(label, marker='o', markersize=2, linewidth=MEAN_WIDTH), *lane_kinds(rows, label)]
+
+
+def lane_kinds(rows: Sequence[Mapping], label: str = '') -> list[Line2D]:
+  """Returns the handles of what a mean or a median is over: thin lines, or shares of the lanes."""
+  cells = points.cells(rows, swept=points.told_apart(rows))
+  kinds = []
+  if any(len(cell.lanes) + len(cell.lost) > 1 and not _is_many(cell.lanes) for cell in cells):
+    kinds += [kind(f'{label}, one lane'.removeprefix(', '), linewidth=0.5, alpha=0.6)]
+  if any(_is_many(cell.lanes) for cell in cells):
+    kinds += [
+      kind(f'{share:.0%} of the lanes', linewidth=6, alpha=alpha) for share, alpha in _BANDS.items()
+    ]
   return kinds
 
 
@@ -154,19 +167,49 @@ def lost_kind(rows: Sequence[Mapping]) -> list[Line2D]:
   return [kind('diverged', linestyle='', marker='x', markersize=5)] if lost else []
 
 
+def _is_many(lanes: Sequence) -> bool:
+  """Tells whether quantiles are drawn of the lanes of a cell, and no lines."""
+  return len(lanes) > points.MOST_LINES
+
+
+def middle_curve(curves: Sequence[Curve]) -> Curve:
+  """Returns the mean of curves or, where there are more than `points.MOST_LINES`, the median."""
+  return _quantiles(curves, 0.5)[0] if _is_many(curves) else mean_curve(curves)
+
+
 def mean_curve(curves: Sequence[Curve]) -> Curve:
   """Returns the mean where all curves have a value, so that no lane enters or leaves midway."""
   shared = set(curves[0]).intersection(*curves[1:])
   return {x: float(np.mean([curve[x] for curve in curves])) for x in sorted(shared)}
 
 
-def draw_mean(axes: Axes, curves: Sequence[Curve], look: Mapping, **more) -> Curve:
-  """Draws the mean of a cell's lanes, and the lanes behind it if they are several; returns it."""
-  for curve in curves if len(curves) > 1 else ():
-    plot(axes, curve, color=look['color'], **THIN)
-  mean = mean_curve(curves)
-  plot(axes, mean, linewidth=MEAN_WIDTH, zorder=3, **look, **more)
-  return mean
+def _quantiles(curves: Sequence[Curve], *shares: float) -> list[Curve]:
+  """Returns the quantiles of many curves, at every x where at least half of them have a value."""
+  places = sorted({x for curve in curves for x in curve})
+  values = np.array([[curve.get(x, np.nan) for x in places] for curve in curves])
+  known = 2 * np.isfinite(values).sum(axis=0) >= len(curves)
+  found = np.nanquantile(values[:, known], shares, axis=0)
+  places = [x for x, is_known in zip(places, known, strict=True) if is_known]
+  return [dict(zip(places, row, strict=True)) for row in found.tolist()]
+
+
+def draw_middle(axes: Axes, curves: Sequence[Curve], look: Mapping, **more) -> Curve:
+  """Draws the middle of a cell's lanes, and the lanes behind it if they are several; returns it.
+
+  Of more than `points.MOST_LINES` lanes the middle is the median, and bands hold half and nine
+  tenths of them at each x.
+  """
+  if _is_many(curves):
+    for share, alpha in _BANDS.items():
+      low, high = _quantiles(curves, (1 - share) / 2, (1 + share) / 2)
+      band = dict(color=look['color'], alpha=alpha, linewidth=0, zorder=1)
+      axes.fill_between(list(low), list(low.values()), list(high.values()), **band)
+  else:
+    for curve in curves if len(curves) > 1 else ():
+      plot(axes, curve, color=look['color'], **THIN)
+  middle = middle_curve(curves)
+  plot(axes, middle, linewidth=MEAN_WIDTH, zorder=3, **look, **more)
+  return middle
 
 
 def draw_lost(axes: Axes, curve: Curve, look: Mapping) -> None:

@@ -14,6 +14,9 @@ from matplotlib.lines import Line2D
 from vae_jax import records
 from vae_jax.figures import style
 
+MOST_LINES = 30  # lanes of a cell that are drawn one by one; of more their quantiles are
+_MOST_CELLS = 100  # that colours and line styles tell apart at the very most
+
 
 class Sweep(NamedTuple):
   """How a picture tells the settings of a study apart.
@@ -120,6 +123,17 @@ def sweep(rows: Sequence[Mapping]) -> Sweep:
   )
 
 
+def told_apart(rows: Sequence[Mapping]) -> Sweep:
+  """Returns `sweep`, or one without fields where lines of as many cells could not be told apart.
+
+  The lanes of each latent size are one cell then.
+  """
+  swept = sweep(rows)
+  if len(cells(rows, swept=swept)) <= _MOST_CELLS:
+    return swept
+  return Sweep(fields=(), settings=[()], dashed=(), dashes={(): style.DASHES[0]})
+
+
 def is_ordered(swept: Sweep) -> bool:
   """Says whether the first field alone tells the settings apart, so that they stand in a row."""
   return len({setting[0] for setting in swept.settings}) == len(swept.settings)
@@ -129,14 +143,17 @@ def _count(rows: Sequence[Mapping], fields: Sequence[str]) -> int:
   return len({pick(row, fields) for row in rows})
 
 
-def cells(rows: Sequence[Mapping], columns: Sequence[str] = ()) -> list[Cell]:
+def cells(
+  rows: Sequence[Mapping], columns: Sequence[str] = (), swept: Sweep | None = None
+) -> list[Cell]:
   """Groups all rows of a study by latent size, variant and setting, in that order.
 
-  The `lanes` of a cell have a value in every one of `columns`.
+  The `lanes` of a cell have a value in every one of `columns`. `swept` is how settings are told
+  apart, None for that of `sweep`.
   """
   if not rows:
     return []
-  swept = sweep(rows)
+  swept = sweep(rows) if swept is None else swept
   fields = ('latent_size', *swept.dashed, *swept.fields)
   groups = {}
   for row in rows:
@@ -183,9 +200,12 @@ def dashed_section(swept: Sweep) -> dict[str, list[Line2D]]:
   return {title(swept.dashed): handles}
 
 
-def notes(rows: Sequence[Mapping]) -> list[str]:
-  """Returns what a reader must know of the lanes: what a mean is over, who is missing."""
-  found = [_mean_note(rows)]
+def notes(rows: Sequence[Mapping], swept: Sweep | None = None) -> list[str]:
+  """Returns what a reader must know of the lanes: what a mean is over, who is missing.
+
+  `swept` is of a picture that draws quantiles where lanes are many; None for one of means alone.
+  """
+  found = [_mean_note(rows, swept)]
   for status, words in (
     ('diverged', 'diverged and left out'),
     ('failed', 'failed and left out'),
@@ -196,12 +216,14 @@ def notes(rows: Sequence[Mapping]) -> list[str]:
   return [note for note in found if note]
 
 
-def _mean_note(rows: Sequence[Mapping]) -> str:
+def _mean_note(rows: Sequence[Mapping], swept: Sweep | None) -> str:
   """Returns for example 'mean over 2 seeds', or '' for one lane a point."""
-  sizes = [len(cell.lanes) + len(cell.lost) for cell in cells(rows)]
+  sizes = [len(cell.lanes) + len(cell.lost) for cell in cells(rows, swept=swept)]
   if max(sizes) == 1:
     return ''
-  return f'mean over {"" if min(sizes) == max(sizes) else "up to "}{max(sizes)} seeds'
+  middle = 'median' if swept is not None and max(sizes) > MOST_LINES else 'mean'
+  unit = 'seeds' if swept is None or swept.fields else 'lanes'
+  return f'{middle} over {"" if min(sizes) == max(sizes) else "up to "}{max(sizes)} {unit}'
 
 
 def spread(items: Sequence, count: int) -> list:

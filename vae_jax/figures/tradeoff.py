@@ -106,9 +106,10 @@ def _draw_points(axes: Axes, cells: Sequence[points.Cell], swept: points.Sweep) 
     # Settings that are no row of numbers have no next one to draw a line to.
     dash = swept.dashes[key[1:]] if points.is_ordered(swept) else ''
     axes.plot(rates, distortions, linestyle=dash, **look)
-    for cell, rate, distortion in zip(line, rates, distortions, strict=True):
-      dot = dict(color=look['color'], marker=shapes[cell.setting], ec='white', lw=0.4, zorder=4)
-      axes.scatter(rate, distortion, 36, **dot)
+    for shape in dict.fromkeys(shapes[cell.setting] for cell in line):
+      places = [i for i, cell in enumerate(line) if shapes[cell.setting] == shape]
+      dots = dict(color=look['color'], marker=shape, ec='white', lw=0.4, zorder=4)
+      axes.scatter([rates[i] for i in places], [distortions[i] for i in places], 36, **dots)
     _draw_lanes(axes, line, look['color'])
   if len(shapes) > len(_SHAPES):
     _write_settings(axes, list(lines.values())[-1], swept)
