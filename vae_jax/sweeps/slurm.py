@@ -35,25 +35,18 @@ def script(directory: pathlib.Path, resources: Mapping[str, Any]) -> str:
     '--time': resources['minutes'],
   }
   options = [f'{name}={value}' for name, value in asked.items() if value]
-  options += ['--requeue', f'--signal=B:TERM@{_WARNING_SECONDS}', '--open-mode=append']
+  options += ['--requeue', f'--signal=TERM@{_WARNING_SECONDS}', '--open-mode=append']
   options += [f'--output={directory}/jobs/slurm-%a.txt', '--ntasks=1', *resources['options']]
   run = [sys.executable, '-m', 'vae_jax.commands', 'run', f'--study={directory}']
   lines = '\n'.join(f'#SBATCH {option}' for option in options)
   return f"""#!/bin/bash
 {lines}
-# A trap runs while `wait` does: the signal goes on to the launch, which saves its state.
-{shlex.join(run)} --index="$SLURM_ARRAY_TASK_ID" --log &
-launch=$!
-trap 'kill -TERM "$launch" 2>/dev/null' TERM
-wait "$launch"
+# A step, as Slurm tells steps at once that a job is wanted elsewhere; this shell, `scancel` alone.
+# From 22.05 on a step has no more cores than it asks for itself.
+export SRUN_CPUS_PER_TASK="${{SLURM_CPUS_PER_TASK:-1}}"
+srun {shlex.join(run)} --index="$SLURM_ARRAY_TASK_ID" --log
 code=$?
-if [ "$code" -gt 128 ] && kill -0 "$launch" 2>/dev/null; then  # the trap ended the wait
-  wait "$launch"
-  code=$?
-fi
-if [ "$code" -eq 143 ]; then
-  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" && sleep 60
-fi
+[ "$code" -eq 143 ] && scontrol requeue "$SLURM_JOB_ID"
 exit "$code"
 """
 
