@@ -98,6 +98,23 @@ def test_a_score_is_the_median_over_the_others():
   assert scores[3] == pytest.approx(np.median(against)) and scores[3] < 0.5
 
 
+def test_of_very_many_models_each_meets_an_even_choice():
+  rng, count = np.random.default_rng(0), 2 * disentanglement.MOST_OTHERS + 1
+  codes, met = [rng.normal(size=(40, 2)) for _ in range(count)], []
+  first = [own[0, 0] for own in codes]
+
+  def similarity(own, other):
+    met.append((first.index(own[0, 0]), first.index(other[0, 0])))
+    return spearman(own, other)
+
+  scores = disentanglement.udr(codes, [np.ones(2, bool)] * count, similarity)
+  others = [other for own, other in met if own == 0]
+  assert others == list(range(1, count, 2))
+  assert len(met) == count * disentanglement.MOST_OTHERS
+  expected = np.median([pair_score(spearman(codes[0], codes[j])) for j in others])
+  assert scores[0] == pytest.approx(expected)
+
+
 def test_latents_that_say_nothing_are_left_out():
   grid = orthogonal_ranks()
   padded = np.concatenate([grid, np.random.default_rng(0).normal(size=(len(grid), 2))], axis=1)

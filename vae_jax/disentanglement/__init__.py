@@ -16,10 +16,11 @@ from vae_jax.disentanglement.gaps import mig, sap
 from vae_jax.disentanglement.importance import Dci, dci
 from vae_jax.disentanglement.inputs import is_finite
 from vae_jax.disentanglement.interventions import beta_vae_score, factor_vae_score
-from vae_jax.disentanglement.udr import INFORMATIVE_RATE, lasso, spearman, udr
+from vae_jax.disentanglement.udr import INFORMATIVE_RATE, MOST_OTHERS, lasso, spearman, udr
 
 __all__ = [
   'INFORMATIVE_RATE',
+  'MOST_OTHERS',
   'NAMES',
   'Dci',
   'beta_vae_score',

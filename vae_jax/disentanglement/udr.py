@@ -14,6 +14,7 @@ from vae_jax import errors
 from vae_jax.disentanglement.inputs import is_finite
 
 INFORMATIVE_RATE = 0.01  # nats: a latent with less says nothing (appendix A.2 of the paper)
+MOST_OTHERS = 30  # models that one is compared with; pairs of all grow with their square
 LASSO_WEIGHT = 0.1  # of the absolute coefficients
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # [n, Z], [n, Y] -> [Z, Y]
@@ -80,10 +81,10 @@ def udr(
 ) -> list[float]:
   """Returns the score of each model, from 0 to 1; higher is better.
 
-  That of a model is the median of `pair_score` over the others. NaN where its codes are not finite
-  (such a model is left out of the others' scores), or where there are no others. The codes are of
-  the same examples; sign and order of latents do not matter, nor their scale, nor with `spearman`
-  any monotone function of them.
+  That of a model is the median of `pair_score` over the others, of more than `MOST_OTHERS` over an
+  even choice. NaN where its codes are not finite (such a model is left out of the others' scores),
+  or where there are no others. The codes are of the same examples; sign and order of latents do not
+  matter, nor their scale, nor with `spearman` any monotone function of them.
 
   Args:
     codes: of each model, [n, Z] posterior means; models may have other Z.
@@ -100,7 +101,10 @@ def udr(
   known = [i for i, own in enumerate(codes) if is_finite(own)]
 
   def score(i: int) -> float:
-    pairs = [_pair(kept[i], kept[j], similarity) for j in known if j != i]
+    others = [j for j in known if j != i]
+    count = min(len(others), MOST_OTHERS)
+    chosen = [others[place * len(others) // count] for place in range(count)]
+    pairs = [_pair(kept[i], kept[j], similarity) for j in chosen]
     return float(np.median(pairs)) if pairs and i in known else float('nan')
 
   return [score(i) for i in range(len(kept))]

@@ -51,7 +51,7 @@ DISENTANGLEMENT = (
 UDR = (
   *LANE,
   Column('images', 'how many were coded, of the split by which choosing goes'),
-  Column('others', 'seeds of the same point that it is compared with'),
+  Column('others', 'seeds of the same point that it is compared with, 30 at most'),
   Column('informative', 'latents with a rate above 0.01 nats, or active where it does not split'),
   Column('udr', 'how far the others found the same latents, by rank correlation', '', 'higher'),
   Column('udr_lasso', 'the same by Lasso (Duan et al. 2020); 0.9 of a perfect match', '', 'higher'),

@@ -72,7 +72,8 @@ def _rows(group: Sequence[int], codes: np.ndarray, informative: np.ndarray) -> l
   models, masks = [codes[i] for i in group], [informative[i] for i in group]
   by_rank = disentanglement.udr(models, masks)
   by_lasso = disentanglement.udr(models, masks, disentanglement.lasso)
-  others = sum(bool(np.isfinite(score)) for score in by_rank) - 1
+  known = sum(bool(np.isfinite(score)) for score in by_rank)
+  others = min(known - 1, disentanglement.MOST_OTHERS)
   return [
     dict(
       lane=i,
