@@ -63,10 +63,10 @@ def get_config(lanes: int) -> dict[str, Any]:
 
 
 class Parts:
-  """Seconds and the peak of memory, in bytes, of the parts of a run; inner ones are left out."""
+  """Seconds of the cores and the peak of memory, in bytes, of the parts of a run."""
 
   def __init__(self):
-    self._open, self._began, self._base = ['rest'], time.monotonic(), _resident()
+    self._open, self._began, self._base = ['rest'], time.process_time(), _resident()
     self.seconds, self.peaks = {}, {}
 
   def timed(self, name: str, function: Callable) -> Callable:
@@ -83,7 +83,7 @@ class Parts:
     return call
 
   def _change(self, act: Callable[[], object]) -> None:
-    now, name = time.monotonic(), self._open[-1]
+    now, name = time.process_time(), self._open[-1]
     self.seconds[name] = self.seconds.get(name, 0.0) + now - self._began
     self._began = now
     act()
@@ -134,7 +134,7 @@ def _bytes(path: pathlib.Path) -> int:
 def table(measured: list[dict[str, Any]]) -> str:
   """Returns what was measured in Markdown: a row for each part, three columns for each size."""
   sizes = [f'{each["lanes"]:,} lanes' for each in measured]
-  lines = ['| | ' + ' | '.join(f'{size}: s | MiB' for size in sizes) + ' |']
+  lines = ['| | ' + ' | '.join(f'{size}: core s | MiB' for size in sizes) + ' |']
   lines.append('|---|' + '---:|---:|' * len(sizes))
   for name in (*_PARTS, 'rest'):
     cells = [

@@ -17,6 +17,7 @@ from experiments import (
   importance_weighted,
   latent_size,
   linear_beta_sweep,
+  many_lanes,
   multi_rate,
   probabilistic_pca,
   table,
@@ -351,3 +352,39 @@ def test_true_labels_are_worth_nats_and_shuffled_ones_none(tmp_path):
   for label, values in gains.items():
     mean, error = np.mean(values), np.std(values, ddof=1) / len(values) ** 0.5
     assert mean > 5 * error and mean > 2 if 'true' in label else abs(mean) < max(0.3, 5 * error)
+
+
+def test_seconds_of_a_part_are_without_those_of_the_parts_inside(monkeypatch):
+  clock = [0.0]
+  monkeypatch.setattr(many_lanes.time, 'process_time', lambda: clock[0])
+  parts = many_lanes.Parts()
+
+  def wait(seconds, then=lambda: None):
+    clock[0] += seconds
+    then()
+
+  inner = parts.timed('inner', wait)
+  outer = parts.timed('outer', wait)
+  wait(1.0)
+  outer(2.0, lambda: inner(4.0))
+  inner(8.0)
+  wait(16.0)
+  with parts.watched():
+    pass
+  assert parts.seconds == {'rest': 17.0, 'outer': 2.0, 'inner': 12.0}
+
+
+def test_very_many_lanes_are_a_config_and_a_table():
+  config = complete(many_lanes.get_config(10_000))
+  assert not validation.problems(config).lines
+  assert len(config['lanes']['beta']) * len(config['lanes']['seed']) == 10_000
+  one = {
+    'lanes': 1000,
+    'seconds': {'train': 1.5, 'rest': 2.0},
+    'peak': {'train': 2**21, 'rest': 2**20},
+    'bytes': dict.fromkeys((*many_lanes._FILES, 'rest'), 2_500_000),
+  }
+  lines = many_lanes.table([one, one]).splitlines()
+  assert '| train | 1.5 | 2 | 1.5 | 2 |' in lines
+  assert '| **a run** | 4 | 2 | 4 | 2 |' in lines
+  assert '| images.npz | 2.5 | 2.5 |' in lines
