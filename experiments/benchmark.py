@@ -68,7 +68,7 @@ class Report(NamedTuple):
 
 
 def run(directory: pathlib.Path, size_name: str, with_peer: bool, only: str = '') -> Report:
-  """Measures every case whose name has `only` in it, prints the table, and writes it as JSON too."""
+  """Measures the cases whose names have `only` in them, prints the table, and writes it as JSON."""
   size = cases.SIZES[size_name]
   directory.mkdir(parents=True, exist_ok=True)
   images = directory / 'images.npz'
@@ -78,8 +78,11 @@ def run(directory: pathlib.Path, size_name: str, with_peer: bool, only: str = ''
   product = timing.matrix_product(size.matmul)
   rows, made = [], {}
   for case in (case for case in cases.make(size, images) if only in case.name):
-    built, peers = study.from_config(case.config), []
-    if case.num_samples:
+    built, peers = study.from_config(case.config) if case.config else None, []
+    if case.kernel:
+      subject = cases.convolution(*case.kernel)
+      peers = cases.peer_of_convolution(*case.kernel) if with_peer else []
+    elif case.num_samples:
       subject = cases.importance_sampling(built, case.num_samples)
     else:
       subject = cases.training(built)

@@ -16,9 +16,11 @@ from configs import cifar10_resnet, fashion_conv, mnist_per_pixel_beta, mnist_st
 from experiments import timing
 from vae_jax import data, flops, placement, programs, study
 from vae_jax.config import complete
+from vae_jax.fast import layouts
 
 _LEAST_STEPS, _FEW_STEPS = 20, 2
 _SEED = 0
+_IMAGES = 64  # of a convolution by itself
 
 
 class Case(NamedTuple):
@@ -27,6 +29,7 @@ class Case(NamedTuple):
   name: str
   config: Mapping[str, Any]
   num_samples: int = 0  # of the NLL, where it is that which is measured
+  kernel: tuple[int, int] = ()  # pixels along an axis, channels: of a convolution by itself
 
 
 class Size(NamedTuple):
@@ -38,14 +41,17 @@ class Size(NamedTuple):
   samples: tuple[int, ...]
   few_lanes: tuple[int, ...]  # of small, convolutional and residual nets
   pixels: tuple[int, ...]  # of colour images along an axis, for residual nets
+  kernels: tuple[tuple[int, int], ...]  # of their levels: pixels along an axis, channels
   nll_samples: int
   nll_images: int
   matmul: int  # rows of the square matrices
 
 
+_LEVELS = ((32, 16), (16, 32), (8, 64))  # of the residual nets at 32 pixels
+
 SIZES = {
-  'full': Size(15, 0.3, (1, 8, 16, 48, 128), (5, 50), (1, 8), (32, 64), 5000, 100, 2048),
-  'tiny': Size(2, 0.0, (1, 2), (2,), (1,), (8,), 20, 10, 64),
+  'full': Size(15, 0.3, (1, 8, 16, 48, 128), (5, 50), (1, 8), (32, 64), _LEVELS, 5000, 100, 2048),
+  'tiny': Size(2, 0.0, (1, 2), (2,), (1,), (8,), ((8, 16),), 20, 10, 64),
 }
 
 
@@ -74,6 +80,9 @@ def make(size: Size, images: pathlib.Path) -> list[Case]:
     result.append(Case(f'{n} lanes, 784-100-100-10, batch 64', small))
   for n in size.few_lanes:
     result.append(Case(f'{n} lanes, convolutional', config(fashion_conv, 'none', n)))
+  result += [
+    Case(f'a convolution, {p} pixels, {c} channels', {}, kernel=(p, c)) for p, c in size.kernels
+  ]
   for pixels, n in itertools.product(size.pixels, size.few_lanes):
     residual = config(
       cifar10_resnet,
@@ -191,6 +200,36 @@ def importance_sampling(built: study.Study, num_samples: int) -> timing.Subject:
   rows = batches.weights.shape[1] * at_once
   libraries = dict(library=library_of(compiled, built.place), wanted=_wanted(built.place, rows))
   return timing.Subject(run, len(images) * each, 1, len(images), facts, **libraries)
+
+
+def convolution(pixels: int, channels: int) -> timing.Subject:
+  """Returns 3 x 3 convolutions of 64 images in a loop: each the value and both gradients."""
+  x = jnp.ones((_IMAGES, pixels, pixels, channels))
+  kernel = jnp.full((3, 3, channels, channels), 0.01)
+  mapped = jax.vmap(layouts.conv, (0, None))
+
+  def step(_, carry):
+    y, backward = jax.vjp(mapped, *carry)
+    return jax.tree.map(lambda old, new: old - 1e-9 * new, carry, backward(y))
+
+  began = time.perf_counter()
+  program = jax.jit(lambda x, kernel, count: jax.lax.fori_loop(0, count, step, (x, kernel)))
+  program(x, kernel, 1)
+  return timing.Subject(
+    lambda count: jax.block_until_ready(program(x, kernel, count)),
+    3 * 2 * x.size * 9 * channels,
+    1,
+    _IMAGES,
+    {'compile_seconds': time.perf_counter() - began},
+  )
+
+
+def peer_of_convolution(pixels: int, channels: int) -> list[timing.Subject]:
+  """Returns the same in PyTorch, channels last."""
+  from experiments import torch_peer  # PyTorch is not installed with the project
+
+  run = torch_peer.convolution(_IMAGES, pixels, channels)
+  return [timing.Subject(run, 0.0, 1, _IMAGES, {})]
 
 
 def peers_of(config: Mapping[str, Any], dataset: data.Dataset) -> list[timing.Subject]:

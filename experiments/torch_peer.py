@@ -183,3 +183,19 @@ def make(
     loss.item()
 
   return run
+
+
+def convolution(images: int, pixels: int, channels: int) -> Callable[[int], None]:
+  """Returns what takes the value and both gradients of a 3 x 3 convolution so many times."""
+  shapes = (images, channels, pixels, pixels), (channels, channels, 3, 3)
+  x, kernel = (
+    torch.full(shape, 0.01).to(memory_format=torch.channels_last).requires_grad_()
+    for shape in shapes
+  )
+
+  def run(count: int) -> None:
+    for _ in range(count):
+      y = functional.conv2d(x, kernel, padding=1)
+      torch.autograd.grad(y, (x, kernel), y.detach())
+
+  return run
