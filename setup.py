@@ -73,7 +73,7 @@ setuptools.setup(
     'cuda12': ['jax[cuda12]'],
     'cuda13': ['jax[cuda13]'],
     'tpu': ['jax[tpu]'],
-    'ray': ['ray>=2.50'],  # vae-jax sweep --executor=ray
+    'ray': ['ray~=2.60'],  # vae-jax sweep --executor=ray
     # Compilers alone, for a plan on a machine without the devices.
     'plan-tpu': ['jax[tpu]'],
     'plan-cuda': ['jax-cuda12-plugin', 'jax-cuda12-pjrt', 'nvidia-cuda-nvcc-cu12'],
