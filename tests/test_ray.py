@@ -79,6 +79,17 @@ def test_what_was_on_a_node_that_is_lost_goes_on_from_its_checkpoint(ray, starte
   assert rows_of(tmp_path / 'a') == rows_of(tmp_path / 'alone')
 
 
+def test_a_sweep_that_is_stopped_has_its_launches_save_their_state(started, tmp_path):
+  process = started(write(tmp_path / 'mine.py', steps=20_000), tmp_path / 'a')
+  wait_for(lambda: min(steps_of(tmp_path / 'a')) >= 100, process)
+  process.terminate()
+  _, err = process.communicate(timeout=60)
+  assert process.returncode == 143, err
+  for name, step in zip(NAMES, steps_of(tmp_path / 'a'), strict=True):
+    log = (launches.jobs_of(tmp_path / 'a', name) / 'log.txt').read_text()
+    assert f'stopped and saved at step {step}' in log
+
+
 def test_what_no_node_has_is_refused_at_once(started, tmp_path):
   config = write(tmp_path / 'mine.py')
   text = config.read_text()

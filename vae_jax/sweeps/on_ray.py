@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from vae_jax.launches import Study
 from vae_jax.sweeps.local import command
 
 _MANY = 1000  # tasks that may wait: which of them run, Ray decides by their resources
+_POLL_SECONDS = 0.1
 _LOST = -signal.SIGKILL  # the exit code of a launch whose node or worker is gone
 
 
@@ -106,7 +108,9 @@ def _launch(line: list[str], environment: dict[str, str]) -> int:
     line, stdin=subprocess.PIPE, env=os.environ | environment, start_new_session=True
   )
   try:
-    return process.wait()
+    while process.poll() is None:
+      time.sleep(_POLL_SECONDS)  # Ray cancels by an exception, which no process.wait() sees
+    return process.returncode
   except BaseException:  # cancelled
     process.terminate()
     process.wait()
