@@ -31,8 +31,23 @@ def test_the_first_counts_and_a_warning_leaves_the_kill_deferred():
     for number in (signal.SIGUSR1, signal.SIGXCPU, signal.SIGXCPU, signal.SIGTERM):
       signal.raise_signal(number)
     assert signal_number() == signal.SIGUSR1
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # a second one acts as usual
     assert signal.getsignal(signal.SIGXCPU) is not signal.SIG_DFL
+
+
+def test_a_second_one_acts_as_usual_but_for_one_of_the_same_moment(monkeypatch):
+  """Slurm sends SIGTERM to a step and to its processes: the state must be saved all the same."""
+  now = iter([10.0, 10.0 + 0.9 * stopping._BURST_SECONDS, 10.0 + stopping._BURST_SECONDS])
+  monkeypatch.setattr(stopping.time, 'monotonic', lambda: next(now))
+  usual = []
+  previous = signal.signal(signal.SIGTERM, lambda *_: usual.append(1))
+  try:
+    with stopping.deferred() as signal_number:
+      for expected in ([], [], [1]):
+        signal.raise_signal(signal.SIGTERM)
+        assert usual == expected
+      assert signal_number() == signal.SIGTERM
+  finally:
+    signal.signal(signal.SIGTERM, previous)
 
 
 def test_what_is_ignored_stays_ignored():
