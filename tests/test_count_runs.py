@@ -30,7 +30,7 @@ def write(path, dispersion):
   return {split: parts[split] | {'x': x} for split, x in stored.items()}
 
 
-@pytest.mark.parametrize('dispersion', [0.0, 0.4])
+@pytest.mark.parametrize('dispersion', [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
 def test_the_rates_of_a_known_model_are_recovered(tmp_path, monkeypatch, config, dispersion):
   """Nothing is left for the latents: their rate is 0, and the NLL that of the known model.
 

@@ -11,6 +11,7 @@ from vae_jax.runs import training
 pytestmark = pytest.mark.run
 
 
+@pytest.mark.slow
 def test_photographs_of_two_classes_are_trained_on_in_their_colours(
   tmp_path, monkeypatch, no_pictures
 ):

@@ -18,6 +18,8 @@ SLURM |= {'SLURM_PROCID': '3', 'SLURM_STEP_NODELIST': 'gpu[08-11]'}
 @pytest.fixture(autouse=True)
 def no_metadata(monkeypatch):
   monkeypatch.setenv('GCE_METADATA_HOST', 'localhost:1')
+  # What a compiler for TPUs is told where there is none is no slice.
+  monkeypatch.setenv('TPU_WORKER_HOSTNAMES', 'localhost')
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """`vae-jax sweep`, as processes: launches that are stopped, killed and refused."""
 
 import csv
+import json
 import random
 import subprocess
 import sys
 import time
+import types
 
 import psutil
 import pytest
 from conftest import ROOT, without_pictures
 
 from vae_jax import launches, records, standing, sweeps
+from vae_jax.commands import command, run, sweep
 from vae_jax.runs import training
 
 pytestmark = pytest.mark.process
@@ -76,22 +79,23 @@ def rows_of(directory):
   return [{k: v for k, v in row.items() if k not in CHANGING} for row in rows]
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, started, monkeypatch):
   """Its launch stops with its state saved; the next one goes on, and the end is the same."""
   config = write(tmp_path / 'mine.py', steps=20_000, samples=(1,))
   flags = f'--config={config}', f'--workdir={tmp_path}/a'
   first = started(*flags)
-  run = launches.run_of(tmp_path / 'a', 'num_samples-1')
-  wait_for(lambda: (records.newest_step(run) or 0) >= 100)
+  first_run = launches.run_of(tmp_path / 'a', 'num_samples-1')
+  wait_for(lambda: (records.newest_step(first_run) or 0) >= 100)
   second = started(*flags)
   assert second.wait(60) == 5
   assert 'is in use by process' in second.stderr.read()
   first.kill()
   first.wait()
   wait_for(lambda: launches.standing_of(tmp_path / 'a', 'num_samples-1').state == 'interrupted', 20)
-  assert 100 <= records.newest_step(run) < 20_000
+  assert 100 <= records.newest_step(first_run) < 20_000
   # The rest of it in a moment: fewer steps are what the run has not done yet.
-  steps = records.newest_step(run) + 100
+  steps = records.newest_step(first_run) + 100
   write(config, steps=steps - steps % 50)
   third = started(*flags)
   out, err = third.communicate(timeout=120)
@@ -104,7 +108,7 @@ def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, started, m
   without_pictures(monkeypatch)
   training.run(alone.config, tmp_path / 'b')
   # On one device here, on one for each core there: equal but for the last bits.
-  both = [records.read_metrics(place / 'metrics.jsonl') for place in (run, tmp_path / 'b')]
+  both = [records.read_metrics(place / 'metrics.jsonl') for place in (first_run, tmp_path / 'b')]
   for row, other in zip(*both, strict=True):
     assert row == pytest.approx(other, rel=1e-3, abs=1e-3)
   status = standing.status_of(tmp_path / 'a', time.time())
@@ -114,8 +118,57 @@ def test_a_coordinator_that_is_killed_leaves_nothing_behind(tmp_path, started, m
   rows = rows_of(tmp_path / 'a')
   assert [row['launch'] for row in rows] == ['num_samples-1'] * 2 + ['num_samples-2'] * 2
   assert [row['bound.num_samples'] for row in rows] == ['1', '1', '2', '2']
-  own = [{name: row[name] for name in each} for row, each in zip(rows, rows_of(run), strict=False)]
-  assert own == rows_of(run)
+  own = [
+    {name: row[name] for name in each} for row, each in zip(rows, rows_of(first_run), strict=False)
+  ]
+  assert own == rows_of(first_run)
+
+
+class Here:
+  """An engine that runs a launch in this process, while it is submitted."""
+
+  slots = 1
+
+  def __init__(self, directory, *_):
+    self.directory = directory
+
+  def submit(self, index, name):
+    code = command.exit_code_of(run.make(), [f'--study={self.directory}', f'--index={index}'])
+    return types.SimpleNamespace(exit_code=lambda: code, cancel=lambda: None)
+
+
+def test_a_sweep_ends_with_one_table_one_verdict_and_one_page(tmp_path, monkeypatch, capsys):
+  """And again, with nothing left to do but a launch that is new."""
+  without_pictures(monkeypatch)
+  monkeypatch.setattr(sweeps, 'Local', Here)
+  monkeypatch.setattr(sweeps, 'devices', lambda: sweeps.Devices('cpu', 1))
+  config, directory = tmp_path / 'mine.py', tmp_path / 'a'
+  for samples in ((1,), (1, 2)):
+    write(config, steps=50, samples=samples)
+    line = [f'--config={config}', f'--workdir={directory}']
+    assert command.exit_code_of(sweep.make(), line) == 0
+    out = capsys.readouterr().out
+    assert f'{len(samples)} launch' in sweeps.counted(directory)
+    assert f'report:    {directory}/report.html' in out
+    rows = rows_of(directory)
+    assert [row['launch'] for row in rows] == [f'num_samples-{n}' for n in samples for _ in '12']
+  assert [row['bound.num_samples'] for row in rows] == ['1', '1', '2', '2']
+  for launch in launches.read(directory).launches:
+    alone = rows_of(launches.run_of(directory, launch.name))
+    mine = [row for row in rows if row['launch'] == launch.name]
+    assert [{name: row[name] for name in alone[0]} for row in mine] == alone
+    assert launches.standing_of(directory, launch.name).attempts == 1
+  # The best of all lanes by the NLL that choosing goes by, on the same images.
+  verdict = json.loads((directory / 'verdict.json').read_text())
+  best = min(rows, key=lambda row: float(row['validation/nll']))
+  assert verdict['best'] == f'launch {best["launch"]}, beta {best["beta"].removesuffix(".0")}'
+  assert verdict['sentences'][0] in out
+  assert len(verdict['points']) == 4
+  status = standing.status_of(directory, time.time())
+  assert (status.launches['done'], status.num_lanes) == (2, 4)
+  page = (directory / 'report.html').read_text(encoding='utf-8')
+  assert '2 launches: 2 done' in page
+  assert 'num_samples-2 b2-z2-s0' in page
 
 
 def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, launched):

@@ -53,7 +53,7 @@ OTHERWISE = {
   'data.channels': 'grey', 'data.skip': True, 'data.columns': ('a',), 'data.without': ('a',),
   'data.categories': ('a',), 'data.delimiter': ';', 'wandb.mode': 'offline',
   'wandb.entity': 'me', 'wandb.project': 'other', 'wandb.tags': ('new',), 'train.steps': 100,
-  'wandb.images_every': 2, 'wandb.lanes': 'best',
+  'wandb.images_every': 2, 'wandb.lanes': 'best', 'wandb.most_lanes': 9,
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
   'train.checkpoint_every': 40, 'program.width': 2, 'program.memory_gib': 3.0, 'train.patience': 5,
   'program.resident_gib': 0.0, 'resources.cpus': 2, 'resources.gpus': 1,

@@ -98,7 +98,7 @@ def _mpi(environment: Mapping[str, str]) -> Found | None:
 
 
 def _tpu(environment: Mapping[str, str]) -> Found | None:
-  if 'TPU_WORKER_HOSTNAMES' in environment:
+  if 'TPU_WORKER_HOSTNAMES' in environment and 'TPU_WORKER_ID' in environment:
     hosts = [host.strip() for host in environment['TPU_WORKER_HOSTNAMES'].split(',')]
     (index,) = _numbers(environment, 'TPU_WORKER_ID')
     return Found('the TPU slice', f'{hosts[0]}:{_PORT}', len(hosts), index)
