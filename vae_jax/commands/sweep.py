@@ -11,16 +11,23 @@ python -m launch.sweep, too.
 """
 
 import logging
+import os
+import pathlib
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 
 from vae_jax import config as settings
+from vae_jax import launches
 from vae_jax.commands import argv
 from vae_jax.commands.command import Command
+from vae_jax.launches import Study
+
+Standings = Sequence[launches.Standing]
 
 
 def make() -> Command:
@@ -44,7 +51,7 @@ def make() -> Command:
 
 def main(given: flags.FlagValues) -> int:
   """Runs the launches that are not done, and prints what came out."""
-  from vae_jax import launches, sweeps
+  from vae_jax import sweeps
 
   # The devices are for the launches: what is built here is only looked at.
   plan = planned(given, on_cpu=True)
@@ -60,8 +67,8 @@ def main(given: flags.FlagValues) -> int:
     return _EXECUTORS[given.executor](directory, study, standings, given)
 
 
-def planned(given: flags.FlagValues, on_cpu: bool = False):
-  """Returns the launches of the config that the flags name, as a `launches.Study`.
+def planned(given: flags.FlagValues, on_cpu: bool = False) -> Study:
+  """Returns the launches of the config that the flags name.
 
   Args:
     given: the flags, with --config.
@@ -70,9 +77,6 @@ def planned(given: flags.FlagValues, on_cpu: bool = False):
   Raises:
     InputError: all that is wrong with any launch.
   """
-  import os
-  import pathlib
-
   import jax
 
   from vae_jax import config_files, sweeps
@@ -91,7 +95,7 @@ def planned(given: flags.FlagValues, on_cpu: bool = False):
   return sweeps.planned(settings.complete(given.config), changes, beside, typed)
 
 
-def _say(counted: str, standings: Sequence) -> None:
+def _say(counted: str, standings: Standings) -> None:
   """Says how many launches there are, and where they stand."""
   logging.info('%s', counted)
   for standing in standings:
@@ -101,7 +105,9 @@ def _say(counted: str, standings: Sequence) -> None:
       )
 
 
-def _local(directory, study, standings, given) -> int:
+def _local(
+  directory: pathlib.Path, study: Study, standings: Standings, given: flags.FlagValues
+) -> int:
   from vae_jax import sweeps
 
   del standings
@@ -110,7 +116,9 @@ def _local(directory, study, standings, given) -> int:
   return _supervised(directory, sweeps.Local(directory, slots, here))
 
 
-def _ray(directory, study, standings, given) -> int:
+def _ray(
+  directory: pathlib.Path, study: Study, standings: Standings, given: flags.FlagValues
+) -> int:
   from vae_jax.sweeps import on_ray
 
   del standings
@@ -118,7 +126,7 @@ def _ray(directory, study, standings, given) -> int:
     return _supervised(directory, engine)
 
 
-def _supervised(directory, engine) -> int:
+def _supervised(directory: pathlib.Path, engine: Any) -> int:
   from vae_jax import sweeps
 
   tally = sweeps.supervise(directory, engine)
@@ -127,7 +135,9 @@ def _supervised(directory, engine) -> int:
   return sweeps.exit_code(gathered, tally.failed)
 
 
-def _slurm(directory, study, standings, given) -> int:
+def _slurm(
+  directory: pathlib.Path, study: Study, standings: Standings, given: flags.FlagValues
+) -> int:
   from vae_jax.sweeps import slurm
 
   del given
@@ -148,7 +158,9 @@ def _slurm(directory, study, standings, given) -> int:
   return 0
 
 
-def _print(directory, study, standings, given) -> int:
+def _print(
+  directory: pathlib.Path, study: Study, standings: Standings, given: flags.FlagValues
+) -> int:
   from vae_jax import sweeps
 
   del given
@@ -163,10 +175,8 @@ def _print(directory, study, standings, given) -> int:
 _EXECUTORS = {'local': _local, 'slurm': _slurm, 'ray': _ray, 'print': _print}
 
 
-def show(directory, gathered, failed: Sequence[str]) -> None:
+def show(directory: pathlib.Path, gathered: Any, failed: Sequence[str]) -> None:
   """Prints the files and the verdict over all launches, and which of them failed."""
-  from vae_jax import launches
-
   for name in failed:
     print(f'{name} failed: {launches.standing_of(directory, name).reason}')
   if gathered is not None:

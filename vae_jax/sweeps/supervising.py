@@ -5,7 +5,7 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from vae_jax import errors, launches, stopping
@@ -13,7 +13,7 @@ from vae_jax.launches import ledger
 
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0  # between two looks at the files of all launches
-_ELSEWHERE_SECONDS = 1.0  # between two looks at a launch that another process has
+_ELSEWHERE_SECONDS = 10.0  # between two attempts at a launch that another process has
 _DONE = (0, 3)
 _IN_USE = errors.InUseError.exit_code
 # Bad input, damaged files, no space, a bug: to try again would end the same.
@@ -44,19 +44,13 @@ class Tally(NamedTuple):
 
   Attributes:
     done, failed: the names.
-    elsewhere: those that another process has.
   """
 
   done: list[str]
   failed: list[str]
-  elsewhere: list[str]
 
 
-def supervise(
-  directory: pathlib.Path,
-  engine: Engine,
-  ended: Callable[[str], None] = lambda name: None,
-) -> Tally:
+def supervise(directory: pathlib.Path, engine: Engine) -> Tally:
   """Runs all launches of a study that can be run, and returns how they stand when none is left.
 
   Those that are done or have failed stay so; one that another process has is waited for, and taken
@@ -65,7 +59,6 @@ def supervise(
   Args:
     directory: of the study, which the caller holds.
     engine: see `Engine`.
-    ended: called with the name of each launch that has nothing left to do.
 
   Raises:
     Stopped: this process was asked to stop; every launch that ran has saved its state.
@@ -83,8 +76,6 @@ def supervise(
         for name, code in codes.items():
           del running[name]
           _settle(directory, name, code, resting)
-          if code in _DONE:
-            ended(name)
         if not codes and time.monotonic() - looked < _LOOK_SECONDS:
           time.sleep(_POLL_SECONDS)
           continue
@@ -138,8 +129,7 @@ def _settle(directory: pathlib.Path, name: str, code: int, resting: dict[str, fl
 
 
 def _tally(standings: Sequence[ledger.Standing]) -> Tally:
-  names = {state: [s.name for s in standings if s.state == state] for state in launches.STATES}
-  return Tally(names['done'], names['failed'], names['running'])
+  return Tally(*([s.name for s in standings if s.state == state] for state in ('done', 'failed')))
 
 
 def _stop(running: dict[str, Job]) -> None:
