@@ -44,7 +44,7 @@ def size_of(built: study.Study) -> Size:
   """Returns the size of a launch; it compiles the training program, as its start does."""
   setup, num_lanes = built.training, len(built.points)
   shapes = programs.state_shapes(setup.learner, built.lanes)
-  chunk = programs.compile_chunk(setup, built.lanes, built.feed().shape)
+  chunk = programs.compile_chunk(setup, built.lanes, built.rows)
   width = built.place.width
   return Size(
     lanes=num_lanes,
