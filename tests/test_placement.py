@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import types
@@ -101,7 +102,27 @@ def test_products_of_many_rows_are_not_left_to_ynnpack():
   place = placement.of_width(1, 32, jax.devices()[:1])
   fusions = 'xla_cpu_experimental_ynn_fusion_type'
   assert place.compiler_options(32 * 16)[fusions] == 'LIBRARY_FUSION_TYPE_REDUCE'
-  assert fusions not in place.compiler_options(32 * 4)
+  assert 'INDIVIDUAL_DOT' in place.compiler_options(32 * 4)[fusions]
+
+
+def test_convolutions_are_not_left_to_ynnpack(full_compiler):
+  """Read from the compiled program, which has a product by it and a convolution without."""
+  place = placement.of_width(1, 32, jax.devices()[:1])
+
+  def both(x, kernel, w):
+    y = jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+    return y, w @ w
+
+  shapes = [jax.ShapeDtypeStruct(s, 'f') for s in ((8, 14, 14, 32), (3, 3, 32, 32), (64, 64))]
+  compiled = jax.jit(both, compiler_options=place.compiler_options(8)).lower(*shapes).compile()
+  text = compiled.as_text()
+  bodies = dict(re.findall(r'^(%\S+) \([^\n]* \{\n(.*?)^\}', text, re.DOTALL | re.MULTILINE))
+  called = re.findall(r' fusion\(.* calls=(%[\w.]+).*__ynn_fusion', text)
+  assert any(' dot(' in bodies[name] for name in called)
+  assert not any(' convolution(' in bodies[name] for name in called)
+  assert ' convolution(' in text
 
 
 @pytest.fixture

@@ -54,10 +54,11 @@ class Placement(NamedTuple):
     # Its own choice of 256 bits is for cores that slow down in wider ones, as they no longer do;
     # where there are none of 512, LLVM takes what there is.
     options = {'xla_cpu_prefer_vector_width': 512}
-    if num_rows >= _MANY_ROWS:
-      # Sums alone are left to YNNPACK.
-      options['xla_cpu_experimental_ynn_fusion_type'] = 'LIBRARY_FUSION_TYPE_REDUCE'
-    return options
+    # What is left to YNNPACK: sums, and products of few rows. By XLA's own choice it would have
+    # convolutions, too, at half of the rate that Eigen's have from 32 channels on.
+    kinds = ['REDUCE'] if num_rows >= _MANY_ROWS else ['INDIVIDUAL_DOT', 'REDUCE']
+    names = ','.join(f'LIBRARY_FUSION_TYPE_{kind}' for kind in kinds)
+    return options | {'xla_cpu_experimental_ynn_fusion_type': names}
 
 
 def lanes_at_once(
