@@ -1,6 +1,8 @@
 """What is planned: launches out of a config, whole configs, what a directory takes in."""
 
 import re
+import sys
+import types
 
 import pytest
 
@@ -8,7 +10,7 @@ from configs import digits_launches
 from vae_jax import config as settings
 from vae_jax import config_files, errors, launches, sweeps, validation
 from vae_jax.commands import command, plan, sweep
-from vae_jax.sweeps import local
+from vae_jax.sweeps import local, on_ray
 
 pytestmark = pytest.mark.run
 
@@ -184,6 +186,17 @@ def test_a_wandb_sweep_needs_a_place_and_its_figures(capsys):
   ):
     assert command.exit_code_of(plan.make(), ['--config=digits_launches', *flags]) == 2
     assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('found', [None, types.ModuleType('ray')])
+def test_ray_that_is_not_installed_is_said(whole, tmp_path, monkeypatch, found):
+  """Also where a directory of that name passes for it."""
+  monkeypatch.setitem(sys.modules, 'ray', found)
+  with (
+    pytest.raises(errors.InputError, match=r"pip install 'vae_jax\[ray\]'"),
+    on_ray.cluster(tmp_path, sweeps.planned(whole, [{}]), 0),
+  ):
+    pass
 
 
 def test_print_says_a_command_for_each_launch(tmp_path, capsys):

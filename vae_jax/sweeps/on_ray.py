@@ -36,12 +36,13 @@ def cluster(directory: pathlib.Path, study: Study, slots: int) -> Iterator['Clus
   """
   try:
     import ray
+    from ray import init  # a directory named ray, which may lie in the current one, has none
   except ImportError as error:
     raise errors.InputError(
       "--executor=ray: Ray is not installed; pip install 'vae_jax[ray]', or give --executor=local"
     ) from error
   try:
-    ray.init(log_to_driver=False, logging_level='ERROR')
+    init(log_to_driver=False, logging_level='ERROR')
   except (ConnectionError, ValueError) as error:
     raise errors.InputError(f'--executor=ray: {error}') from error
   try:
