@@ -122,13 +122,9 @@ def training(built: study.Study) -> timing.Subject:
 
   batch_size, models = setup.schedule.batch_size, len(built.points)
   states = placement.joined(state)
-  one_state, one_lane = _one_lane(states, built.lanes)
-  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
-  noise = jax.eval_shape(lambda lane: setup.learner.draw(lane, batch_size, 0), one_lane)
-  inputs = (one_state, one_lane, batch, noise, jax.ShapeDtypeStruct((), jnp.int32))
   return timing.Subject(
     run,
-    models * flops.count(setup.learner.step, *inputs),
+    models * built.operations_of_step(),
     models,
     batch_size,
     {

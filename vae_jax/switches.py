@@ -53,9 +53,14 @@ def use_cores() -> None:
   flag = '--xla_force_host_platform_device_count'
   if jax.config.jax_num_cpu_devices >= 0 or flag in os.environ.get('XLA_FLAGS', ''):
     return
-  may_use = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count()))  # of Linux
   with contextlib.suppress(RuntimeError):
-    jax.config.update('jax_num_cpu_devices', len(may_use(0)))
+    jax.config.update('jax_num_cpu_devices', len(cores()))
+
+
+def cores() -> set[int]:
+  """Returns the cores that this process may use."""
+  may_use = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count()))  # of Linux
+  return set(may_use(0))
 
 
 def check_devices() -> None:

@@ -56,15 +56,9 @@ def _init(built: Study) -> Part:
 
 
 def _training(built: Study) -> Part:
-  learner, rows, size = built.training.learner, built.rows, built.training.schedule.batch_size
-  lane = _lane(built)
-  state = jax.eval_shape(learner.init, lane)
-  x = jax.ShapeDtypeStruct((size, *built.event), np.float32)
-  known = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), rows.beside)
-  noise = jax.eval_shape(lambda lane: learner.draw(lane, size, _STEP), lane)
-  operations = flops.count(learner.step, state, lane, x, noise, _STEP, known, platform='')
   program = programs.make_chunk(built.training)
-  shapes = programs.chunk_shapes(built.training, built.lanes, rows)
+  shapes = programs.chunk_shapes(built.training, built.lanes, built.rows)
+  operations = built.operations_of_step(platform='')
   return Part('training', program, program.shapes(*shapes), operations)
 
 

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
+from absl import flags
 from absl import logging as absl_logging
 
 
@@ -21,6 +22,9 @@ def seen_by_absl(argv: Sequence[str]) -> Iterator[None]:
     sys.argv[:] = words_given
 
 
-def seen_without_flag_files() -> contextlib.AbstractContextManager[None]:
-  """Hides flag files, which ml_collections reads as soon as a config flag is defined."""
-  return seen_by_absl([word for word in sys.argv if not re.match('--?flagfile', word)])
+def define_config(own: flags.FlagValues) -> None:
+  """Defines --config, without the flag files that ml_collections reads as soon as it does."""
+  from ml_collections import config_flags  # not every command needs it
+
+  with seen_by_absl([word for word in sys.argv if not re.match('--?flagfile', word)]):
+    config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)

@@ -15,7 +15,6 @@ import pathlib
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 
 from vae_jax import errors, paths
 from vae_jax.commands import argv
@@ -25,8 +24,7 @@ from vae_jax.commands.command import Command
 def make() -> Command:
   """Returns the command with its flags."""
   own = flags.FlagValues()
-  with argv.seen_without_flag_files():
-    config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
+  argv.define_config(own)
   flags.DEFINE_string(
     'topology', None, 'Other devices to compile for: v5e:2x4, v6e:2x4, h100:8, cpu:8 ...', own
   )
@@ -47,11 +45,11 @@ def main(given: flags.FlagValues) -> int:
     ahead.prepare(given.topology)
   study = sweep.planned(given)
   if given.topology is None:
-    found = sweeps.built(study, lambda _, built: sweeps.size_of(built))
+    found = sweeps.built(study, sweeps.size_of)
     lines = planning.sizes(study, found)
   else:
     there = ahead.topology(given.topology).name
-    parts = sweeps.built(study, lambda _, built: ahead.compiled_for(built, there))
+    parts = sweeps.built(study, lambda built: ahead.compiled_for(built, there))
     lines = planning.compiled(study, parts)
   print('\n'.join(lines), flush=True)
   if out is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vae_jax import ahead
+from vae_jax import ahead, standing
 from vae_jax.launches import Study
 from vae_jax.sweeps import Size
 
@@ -52,7 +52,7 @@ def sizes(plan: Study, found: Sequence[Size]) -> list[str]:
   disk = sum(size.checkpoint_bytes for size in found)
   lanes = sum(size.lanes for size in found)
   return [
-    *_table(_SIZES, rows),
+    *standing.aligned([_SIZES, *rows], left=1),
     '',
     f'{len(found)} {"launch" if len(found) == 1 else "launches"}, {lanes} lanes: '
     f'{total / 1e12:,.3g} TFLOP of training in matrix products and convolutions, '
@@ -81,16 +81,4 @@ def compiled(plan: Study, found: Sequence[Sequence[ahead.Compiled]]) -> list[str
     for launch, parts in zip(plan.launches, found, strict=True)
     for part in parts
   ]
-  return _table(_COMPILED, rows)
-
-
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-  cells = [heading, *rows]
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-  return [
-    '  '.join(
-      cell.rjust(width) if i else cell.ljust(width)
-      for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-    ).rstrip()
-    for line in cells
-  ]
+  return standing.aligned([_COMPILED, *rows], left=1)

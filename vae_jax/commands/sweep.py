@@ -33,8 +33,7 @@ Standings = Sequence[launches.Standing]
 def make() -> Command:
   """Returns the command with its flags."""
   own = flags.FlagValues()
-  with argv.seen_without_flag_files():
-    config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
+  argv.define_config(own)
   flags.DEFINE_string('workdir', None, 'Where the files of all launches go.', own)
   flags.DEFINE_enum(
     'executor', 'local', ('local', 'slurm', 'ray', 'print'), 'What starts the launches.', own
@@ -55,7 +54,7 @@ def main(given: flags.FlagValues) -> int:
 
   # The devices are for the launches: what is built here is only looked at.
   plan = planned(given, on_cpu=True)
-  sweeps.built(plan, lambda launch, built: None, only=sweeps.not_done(given.workdir, plan))
+  sweeps.built(plan, lambda built: None, only=sweeps.not_done(given.workdir, plan))
   with sweeps.held(given.workdir, plan) as (directory, study):
     standings = launches.standings_of(directory)
     if given.retry_failed:
@@ -63,7 +62,7 @@ def main(given: flags.FlagValues) -> int:
         if standing.state == 'failed':
           launches.forgive(directory, standing.name)
       standings = launches.standings_of(directory)
-    _say(sweeps.counted(directory), standings)
+    _say(standings)
     return _EXECUTORS[given.executor](directory, study, standings, given)
 
 
@@ -95,9 +94,9 @@ def planned(given: flags.FlagValues, on_cpu: bool = False) -> Study:
   return sweeps.planned(settings.complete(given.config), changes, beside, typed)
 
 
-def _say(counted: str, standings: Standings) -> None:
+def _say(standings: Standings) -> None:
   """Says how many launches there are, and where they stand."""
-  logging.info('%s', counted)
+  logging.info('%s', launches.in_words(launches.counts_of(standings)))
   for standing in standings:
     if standing.state == 'failed':
       logging.warning(
@@ -143,12 +142,7 @@ def _slurm(
   del given
   known = [standing.job for standing in standings if standing.job]
   alive = slurm.alive(known) if known else set()
-  numbers = {launch.name: index for index, launch in enumerate(study.launches)}
-  todo = {
-    standing.name: numbers[standing.name]
-    for standing in standings
-    if standing.state not in ('done', 'failed', 'running') and standing.job not in alive
-  }
+  todo = _to_start(study, [each for each in standings if each.job not in alive])
   if not todo:
     print('nothing to submit', flush=True)
     return 0
@@ -164,12 +158,16 @@ def _print(
   from vae_jax import sweeps
 
   del given
-  states = {standing.name: standing.state for standing in standings}
-  for index, launch in enumerate(study.launches):
-    if states[launch.name] not in ('done', 'failed', 'running'):
-      print(shlex.join(sweeps.command(directory, index)))
+  for number in _to_start(study, standings).values():
+    print(shlex.join(sweeps.command(directory, number)))
   sys.stdout.flush()
   return 0
+
+
+def _to_start(study: Study, standings: Standings) -> dict[str, int]:
+  """Returns the launches that an engine without a supervisor may start, with their numbers."""
+  open_ = [each.name for each in standings if each.state not in ('done', 'failed', 'running')]
+  return {name: study.numbers[name] for name in open_}
 
 
 _EXECUTORS = {'local': _local, 'slurm': _slurm, 'ray': _ray, 'print': _print}

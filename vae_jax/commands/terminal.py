@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_jax import records, report
+from vae_jax import records, report, standing
 from vae_jax.runs import outcome
 
 _BEST = 8
@@ -63,8 +63,4 @@ def _table(rows: Sequence[Mapping[str, Any]], split: str) -> list[str]:
   for row in rows:
     values = ((row[key.replace('SPLIT', split)], shown) for key, shown in _COLUMNS.values())
     cells.append([shown(value) if _is_known(value) else '' for value, shown in values])
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-  return [
-    '  '.join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-    for line in cells
-  ]
+  return standing.aligned(cells, left=0)

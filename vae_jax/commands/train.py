@@ -16,7 +16,6 @@ or under mpirun --processes=auto stands for the three.
 """
 
 from absl import flags
-from ml_collections import config_flags
 
 from vae_jax import config as settings
 from vae_jax import errors
@@ -27,8 +26,7 @@ from vae_jax.commands.command import Command
 def make() -> Command:
   """Returns the command with its flags."""
   own = flags.FlagValues()
-  with argv.seen_without_flag_files():
-    config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
+  argv.define_config(own)
   flags.DEFINE_string('workdir', None, 'Where the files of the run go.', own)
   flags.DEFINE_string(
     'coordinator', None, 'HOST:PORT at which process 0 listens to the others.', own

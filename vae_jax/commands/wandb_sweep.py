@@ -31,8 +31,7 @@ _MOST_TRIALS = 1000
 def make() -> Command:
   """Returns the command with its flags."""
   own = flags.FlagValues()
-  with argv.seen_without_flag_files():
-    config_flags.DEFINE_config_file('config', None, 'The study.', own, lock_config=True)
+  argv.define_config(own)
   flags.DEFINE_multi_string(
     'vary', None, 'KEY=V1,V2,...: a key of the config and its values; may be given again.', own
   )

@@ -14,7 +14,7 @@ import pathlib
 import socket
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from vae_jax import errors, files, records
@@ -56,6 +56,17 @@ def standings_of(directory: os.PathLike | str) -> list[Standing]:
     InputError, DamagedError: see `stored.read`.
   """
   return [standing_of(directory, launch.name) for launch in stored.read(directory).launches]
+
+
+def counts_of(standings: Sequence[Standing]) -> dict[str, int]:
+  """Returns how many launches are in which state, in the order of STATES."""
+  return {state: sum(each.state == state for each in standings) for state in STATES}
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+  """Returns how many launches there are, and where they stand: '3 launches: 2 done, 1 queued'."""
+  total, known = sum(counts.values()), [f'{n} {state}' for state, n in counts.items() if n]
+  return f'{total} {"launch" if total == 1 else "launches"}: {", ".join(known)}'
 
 
 def standing_of(directory: os.PathLike | str, name: str) -> Standing:

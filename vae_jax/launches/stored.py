@@ -53,6 +53,11 @@ class Study(NamedTuple):
     """Returns what a launch has of every key in which launches differ, None where it has none."""
     return {key: _at(launch.config, key) for key in self.keys}
 
+  @property
+  def numbers(self) -> dict[str, int]:
+    """The number of each launch, by its name."""
+    return {launch.name: number for number, launch in enumerate(self.launches)}
+
   def named(self, name: str) -> Launch:
     """Returns the launch of a name."""
     return next(launch for launch in self.launches if launch.name == name)

@@ -9,7 +9,7 @@ Nothing here needs JAX, takes a lock or writes.
 from vae_jax.standing.elbos import Elbo, elbo_of
 from vae_jax.standing.numbers import nats
 from vae_jax.standing.reading import Status, status_of
-from vae_jax.standing.table import lines_of
+from vae_jax.standing.table import aligned, lines_of
 from vae_jax.standing.training import Standing
 
-__all__ = ['Elbo', 'Standing', 'Status', 'elbo_of', 'lines_of', 'nats', 'status_of']
+__all__ = ['Elbo', 'Standing', 'Status', 'aligned', 'elbo_of', 'lines_of', 'nats', 'status_of']

@@ -26,7 +26,7 @@ def of_launches(
   It is done when all of them are; it waits while none was begun; it has failed where nothing is
   left but what failed.
   """
-  counts = {state: sum(each.state == state for each in found) for state in launches.STATES}
+  counts = launches.counts_of(found)
   order = ('running', 'interrupted', 'submitted', 'queued', 'failed', 'done')
   state = next(state for state in order if counts[state])
   if state in ('submitted', 'queued') and counts['done'] + counts['failed']:

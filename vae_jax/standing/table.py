@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tqdm
 
+from vae_jax import launches
 from vae_jax.standing.numbers import nats
 from vae_jax.standing.status import Status
 
@@ -16,13 +17,21 @@ def lines_of(found: Sequence[Status]) -> list[str]:
   """Returns the lines of a table, and below it who holds a run, where its page is, and notes."""
   rows = [row for status in found for row in _rows(status)]
   cells = [list(_COLUMNS), *(_cells(depth, status) for depth, status in rows)]
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-  table = [
-    '  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-    for line in cells
-  ]
+  table = aligned(cells, left=len(_COLUMNS))
   below = list(itertools.chain(*(_below(status) for _, status in rows)))
   return [*table, *([''] if below else []), *below]
+
+
+def aligned(cells: Sequence[Sequence[str]], left: int) -> list[str]:
+  """Returns rows of cells as lines; so many columns stand at the left, the others at the right."""
+  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+  return [
+    '  '.join(
+      cell.ljust(width) if column < left else cell.rjust(width)
+      for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ).rstrip()
+    for line in cells
+  ]
 
 
 def _rows(status: Status, depth: int = 0) -> Iterator[tuple[int, Status]]:
@@ -46,8 +55,7 @@ def _below(status: Status) -> Iterator[str]:
   if status.report is not None:
     yield f'report: {status.report}'
   if status.launches is not None:
-    counted = [f'{count} {state}' for state, count in status.launches.items() if count]
-    yield f'{status.workdir}: {sum(status.launches.values())} launches: {", ".join(counted)}'
+    yield f'{status.workdir}: {launches.in_words(status.launches)}'
   for note in status.notes:
     yield f'{status.workdir}: {note}'
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import data, evaluation, lanes, networks, placement, programs, tracking
+from vae_jax import data, evaluation, flops, lanes, networks, placement, programs, tracking
 from vae_jax.study.foresight import Foresight
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, TrainSettings
 
@@ -138,6 +138,21 @@ class Study(NamedTuple):
       lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape[1:]), leaf.dtype),
       data.Rows(self.dataset.train, self.dataset.beside_of('train')),
     )
+
+  def operations_of_step(self, platform: str = 'cpu') -> int:
+    """Returns the operations of a training step of one lane; see `flops.count`."""
+    learner, size = self.training.learner, self.training.schedule.batch_size
+
+    def shape(leaf: Any, *leading: int) -> jax.ShapeDtypeStruct:
+      return jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype)
+
+    lane = jax.tree.map(shape, self.lanes)
+    state = jax.eval_shape(learner.init, lane)
+    noise = jax.eval_shape(lambda lane: learner.draw(lane, size, np.int32(0)), lane)
+    x = jax.ShapeDtypeStruct((size, *self.event), np.float32)
+    known = jax.tree.map(lambda leaf: shape(leaf, size), self.rows.beside)
+    inputs = state, lane, x, noise, np.int32(0), known
+    return flops.count(learner.step, *inputs, platform=platform)
 
   @property
   def _is_resident(self) -> bool:

@@ -13,7 +13,7 @@ from vae_jax.sweeps.gathering import Gathered, counted, exit_code, gather
 from vae_jax.sweeps.local import Devices, Local, command, devices, slots
 from vae_jax.sweeps.planning import built, held, not_done, planned
 from vae_jax.sweeps.running import run, stop_with_parent, write_to_log
-from vae_jax.sweeps.sizes import Size, flops_of_step, size_of
+from vae_jax.sweeps.sizes import Size, size_of
 from vae_jax.sweeps.supervising import Engine, Job, Tally, supervise
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
   'counted',
   'devices',
   'exit_code',
-  'flops_of_step',
   'gather',
   'held',
   'not_done',

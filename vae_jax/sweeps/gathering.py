@@ -1,6 +1,5 @@
 """What all launches of a study have left, in one table, one verdict and one page."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ import numpy as np
 from vae_jax import lane_fields, launches, records, report, verdict
 from vae_jax.launches import Study
 from vae_jax.records import manifest
+from vae_jax.runs import outcome
 from vae_jax.verdict.words import listed
 
 _RESULTS, _VERDICT = 'results.csv', 'verdict.json'
@@ -21,13 +21,11 @@ class Gathered(NamedTuple):
 
   Attributes:
     rows: of all lanes that have results, each with its launch.
-    keys: in which launches differ.
     said: the sentences of the verdict; why there is none.
     page: report.html.
   """
 
   rows: list[dict[str, Any]]
-  keys: list[str]
   said: list[str]
   page: pathlib.Path
 
@@ -48,7 +46,7 @@ def gather(directory: os.PathLike | str) -> Gathered | None:
   if not found:
     return None
   rows = [row for _, own in found for row in own]
-  columns = [*_first_columns(study), *records.result_columns(lane_fields.NAMES)]
+  columns = ['launch', *study.keys, *records.result_columns(lane_fields.NAMES)]
   shown = [{name: _cell(value) for name, value in row.items()} for row in rows]
   # Of an earlier version a launch may have columns that this one does not know.
   further = dict.fromkeys(name for row in shown for name in row if name not in columns)
@@ -59,14 +57,12 @@ def gather(directory: os.PathLike | str) -> Gathered | None:
     for name, _ in found
   ]
   report.write(pages, directory / report.NAME, [counted(directory), *said] if pages[1:] else ())
-  return Gathered(rows, study.keys, said, directory / report.NAME)
+  return Gathered(rows, said, directory / report.NAME)
 
 
 def counted(directory: os.PathLike | str) -> str:
   """Returns how many launches there are, and where they stand: '3 launches: 2 done, 1 queued'."""
-  states = [standing.state for standing in launches.standings_of(directory)]
-  counts = [f'{states.count(state)} {state}' for state in launches.STATES if state in states]
-  return f'{len(states)} {"launch" if len(states) == 1 else "launches"}: {", ".join(counts)}'
+  return launches.in_words(launches.counts_of(launches.standings_of(directory)))
 
 
 Found = Sequence[tuple[str, list[dict[str, Any]]]]  # name of a launch, its rows
@@ -80,10 +76,6 @@ def _results(directory: pathlib.Path, study: Study) -> Found:
       beside = {'launch': launch.name} | study.values(launch)
       found.append((launch.name, [{**beside, **row} for row in records.read_results(path)]))
   return found
-
-
-def _first_columns(study: Study) -> list[str]:
-  return ['launch', *study.keys]
 
 
 def _cell(value: Any) -> Any:
@@ -105,10 +97,8 @@ def _judged(directory: pathlib.Path, study: Study, found: Found) -> list[str]:
   values = np.concatenate([nll for *_, nll in compared])
   also = ['launch'] if len(compared) > 1 else []
   named = [{**row, 'name': f'{row["launch"]}/{row["name"]}'} for row in rows]
-  found = verdict.judge(named, values, split, also=also)
-  record = verdict.as_record(found)
-  text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-  manifest.write_text(path, text + '\n')
+  record = verdict.as_record(verdict.judge(named, values, split, also=also))
+  outcome.write_record(directory, record)
   return record['sentences'] + ([why] if why else [])
 
 

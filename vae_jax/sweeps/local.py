@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vae_jax import errors, launches
+from vae_jax import errors, launches, switches
 
 # Asked of a process of its own: whoever starts JAX on an accelerator holds it.
 _ASK = 'import jax; d = jax.local_devices(); print(d[0].platform, len(d))'
@@ -34,7 +34,7 @@ def devices() -> Devices:
     lines = found.stderr.strip().splitlines() or ['no reason']
     raise errors.InputError(f'JAX finds no devices: {lines[-1]}')
   platform, count = found.stdout.split()[-2:]
-  return Devices(platform, len(_cores()) if platform == 'cpu' else int(count))
+  return Devices(platform, len(switches.cores()) if platform == 'cpu' else int(count))
 
 
 def slots(asked: int, lanes: Sequence[int], here: Devices) -> int:
@@ -86,7 +86,7 @@ class Local:
         start_new_session=True,  # Ctrl-C of a terminal comes to this process, which passes it on
       )
     if self._here.platform == 'cpu' and self.slots > 1 and hasattr(os, 'sched_setaffinity'):
-      os.sched_setaffinity(process.pid, _share(sorted(_cores()), slot, self.slots))
+      os.sched_setaffinity(process.pid, _share(sorted(switches.cores()), slot, self.slots))
     self._jobs[slot] = _Process(process)
     return self._jobs[slot]
 
@@ -123,8 +123,3 @@ def command(directory: pathlib.Path, index: int, *flags: str) -> list[str]:
 def _share(items: Sequence, slot: int, slots: int) -> Sequence:
   """Returns the part of a sequence that is a slot's."""
   return items[slot * len(items) // slots : (slot + 1) * len(items) // slots]
-
-
-def _cores() -> set[int]:
-  ask = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count()))  # of Linux
-  return set(ask(0))

@@ -66,9 +66,9 @@ def _named(name: str, own: Mapping[str, Any], problems: Sequence[str]) -> list[s
 
 
 def built(
-  plan: Study, use: Callable[[Launch, study.Study], Any], only: Collection[str] | None = None
+  plan: Study, use: Callable[[study.Study], Any], only: Collection[str] | None = None
 ) -> list[Any]:
-  """Returns use(launch, study) of each launch, built one after the other; none may be refused.
+  """Returns use(study) of each launch, built one after the other; none may be refused.
 
   Args:
     plan: of the study.
@@ -81,7 +81,7 @@ def built(
 
   def one(launch: Launch) -> Any:
     try:
-      return use(launch, study.from_config(launch.config))
+      return use(study.from_config(launch.config))
     except errors.InputError as error:
       raise errors.InputError(*_named(launch.name, launch.changes, error.problems)) from error
 

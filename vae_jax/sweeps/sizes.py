@@ -4,9 +4,8 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from vae_jax import flops, programs, study
+from vae_jax import programs, study
 
 _KEPT = 2  # checkpoints
 
@@ -51,32 +50,13 @@ def size_of(built: study.Study) -> Size:
     width=width,
     programs=math.ceil(num_lanes / width),
     parameters=_count(shapes.params) // num_lanes,
-    flops=flops_of_step(built),
+    flops=built.operations_of_step(),
     device_bytes=programs.bytes_of(chunk),
     state_bytes=sum(
       math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)
     ),
     steps=built.train.steps,
   )
-
-
-def flops_of_step(built: study.Study) -> int:
-  """Returns the operations of a step of one lane, see `flops.count`."""
-  learner, batch_size = built.training.learner, built.training.schedule.batch_size
-
-  def one(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
-
-  lane = one(built.lanes)
-  state = jax.eval_shape(learner.init, lane)
-  noise = jax.eval_shape(lambda lane: learner.draw(lane, batch_size, 0), lane)
-  batch = jax.ShapeDtypeStruct((batch_size, *built.event), jnp.float32)
-  known = one(built.dataset.beside_of('train').take(slice(0, 1)))
-  known = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape), leaf.dtype), known
-  )
-  step = jax.ShapeDtypeStruct((), jnp.int32)
-  return flops.count(learner.step, state, lane, batch, noise, step, known)
 
 
 def _count(tree: Any) -> int:

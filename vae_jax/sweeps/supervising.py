@@ -63,8 +63,7 @@ def supervise(directory: pathlib.Path, engine: Engine) -> Tally:
   Raises:
     Stopped: this process was asked to stop; every launch that ran has saved its state.
   """
-  study = launches.read(directory)
-  numbers = {launch.name: index for index, launch in enumerate(study.launches)}
+  numbers = launches.read(directory).numbers
   running: dict[str, Job] = {}
   resting: dict[str, float] = {}  # launches of another process -> when to look again
   with stopping.deferred() as signal_number:

@@ -34,7 +34,7 @@ from vae_jax.runs.outcome.tables import (
   write_per_image,
   write_results,
 )
-from vae_jax.runs.outcome.verdicts import read_verdict, write_verdict
+from vae_jax.runs.outcome.verdicts import read_verdict, write_record, write_verdict
 from vae_jax.standing import nats
 from vae_jax.study import Study
 
@@ -78,6 +78,7 @@ __all__ = [
   'write_latents',
   'write_page',
   'write_per_image',
+  'write_record',
   'write_results',
   'write_verdict',
 ]

@@ -23,9 +23,13 @@ def write_verdict(directory: pathlib.Path, rows: Sequence[Mapping[str, Any]]) ->
     return
   values = records.read_per_image(path)
   if split in values:
-    record = verdict.as_record(verdict.judge(rows, values[split].nll, split))
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    manifest.write_text(directory / NAME, text + '\n')
+    write_record(directory, verdict.as_record(verdict.judge(rows, values[split].nll, split)))
+
+
+def write_record(directory: pathlib.Path, record: Mapping[str, Any]) -> None:
+  """Writes what verdict.json holds."""
+  text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+  manifest.write_text(directory / NAME, text + '\n')
 
 
 def read_verdict(directory: pathlib.Path) -> dict[str, Any]:
