@@ -1,14 +1,16 @@
 """What is planned: launches out of a config, whole configs, what a directory takes in."""
 
+import inspect
 import re
 import sys
 import types
 
+import optax
 import pytest
 
 from configs import digits_launches
 from vae_jax import config as settings
-from vae_jax import config_files, errors, launches, sweeps, validation
+from vae_jax import config_files, errors, launches, study, sweeps, validation
 from vae_jax.commands import command, plan, sweep
 from vae_jax.sweeps import local, on_ray
 
@@ -43,6 +45,19 @@ def test_a_part_that_is_switched_brings_its_own_keys(whole):
   assert (one['widths'], one['blocks']) == ((4, 8), 1)
   assert 'hidden' not in one
   assert (other['widths'], other['blocks']) == ((32, 64, 128), 2)
+  # What only the page says of Adam goes with it.
+  lion = validation.changed(whole, {'optimizer.name': 'optax:lion'})['optimizer']
+  assert lion['b2'] == inspect.signature(optax.lion).parameters['b2'].default != 0.999
+  assert 'eps' not in lion
+
+
+def test_operations_of_a_step_have_those_of_what_is_known(config):
+  """Ten classes beside x and z: products of 10 with 16, forward, and one or two backward."""
+  plain = study.from_config(config).operations_of_step()
+  config['data'] |= dict(conditions=('label',))
+  more = study.from_config(config).operations_of_step() - plain
+  one = 2 * config['train']['batch_size'] * 10 * 16
+  assert 4 * one <= more <= 6 * one
 
 
 @pytest.mark.parametrize(
@@ -101,11 +116,11 @@ def test_a_directory_takes_in_launches_and_keeps_their_numbers(whole, tmp_path):
   ):
     pass
   more = sweeps.planned(whole, [{'bound.num_samples': 3}, *changes[::-1]])
-  with sweeps.held(directory, more) as (_, study):
+  with sweeps.held(directory, more) as (_, held):
     pass
-  assert [launch.name for launch in study.launches] == [f'num_samples-{n}' for n in (1, 2, 3)]
-  assert study.study_id == first.study_id != more.study_id
-  assert launches.read(directory) == study
+  assert [launch.name for launch in held.launches] == [f'num_samples-{n}' for n in (1, 2, 3)]
+  assert held.study_id == first.study_id != more.study_id
+  assert launches.read(directory) == held
   for given, line in (
     (changes[:1], 'has the launch num_samples-2, which the config does not yield'),
     ([*changes, {'bound.num_samples': 3}], 'num_samples-1 of another config: data.seed is 0 there'),
@@ -116,7 +131,7 @@ def test_a_directory_takes_in_launches_and_keeps_their_numbers(whole, tmp_path):
       sweeps.held(directory, sweeps.planned(other, given)),
     ):
       pass
-  assert launches.read(directory) == study
+  assert launches.read(directory) == held
 
 
 def test_a_directory_of_something_else_is_refused(whole, tmp_path):
