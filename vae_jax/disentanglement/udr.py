@@ -6,6 +6,7 @@ Duan et al. 2020, section 4, arxiv.org/abs/1905.12614.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -16,32 +17,26 @@ from vae_jax.disentanglement.inputs import is_finite
 INFORMATIVE_RATE = 0.01  # nats: a latent with less says nothing (appendix A.2 of the paper)
 MOST_OTHERS = 30  # models that one is compared with; pairs of all grow with their square
 LASSO_WEIGHT = 0.1  # of the absolute coefficients
+_EXACT = 1e-8  # largest change of a coefficient in a last sweep of the Lasso
+_MOST_SWEEPS = 1000
+_BLOCK = 2**20  # codes of others that are held at once
 
-Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # [n, Z], [n, Y] -> [Z, Y]
 
+class Similarity(NamedTuple):
+  """How alike the latents of two models are: R [Z, T], at least 0; of a constant latent 0.
 
-def spearman(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-  """Returns |rho| [Z, Y] of the ranks of two models' codes [n, Z] and [n, Y], from 0 to 1.
-
-  Of a constant latent it is 0.
+  Attributes:
+    prepare: codes [n, Z] of a model -> [n, Z], once for each.
+    compare: two prepared ones, [..., n, Z] and [..., n, T], -> R [..., Z, T]. A column of R knows
+      no other of the second argument, so that T may be the latents of several models.
   """
-  return np.abs(_unit(stats.rankdata(codes, axis=0)).T @ _unit(stats.rankdata(others, axis=0)))
 
+  prepare: Callable[[np.ndarray], np.ndarray]
+  compare: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def lasso(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-  """Returns |w| [Z, Y] of the Lasso that predicts codes [n, Y] of a model from those of another.
-
-    w_y = argmin 1/(2n) |y - C w|^2 + 0.1 |w|_1
-
-  Both are standardised. A perfect match has 0.9: the penalty takes its weight. Of a constant latent
-  it is 0.
-  """
-  from sklearn import linear_model
-
-  size = np.sqrt(len(codes))
-  codes, others = size * _unit(codes), size * _unit(others)
-  model = linear_model.Lasso(alpha=LASSO_WEIGHT, fit_intercept=False)
-  return np.abs(model.fit(codes, others).coef_).reshape(others.shape[1], -1).T
+  def __call__(self, codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns R [Z, Y] of two models' codes [n, Z] and [n, Y]."""
+    return self.compare(self.prepare(codes), self.prepare(others))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -53,8 +48,47 @@ def _unit(values: np.ndarray) -> np.ndarray:
   return np.where(varies, centred / np.where(varies, length, 1), 0.0)
 
 
-def pair_score(similarity: np.ndarray) -> float:
-  """Returns how far the informative latents of two models are the same, from 0 to 1.
+def _unit_ranks(codes: np.ndarray) -> np.ndarray:
+  return _unit(stats.rankdata(codes, axis=0))
+
+
+def _correlations(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+  """Returns |rho| of unit columns, from 0 to 1."""
+  return np.abs(np.swapaxes(codes, -1, -2) @ others)
+
+
+def _coefficients(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+  """Returns |w| of the Lasso that predicts each column y of `others` from unit columns C.
+
+    w = argmin 1/2 |y - C w|^2 + 0.1 |w|_1
+
+  A perfect match has 0.9: the penalty takes its weight. By coordinate descent on all columns y at
+  once: a coordinate has its optimum at the soft threshold of its product with what the others leave
+  (Friedman et al. 2010, eq. 5, doi.org/10.18637/jss.v033.i01). Scikit-learn has one y after the
+  other, 0.1 ms each, whatever its size.
+  """
+  transposed = np.swapaxes(codes, -1, -2)
+  gram, target = transposed @ codes, transposed @ others
+  weights = np.zeros_like(target)
+  for _ in range(_MOST_SWEEPS):
+    moved = 0.0
+    for z in range(codes.shape[-1]):
+      own = weights[..., z, :]
+      left = target[..., z, :] - (gram[..., z, None, :] @ weights)[..., 0, :] + own
+      now = left - np.clip(left, -LASSO_WEIGHT, LASSO_WEIGHT)
+      moved = max(moved, np.abs(now - own).max())
+      weights[..., z, :] = now
+    if moved <= _EXACT:
+      break
+  return np.abs(weights)
+
+
+spearman = Similarity(_unit_ranks, _correlations)
+lasso = Similarity(_unit, _coefficients)
+
+
+def pair_score(similarity: np.ndarray, latents: np.ndarray | int) -> np.ndarray:
+  """Returns how far the informative latents of two models are the same [...], from 0 to 1.
 
     UDR_ij = 1/(Z + Y) [sum_y r_y^2 / sum_z R_zy + sum_z r_z^2 / sum_y R_zy]
 
@@ -62,16 +96,16 @@ def pair_score(similarity: np.ndarray) -> float:
   unlike all others. Duan et al. 2020, eq. 3. Without latents on both sides it is 0.
 
   Args:
-    similarity: R [Z, Y], at least 0, of informative latents alone.
+    similarity: R [..., Z, Y], at least 0; 0 of a latent that is not informative.
+    latents: Z + Y [...], those that are informative.
   """
-  if not similarity.size:
-    return 0.0
-  parts = []
-  for axis in (0, 1):
+  score = 0.0
+  for axis in (-2, -1):
     total = similarity.sum(axis=axis)
-    best = similarity.max(axis=axis)
-    parts.append(np.divide(best**2, total, out=np.zeros_like(total), where=total > 0))
-  return float(np.concatenate(parts).sum() / sum(similarity.shape))
+    best = similarity.max(axis=axis, initial=0.0)
+    parts = np.divide(best**2, total, out=np.zeros_like(total), where=total > 0)
+    score = score + parts.sum(axis=-1)
+  return score / np.maximum(latents, 1)
 
 
 def udr(
@@ -95,25 +129,45 @@ def udr(
     InputError: the shapes do not fit.
   """
   _check(codes, informative)
-  kept = [
-    np.asarray(own)[:, np.asarray(mask, bool)] for own, mask in zip(codes, informative, strict=True)
-  ]
-  known = [i for i, own in enumerate(codes) if is_finite(own)]
+  scores = np.full(len(codes), np.nan)
+  known = np.array([i for i, own in enumerate(codes) if is_finite(own)])
+  if len(known) < 2:
+    return scores.tolist()
+  counts = np.array([np.count_nonzero(informative[i]) for i in known])
 
-  def score(i: int) -> float:
-    others = [j for j in known if j != i]
-    count = min(len(others), MOST_OTHERS)
-    chosen = [others[place * len(others) // count] for place in range(count)]
-    pairs = [_pair(kept[i], kept[j], similarity) for j in chosen]
-    return float(np.median(pairs)) if pairs and i in known else float('nan')
+  def prepared(places: Sequence[int]) -> np.ndarray:
+    """Returns codes [M, Z, n] of some of the known models, 0 behind their informative latents."""
+    found = np.zeros((len(places), counts.max(), len(codes[0])))
+    for own, place in zip(found, places, strict=True):
+      i = known[place]
+      mask = np.asarray(informative[i], bool)
+      own[: counts[place]] = similarity.prepare(np.asarray(codes[i])[:, mask]).T
+    return found
 
-  return [score(i) for i in range(len(kept))]
+  others = _others(len(known))  # [M, K]
+  met, places = np.unique(others, return_inverse=True)
+  beside, places = prepared(met), places.reshape(others.shape)
+  parts = min(len(known), -(-others.size * beside[0].size // _BLOCK) or 1)
+  for block in np.array_split(np.arange(len(known)), parts):
+    found = _compared(prepared(block), beside[places[block]], similarity)
+    pairs = pair_score(found, counts[block, None] + counts[others[block]])
+    scores[known[block]] = np.median(pairs, axis=1)
+  return scores.tolist()
 
 
-def _pair(codes: np.ndarray, others: np.ndarray, similarity: Similarity) -> float:
-  if not codes.shape[1] or not others.shape[1]:
-    return 0.0
-  return pair_score(similarity(codes, others))
+def _others(count: int) -> np.ndarray:
+  """Returns with which models each of `count` is compared, [count, K]: an even choice."""
+  most = min(count - 1, MOST_OTHERS)
+  places = np.arange(most) * (count - 1) // most  # among all but itself
+  return places + (places >= np.arange(count)[:, None])
+
+
+def _compared(own: np.ndarray, others: np.ndarray, similarity: Similarity) -> np.ndarray:
+  """Returns R [B, K, Z, Y] of models [B, Z, n] with K others each, [B, K, Y, n]."""
+  num, among, size, n = others.shape
+  side_by_side = others.reshape(num, among * size, n)
+  found = similarity.compare(own.swapaxes(1, 2), side_by_side.swapaxes(1, 2))
+  return found.reshape(num, -1, among, size).swapaxes(1, 2)
 
 
 def _check(codes: Sequence[np.ndarray], informative: Sequence[np.ndarray]) -> None:
