@@ -60,10 +60,10 @@ def programs():
   """
   from_config, make = study.from_config, chunks.lanewise
 
-  def build(config):
+  def build(config, fitted=None):
     config = settings.complete(config)
-    if validation.problems(config).lines:
-      return from_config(config)
+    if fitted or validation.problems(config).lines:
+      return from_config(config, fitted)
     points = study.points_of(config)
     largest = max(point['latent_size'] for point in points)
     key = _content(config, largest, _used(points))

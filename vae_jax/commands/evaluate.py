@@ -3,7 +3,8 @@
   vae-jax evaluate --workdir=runs/digits --num_samples=5000 --num_images=359
 
 A data file that has moved is named by --data_path. Of any other file of examples of the same shape
-the figures go to WORKDIR/evaluations, and those of the run stay:
+the figures go to WORKDIR/evaluations, and those of the run stay. What was fitted to the training
+split, such as means and spreads of standardised columns, is that of the run:
 
   vae-jax evaluate --workdir=runs/faces --data_path=others.npz --data_split=images
 """
@@ -34,7 +35,7 @@ def make() -> Command:
   flags.DEFINE_string(
     'data_path',
     None,
-    'An .npz file: that of the run, which has moved, or another one, whose figures go to '
+    'A data file: that of the run, which has moved, or another one, whose figures go to '
     'WORKDIR/evaluations.',
     own,
   )

@@ -36,7 +36,7 @@ from vae_jax.data.description import (
 from vae_jax.data.feeding import Feed, Rows, Schedule, resident, streamed
 from vae_jax.data.kinds import KINDS, extremes
 from vae_jax.data.moved import moved_to
-from vae_jax.data.preparing import BINARIZE, columns_asked, load, prepare
+from vae_jax.data.preparing import BINARIZE, Fitted, columns_asked, load, prepare
 from vae_jax.data.sources import Examples
 from vae_jax.data.standard import STANDARDIZE, Standard
 from vae_jax.data.stored import Factors, Stored, open_source, read
@@ -55,6 +55,7 @@ __all__ = [
   'Examples',
   'Factors',
   'Feed',
+  'Fitted',
   'Rows',
   'Schedule',
   'Split',

@@ -28,12 +28,14 @@ def moved_to(
     common = {key: settings[key] for key in parts.SECTIONS['data'].common}
     return {'name': 'npz', 'path': path, **common}
   moved = {**settings, 'path': path}
+  if settings['name'] == 'table' and columns:
+    moved |= _of_columns(columns)
   # What cannot be read is said when it is read.
   with contextlib.suppress(errors.InputError, errors.DamagedError, errors.StorageError):
     if settings['name'] == 'npz':
       return moved | _named_arrays(moved)
-    if settings['name'] == 'table':
-      return _of_columns(moved, columns)
+    if settings['name'] == 'table' and not _has_labels(moved):
+      return moved | {'labels': ''}
   return moved
 
 
@@ -43,11 +45,13 @@ def _named_arrays(moved: Mapping[str, Any]) -> dict[str, str]:
   return {key: labels.present(moved.get(key, ''), arrays) for key in ('labels', 'masks')}
 
 
-def _of_columns(moved: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
-  """Returns the section that reads these columns, and the labels where there are some."""
+def _of_columns(columns: Sequence[Column]) -> dict[str, Any]:
+  """Returns the keys that read these columns."""
   coded = tuple(f'{c.name}={"|".join(c.categories)}' for c in columns if c.categories)
   names = tuple(column.name for column in columns)
-  found = moved | {'columns': names, 'without': (), 'categories': coded} if columns else moved
-  source = open_source(found | {'labels': ''})
-  has_labels = found.get('labels') in source.read(source.splits[0]).beside
-  return found if has_labels else found | {'labels': ''}
+  return {'columns': names, 'without': (), 'categories': coded}
+
+
+def _has_labels(moved: Mapping[str, Any]) -> bool:
+  source = open_source({**moved, 'labels': ''})
+  return moved.get('labels') in source.read(source.splits[0]).beside

@@ -2,13 +2,22 @@
 is known beside them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vae_jax import errors
 from vae_jax.data import kinds, standard, transforms
-from vae_jax.data.beside import NOTHING, ROW_SUM, Beside, condition, conditions_of, parsed, sizes
+from vae_jax.data.beside import (
+  NOTHING,
+  ROW_SUM,
+  Beside,
+  Condition,
+  condition,
+  conditions_of,
+  parsed,
+  sizes,
+)
 from vae_jax.data.dataset import Dataset
 from vae_jax.data.stored import Stored, open_source, read
 
@@ -16,6 +25,18 @@ BINARIZE = ('none', 'dynamic', 'static', 'threshold')
 
 # The fixed draws of one data seed.
 _TRAIN, _TEST, _VALIDATION = 0, 1, 2
+
+
+class Fitted(NamedTuple):
+  """What the training split of a run decides: other examples are seen as a model has learned it.
+
+  Attributes:
+    standard, conditions, mean_size: see `Dataset`.
+  """
+
+  standard: standard.Standard | None
+  conditions: tuple[Condition, ...]
+  mean_size: float
 
 
 def load(
@@ -62,6 +83,7 @@ def prepare(
   conditions: Sequence[str] = (),
   size_factor: str = '',
   standardises: Sequence[bool] | None = None,
+  fitted: Fitted | None = None,
 ) -> Dataset:
   """Returns what a study trains on.
 
@@ -75,6 +97,7 @@ def prepare(
     conditions: the columns that the model is conditioned on; see `beside.conditions_of`.
     size_factor: '', the column of the size of an example, or 'row_sum'.
     standardises: which of D values are standardised, where they are; None for all.
+    fitted: of the run that is evaluated on these data; None to fit to their training split.
 
   Raises:
     InputError: the values do not allow it; one line that names the key.
@@ -83,7 +106,10 @@ def prepare(
   is_bytes, is_scaled = stored.support == 'uint8', scale_to_unit or binarize != 'none'
   is_unit = is_bytes and (is_scaled or stored.is_ranged)
   scale = float(stored.white) if is_unit else 1.0
-  found = standard.standard_of(stored.train, scale, standardize, standardises)
+  if fitted:
+    found = _checked_shape(fitted.standard, stored)
+  else:
+    found = standard.standard_of(stored.train, scale, standardize, standardises)
   support = 'real' if found else 'unit' if is_unit else stored.support
   dataset = Dataset(
     name=stored.name,
@@ -105,23 +131,34 @@ def prepare(
     white=stored.white,
     has_missing=stored.has_missing,
     columns=stored.columns,
-    **_beside(stored, conditions, size_factor),
+    **_beside(stored, conditions, size_factor, fitted),
   )
   return dataset if binarize == 'none' else _binarize(dataset, binarize, seed)
 
 
-def _beside(stored: Stored, asked: Sequence[str], size_factor: str) -> dict[str, Any]:
+def _checked_shape(found: standard.Standard | None, stored: Stored) -> standard.Standard | None:
+  if found is not None and found.shift.shape != stored.event:
+    raise errors.InputError(
+      f'{stored.where} has examples of shape {list(stored.event)}, and the run was trained on '
+      f'{list(found.shift.shape)}; give data of that shape'
+    )
+  return found
+
+
+def _beside(
+  stored: Stored, asked: Sequence[str], size_factor: str, fitted: Fitted | None
+) -> dict[str, Any]:
   """Returns what is known beside the examples, as the training split has it."""
   if not asked and not size_factor:
     return {}
   columns = stored.beside or {split: {} for split in ('train', 'validation', 'test')}
-  conditions = conditions_of(asked, columns['train'], stored.where)
+  conditions = fitted.conditions if fitted else conditions_of(asked, columns['train'], stored.where)
   arrays = {'train': stored.train, 'validation': stored.validation, 'test': stored.test}
   where = {split: f'{stored.where}, {split} split' for split in arrays}
   unit, found = 1.0, {split: NOTHING for split in arrays}
   if size_factor:
     measured = {s: sizes(size_factor, x, columns[s], where[s]) for s, x in arrays.items()}
-    unit = float(measured['train'].mean())
+    unit = fitted.mean_size if fitted else float(measured['train'].mean())
     found = {s: Beside(size=(each / unit).astype(np.float32)) for s, each in measured.items()}
   if conditions:
     found = {

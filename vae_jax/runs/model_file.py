@@ -50,6 +50,11 @@ class Facts(NamedTuple):
   has_missing: bool = False
   columns: tuple[densities.Column, ...] = ()
 
+  @property
+  def fitted(self) -> data.Fitted:
+    """What the training split has decided of how examples are seen."""
+    return data.Fitted(self.standard, self.conditions, self.mean_size)
+
   def stand_in(self) -> data.Dataset:
     """Returns a data set of one black image, of which the same model is built as of the data.
 

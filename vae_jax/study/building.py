@@ -36,18 +36,20 @@ from vae_jax.study.points import check_fit, grid_of, in_nats
 from vae_jax.study.settings import EvaluationSettings, ProgramSettings, TrainSettings, unpacked
 
 
-def from_config(config: Mapping[str, Any]) -> Study:
+def from_config(config: Mapping[str, Any], fitted: data.Fitted | None = None) -> Study:
   """Checks a config and builds its study; creates no file but the cache of the data.
 
   Args:
     config: a ConfigDict, or nested mappings.
+    fitted: what a run has learned of its training split, where the data are others; see
+      `data.prepare`.
 
   Raises:
     InputError: all that is wrong with the config.
     DamagedError: the data set's file cannot be read.
   """
   config = complete(config)
-  points, stored, dataset, built = _checked(config)
+  points, stored, dataset, built = _checked(config, fitted)
   announce(built, stored, dataset)
   _note_sizes(config, dataset)
   model = model_of(built, dataset)
@@ -115,7 +117,7 @@ def _width(
 
 
 def _checked(
-  config: Mapping[str, Any],
+  config: Mapping[str, Any], fitted: data.Fitted | None
 ) -> tuple[list[lanes.Point], data.Stored, data.Dataset, validation.Built]:
   """Returns lanes, data set and parts of a config once nothing is wrong with any of it.
 
@@ -149,7 +151,8 @@ def _checked(
     known = len(problems.lines)
     ask(fitting.check_values, built, stored)
     if len(problems.lines) == known:
-      dataset = attempt(lambda: data.prepare(stored, **fitting.preparing(config, built)))
+      settings = fitting.preparing(config, built)
+      dataset = attempt(lambda: data.prepare(stored, **settings, fitted=fitted))
   if dataset is not None:
     built = built.knowing(support=dataset.support)
     ask(check_support, built, dataset)
