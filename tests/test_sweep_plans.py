@@ -121,17 +121,35 @@ def test_a_directory_takes_in_launches_and_keeps_their_numbers(whole, tmp_path):
   assert [launch.name for launch in held.launches] == [f'num_samples-{n}' for n in (1, 2, 3)]
   assert held.study_id == first.study_id != more.study_id
   assert launches.read(directory) == held
-  for given, line in (
-    (changes[:1], 'has the launch num_samples-2, which the config does not yield'),
-    ([*changes, {'bound.num_samples': 3}], 'num_samples-1 of another config: data.seed is 0 there'),
+  assert launches.read(directory) == held
+
+
+def test_a_directory_keeps_to_its_launches(whole, tmp_path):
+  """What is left out, or another one now, is refused: a line for all, with the first of them."""
+  changes = [{'bound.num_samples': n} for n in (1, 2, 3)]
+  directory = tmp_path / 'study'
+  with sweeps.held(directory, sweeps.planned(whole, changes)) as (_, held):
+    pass
+  reseeded = {**whole, 'data': {**whole['data'], 'seed': 1}}
+  left_out = '2 launches that the config does not yield: num_samples-2, num_samples-3; yield all'
+  for config, given, lines in (
+    (whole, changes[:1], [left_out]),
+    (whole, changes[1:], ['1 launch that the config does not yield: num_samples-1;']),
+    (
+      reseeded,
+      changes[:1],
+      [left_out, '1 launch of another config, the first num_samples-1: data.seed is 0 there, 1'],
+    ),
+    (reseeded, changes, ['3 launches of another config, the first num_samples-1: data.seed is 0']),
   ):
-    other = {**whole, 'data': {**whole['data'], 'seed': len(given) // 3}}
     with (
-      pytest.raises(errors.InputError, match=line),
-      sweeps.held(directory, sweeps.planned(other, given)),
+      pytest.raises(errors.InputError) as raised,
+      sweeps.held(directory, sweeps.planned(config, given)),
     ):
       pass
-  assert launches.read(directory) == held
+    for line, problem in zip(lines, raised.value.problems, strict=True):
+      assert problem.startswith(f'--workdir={directory} has {line}')
+    assert launches.read(directory) == held
 
 
 def test_a_directory_of_something_else_is_refused(whole, tmp_path):

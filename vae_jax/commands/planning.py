@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from vae_jax import ahead, standing
 from vae_jax.launches import Study
 from vae_jax.sweeps import Size
+from vae_jax.verdict.words import counted
 
 _SIZES = (
   'launch',
@@ -54,7 +55,7 @@ def sizes(plan: Study, found: Sequence[Size]) -> list[str]:
   return [
     *standing.aligned([_SIZES, *rows], left=1),
     '',
-    f'{len(found)} {"launch" if len(found) == 1 else "launches"}, {lanes} lanes: '
+    f'{counted(len(found), "launch")}, {lanes} lanes: '
     f'{total / 1e12:,.3g} TFLOP of training in matrix products and convolutions, '
     f'{disk / 2**20:,.0f} MiB of checkpoints; a lane leaves a row of results.csv, one of each log '
     'point in metrics.jsonl, and pictures',

@@ -13,6 +13,7 @@ from vae_jax.launches import Launch, Study
 from vae_jax.records import manifest
 from vae_jax.runs import workdir
 from vae_jax.study.points import points_of
+from vae_jax.verdict.words import counted, listed
 
 
 def planned(
@@ -132,11 +133,7 @@ def _tied(directory: pathlib.Path, plan: Study) -> Study:
     launches.write(directory, plan)
     return plan
   stored = launches.read(directory)
-  known = {launch.name: launch for launch in plan.launches}
-  problems = errors.Problems()
-  for launch in stored.launches:
-    problems.add(_others(directory, launch, known.get(launch.name)))
-  problems.refuse()
+  _check_kept(directory, stored, plan)
   plan = plan._replace(study_id=stored.study_id, launches=_in_order(stored, plan))
   if plan != stored:
     launches.write(directory, plan)
@@ -151,21 +148,35 @@ def _check_free(directory: pathlib.Path) -> None:
   raise errors.InputError(f'--workdir={directory} {what}, and no sweep; name a new directory')
 
 
-def _others(directory: pathlib.Path, stored: Launch, given: Launch | None) -> list[str]:
-  """Returns why a launch that is stored is none of a plan."""
-  if given is None:
-    return [
-      f'--workdir={directory} has the launch {stored.name}, which the config does not yield; '
-      'yield it too, or name another directory'
-    ]
+def _check_kept(directory: pathlib.Path, stored: Study, plan: Study) -> None:
+  """Refuses a plan that leaves out launches that are stored, or has them with another identity."""
+  known = {launch.name: launch for launch in plan.launches}
+  gone = [launch.name for launch in stored.launches if launch.name not in known]
+  kept = [launch for launch in stored.launches if launch.name in known]
+  changed = [(each.name, found) for each in kept if (found := _changes(each, known[each.name]))]
+  problems = errors.Problems()
+  if gone:
+    problems.add(
+      [
+        f'--workdir={directory} has {counted(len(gone), "launch")} that the config does not '
+        f'yield: {listed(gone)}; yield all that it has, or name another directory'
+      ]
+    )
+  if changed:
+    name, found = changed[0]
+    problems.add(
+      [
+        f'--workdir={directory} has {counted(len(changed), "launch")} of another config, the '
+        f'first {name}: {identity.listed(found)}; name another directory, or give the same config'
+      ]
+    )
+  problems.refuse()
+
+
+def _changes(stored: Launch, given: Launch) -> list[identity.Change]:
+  """Returns the settings that make a launch another one than that which is stored."""
   was, is_ = (workdir.plain(launch.config) for launch in (stored, given))
-  found = identity.of_kind(identity.changes(was, is_), identity.IDENTITY)
-  if not found:
-    return []
-  return [
-    f'--workdir={directory} has the launch {stored.name} of another config: '
-    f'{identity.listed(found)}; name another directory, or give the same config'
-  ]
+  return identity.of_kind(identity.changes(was, is_), identity.IDENTITY)
 
 
 def _in_order(stored: Study, plan: Study) -> list[Launch]:

@@ -28,8 +28,9 @@ def listed(items: Sequence[str], between: str = ', ') -> str:
 
 
 def counted(number: int, what: str) -> str:
-  """Returns a number of things: '1 image', '1,000 images'."""
-  return f'{number:,} {what}{"s" if number != 1 else ""}'
+  """Returns a number of things: '1 image', '1,000 images', '2 launches'."""
+  ending = '' if number == 1 else 'es' if what.endswith('ch') else 's'
+  return f'{number:,} {what}{ending}'
 
 
 def plain(value: Any) -> Any:
