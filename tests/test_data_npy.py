@@ -104,12 +104,72 @@ def test_what_is_looked_at_takes_a_fraction_of_the_file(tmp_path, monkeypatch):
   assert peak < size / 8, peak
 
 
-def test_a_shuffled_slice_is_a_copy_that_is_held_against_the_memory(tmp_path, monkeypatch):
+CHANGED = {
+  'range, clipped': (BYTES, dict(range=(0, 254.9))),
+  'range of bytes': (BYTES, dict(range=(0, 255))),
+  'range of floats': (BYTES.astype(np.float32) / 7, dict(range=(-1, 36.5))),
+  'declared': (BYTES, dict(kind='real')),
+  'crop': (BYTES, dict(crop=(3, 4))),
+  'pad': (BYTES, dict(pad=(7, 8))),
+  'shuffled': (BYTES, dict(split_order='shuffled')),
+  'threshold': (BYTES, dict(binarize='threshold')),
+  'static': (BYTES, dict(binarize='static', seed=3)),
+  'dynamic': (BYTES, dict(binarize='dynamic', validation_split='images[:10]')),
+  'a sum of slices': (BYTES, dict(train_split='images[:9]+images[20:27]')),
+}
+
+
+@pytest.mark.parametrize('name', CHANGED)
+def test_what_changes_the_values_leaves_them_on_the_disk_and_has_the_bits_of_an_npz(
+  tmp_path, monkeypatch, name
+):
+  values, changes = CHANGED[name]
+  np.save(tmp_path / 'x.npy', values)
+  np.savez(tmp_path / 'x.npz', images=values)
+  other = load(tmp_path / 'x.npz', 'npz', **changes)
+  monkeypatch.setattr(blocks, 'MOST', 630)  # seven examples at a time
+  mine = load(tmp_path / 'x.npy', **changes)
+  for split in ('train', 'validation', 'test'):
+    assert mine.split(split).dtype == other.split(split).dtype
+    np.testing.assert_array_equal(mine.split(split), other.split(split))
+  np.testing.assert_array_equal(mine.train, other.train)
+  assert is_mapped(mine.train) and is_mapped(mine.train_fixed) and not is_mapped(other.train)
+  assert mine.scale == other.scale and mine.sha256 == other.sha256
+
+
+def test_sizes_by_the_sum_of_a_row_are_those_of_an_npz(tmp_path, monkeypatch):
+  counts = RNG.poisson(3.0, (50, 11)).astype(np.float32)
+  np.save(tmp_path / 'x.npy', counts)
+  monkeypatch.setattr(blocks, 'MOST', 77)
+  found = load(tmp_path / 'x.npy', kind='count', size_factor='row_sum')
+  sums = counts[:25].sum(axis=1)
+  np.testing.assert_array_equal(
+    found.beside['train'].size, (sums / sums.mean(dtype='f8')).astype('f4')
+  )
+
+
+def test_what_changes_the_values_takes_a_fraction_of_the_file(tmp_path, monkeypatch):
+  monkeypatch.setattr(blocks, 'MOST', 2**14)
+  size = 2**23  # bytes
+  shape = (size // 4 // 192, 8, 8, 3)
+  mapped = np.lib.format.open_memmap(tmp_path / 'x.npy', 'w+', np.float32, shape)
+  mapped[:] = RNG.integers(1, 4, (8, 8, 3))
+  mapped.flush()
+  del mapped
+  tracemalloc.start()
+  binary = load(tmp_path / 'x.npy', range=(0, 5.5), crop=(7, 7), pad=(8, 8), binarize='static')
+  counts = load(tmp_path / 'x.npy', kind='count', size_factor='row_sum', split_order='shuffled')
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert binary.train.shape == counts.train.shape == (shape[0] // 2, *shape[1:])
+  assert peak < size / 8, peak
+
+
+def test_a_disk_that_is_too_small_for_the_copy_is_one_line(tmp_path, monkeypatch):
   np.save(tmp_path / 'x.npy', BYTES)
-  assert len(load(tmp_path / 'x.npy', split_order='shuffled').train) == 20
-  free = npy.psutil.virtual_memory()._replace(available=100)
-  monkeypatch.setattr(npy.psutil, 'virtual_memory', lambda: free)
-  refused(tmp_path / 'x.npy', 'copies', "data.split_order='stored'", split_order='shuffled')
+  usage = blocks.shutil.disk_usage(tmp_path)._replace(free=100)
+  monkeypatch.setattr(blocks.shutil, 'disk_usage', lambda folder: usage)
+  refused(tmp_path / 'x.npy', 'VAE_JAX_CACHE', error=errors.StorageError, crop=(3, 3))
 
 
 WRONG = {

@@ -14,7 +14,7 @@ from run_files import small_picture, state_digest
 
 from vae_jax import errors, figures, records, study, tracking
 from vae_jax.records import manifest
-from vae_jax.runs import checkpoint, evaluating, loop, outcome, resuming, training, workdir
+from vae_jax.runs import checkpoint, evaluating, loop, others, outcome, resuming, training, workdir
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
@@ -444,6 +444,6 @@ def test_what_the_training_split_decides_is_not_made_up_of_other_data(
     model=types.SimpleNamespace(refit=refit),
     event=(8, 8, 1),
   )
-  other = evaluating.Other(data_path='other.npz')
+  other = others.Other(data_path='other.npz')
   with pytest.raises(errors.InputError, match=words):
-    evaluating._check_data(built, config, directory, other)
+    others.is_own(built, config, directory, other, None)

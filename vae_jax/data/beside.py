@@ -1,5 +1,6 @@
 """What is known of an example beside x: what the model is conditioned on, and how large it is."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import jax
 import numpy as np
 
 from vae_jax import errors
+from vae_jax.data import blocks
 from vae_jax.data.sources import short
 
 ROW_SUM = 'row_sum'
@@ -190,7 +192,8 @@ def sizes(name: str, x: np.ndarray | None, columns: Columns, where: str) -> np.n
     InputError: one is not above 0.
   """
   if name == ROW_SUM and name not in columns:
-    found = np.nansum(x.reshape(len(x), -1), axis=1, dtype=np.float64)
+    rows = (part.reshape(len(part), math.prod(x.shape[1:])) for part in blocks.of(x))
+    found = np.concatenate([np.nansum(part, axis=1, dtype=np.float64) for part in rows])
   else:
     found = _numbers(columns[name], f'{where}: column {short(name)}')
   if not (found > 0).all():

@@ -1,7 +1,8 @@
 """What stored values are: images, counts, real or binary numbers; declared, or seen by type, shape
 and range."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,10 +155,25 @@ def extremes(arrays) -> tuple[float, float]:
   return min(np.nanmin(a) for a in arrays).item(), max(np.nanmax(a) for a in arrays).item()
 
 
-def _values(arrays: Mapping, dtype, kind: str, support: str, reason: str) -> Values:
+def _values(
+  arrays: Mapping,
+  dtype: type[np.number],
+  kind: str,
+  support: str,
+  reason: str,
+  function: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Values:
+  """Returns the values of `function`, where there is one, as `dtype`."""
   if any(blocks.has_nan(a) for a in arrays.values()):
     dtype = np.float32  # bytes have no NaN
-  converted = {s: np.ascontiguousarray(a, dtype=dtype) for s, a in arrays.items()}
+
+  def convert(block: np.ndarray) -> np.ndarray:
+    return np.asarray(function(block) if function else block).astype(dtype)
+
+  converted = {
+    s: a if a.dtype == dtype and function is None else blocks.each(convert, a)
+    for s, a in arrays.items()
+  }
   return Values(converted, kind, support, WHITE, False, reason)
 
 
@@ -178,8 +194,12 @@ def _counts(arrays: Mapping[str, np.ndarray], where: str, reason: str) -> Values
   return _values(arrays, np.uint8 if are_bytes else np.float32, 'count', 'count', reason)
 
 
-def _is_whole(arrays: Mapping[str, np.ndarray]) -> bool:
-  return all(map(blocks.is_whole, arrays.values()))
+def _is_whole(
+  arrays: Mapping[str, np.ndarray], function: Callable[[np.ndarray], np.ndarray] | None = None
+) -> bool:
+  if function is None:
+    return all(map(blocks.is_whole, arrays.values()))
+  return all(blocks.is_whole(function(part)) for a in arrays.values() for part in blocks.of(a))
 
 
 def _floats(arrays: Mapping, kind: str, low: float, high: float) -> Values:
@@ -219,18 +239,22 @@ def _in_range(
     raise errors.InputError(f'{declared} is no range: white is above black; nearest: {near}')
   low, high = extremes(arrays.values())
   slack = _OVERSHOOT * (white - black)
+  outside = sum(blocks.count(lambda a: (a < black) | (a > white), a) for a in arrays.values())
   if low < black - slack or high > white + slack:
-    outside = sum(np.count_nonzero((a < black) | (a > white)) for a in arrays.values())
     raise errors.InputError(
       f'{declared}: {outside:,} values of {where} lie outside, they go from {low:g} to {high:g}; '
       f'set data.range=({min(low, black)!r}, {max(high, white)!r})'
     )
   reason = f'declared by {declared}'
-  if outside := sum(int(np.count_nonzero((a < black) | (a > white))) for a in arrays.values()):
+  clip = None
+  if outside:
     reason += f'; {outside:,} values from {low:g} to {high:g} were clipped to it'
-    arrays = {split: np.clip(a, black, white) for split, a in arrays.items()}
-  if black == 0 and white <= WHITE and white == int(white) and _is_whole(arrays):
-    found = _values(arrays, np.uint8, 'image', 'uint8', reason)
+    clip = functools.partial(np.clip, a_min=black, a_max=white)
+  if black == 0 and white <= WHITE and white == int(white) and _is_whole(arrays, clip):
+    found = _values(arrays, np.uint8, 'image', 'uint8', reason, clip)
     return found._replace(white=white, is_ranged=True)
-  unit = {s: (a.astype(np.float64) - black) / (white - black) for s, a in arrays.items()}
-  return _values(unit, np.float32, 'image', 'unit', reason)._replace(is_ranged=True)
+
+  def unit(block: np.ndarray) -> np.ndarray:
+    return ((clip(block) if clip else block).astype(np.float64) - black) / (white - black)
+
+  return _values(arrays, np.float32, 'image', 'unit', reason, unit)._replace(is_ranged=True)

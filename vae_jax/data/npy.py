@@ -1,8 +1,9 @@
 """The user's own .npy files, mapped and not read: they may be larger than the memory.
 
 Bytes, bool and float32 stay on the disk: what looks at all values does it a part at a time, batches
-are gathered as they come, and evaluations take their sample. Other types are read and converted,
-and what changes the values (`data.crop`, `pad`, `range`, `binarize`) makes a copy of its result.
+are gathered as they come, and evaluations take their sample. Other types are read and converted.
+What changes the values (`data.crop`, `pad`, `range`, `binarize`) or their order writes its result
+to a file of the cache, a part at a time, which is mapped in turn: see `blocks.each`.
 """
 
 import math

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 
 from vae_jax import errors
-from vae_jax.data import orders, sources
+from vae_jax.data import blocks, orders, sources
 
 _SHOWN = 6  # names of splits in a message
 _TERM = re.compile(r'\s*([^\[\]+]+?)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*')
@@ -144,21 +143,9 @@ def take(
       raise errors.InputError(f'{where}{of}, and the slice {start}:{stop} of it is empty')
     if (start, stop) != (0, size):
       rows = None if order.rows is None else np.sort(order.rows[start:stop])
-      array = array[start:stop] if rows is None else _picked(array, rows, where)
+      array = array[start:stop] if rows is None else blocks.rows_of(array, rows)
     parts.append(array)
-  return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _picked(array: np.ndarray, rows: np.ndarray, where: str) -> np.ndarray:
-  """Returns a copy of some rows; of a file that is mapped, they may be more than fit."""
-  size = len(rows) * (array.nbytes // len(array))
-  free = psutil.virtual_memory().available
-  if size > free:
-    raise errors.InputError(
-      f'{where}, of which data.split_order copies {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} '
-      "GiB of memory are free; shuffle the file once, and set data.split_order='stored'"
-    )
-  return array[rows]
+  return parts[0] if len(parts) == 1 else blocks.joined(parts)
 
 
 def _at_end(place: int, order: orders.Order) -> int:

@@ -1,12 +1,12 @@
 """From canonical arrays to what a study trains on: crop, pad, binarise; and their sha256."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from vae_jax import errors
+from vae_jax.data import blocks
 
 
 def array_sha256(array: np.ndarray) -> str:
@@ -30,7 +30,7 @@ def crop(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
       f'data.crop={tuple(size)} is larger than the images {_size(images)}; use data.pad to enlarge'
     )
   top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
-  return np.ascontiguousarray(images[:, top : top + height, left : left + width])
+  return blocks.each(lambda part: part[:, top : top + height, left : left + width], images)
 
 
 def pad(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -48,7 +48,7 @@ def pad(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
       f'data.pad={tuple(size)} is smaller than the images {_size(images)}; use data.crop to shrink'
     )
   sides = [(extra // 2, extra - extra // 2) for extra in (down, right)]
-  return np.pad(images, [(0, 0), *sides, (0, 0)])
+  return blocks.each(lambda part: np.pad(part, [(0, 0), *sides, (0, 0)]), images)
 
 
 def _checked_size(key: str, size: Sequence[int], images: np.ndarray) -> tuple[int, int]:
@@ -78,11 +78,10 @@ def binarized(
     scale: the level of uint8 that is white; 1 for unit data.
     generator: of the uniform draws; None thresholds at one half.
   """
-  binary = np.empty(images.shape, np.uint8)
-  # In blocks: the uniform draws of a whole data set would take four times its size.
-  rows = max(1, 2**22 // math.prod(images.shape[1:]))
-  for start in range(0, len(images), rows):
-    block = images[start : start + rows].astype(np.float32) / np.float32(scale)
-    level = 0.5 if generator is None else generator.random(block.shape, np.float32)
-    binary[start : start + rows] = block > level
-  return binary
+
+  def drawn(part: np.ndarray) -> np.ndarray:
+    part = part.astype(np.float32) / np.float32(scale)
+    level = 0.5 if generator is None else generator.random(part.shape, np.float32)
+    return (part > level).astype(np.uint8)
+
+  return blocks.each(drawn, images)
