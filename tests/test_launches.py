@@ -26,6 +26,7 @@ HIDDEN = ('encoder.hidden', 'decoder.hidden')
     ([dict.fromkeys(HIDDEN, (n,)) for n in (8, 16)], ['hidden-8', 'hidden-16']),
     ([{'encoder.name': n} for n in ('my.nets:Own', 'mlp')], ['encoder-Own', 'encoder-mlp']),
     ([{'likelihood': {'name': 'gaussian', 'scale': 0.1}}], ['likelihood-gaussian-0.1']),
+    ([{'name': 'Big_1.5', 'train.steps': 2}, {'train.steps': 3}], ['Big_1.5', 'steps-3']),
   ],
 )
 def test_names_say_what_is_own(changes, names):
@@ -39,6 +40,22 @@ def test_names_are_those_of_directories_and_differ():
   assert len({name.lower() for name in names}) == len(wild)
   assert all(len(name) <= 80 and '/' not in name and not name.startswith('.') for name in names)
   assert launches.names_of(wild) == names
+
+
+def test_a_name_of_its_own_stays_as_it_is():
+  """What would be called so by its keys has another name."""
+  names = launches.names_of([{'name': 'steps-3', 'train.steps': 2}, {'train.steps': 3}])
+  assert names[0] == 'steps-3'
+  assert names[1].startswith('steps-3-')
+  wild = ['a b', '../x', '.x', '', 5, 'y' * 81]
+  with pytest.raises(errors.InputError) as raised:
+    launches.names_of([{'name': name} for name in wild])
+  nearest = ['a-b', '-x', 'x', 'none', '5', 'y' * 80]
+  for problem, name, near in zip(raised.value.problems, wild, nearest, strict=True):
+    assert problem.startswith(f'launches() yields name={errors.shown(name)}, which is no name')
+    assert problem.endswith(f'set {near!r}')
+  # What is said to be the nearest valid value is one.
+  assert launches.names_of([{'name': near} for near in nearest]) == nearest
 
 
 def a_launch(name, lanes=2):

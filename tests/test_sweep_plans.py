@@ -35,6 +35,15 @@ def test_a_launch_is_the_config_with_its_own_keys(whole):
   assert all(launch.config[key] == whole[key] for key in same)
 
 
+def test_a_launch_may_name_itself(whole):
+  """The name is none of its settings, and no launch without one takes it."""
+  found = sweeps.planned(whole, [{'name': 'small', 'train.steps': 7}, {'train.steps': 8}])
+  assert [launch.name for launch in found.launches] == ['small', 'steps-8']
+  assert [launch.changes for launch in found.launches] == [{'train.steps': 7}, {'train.steps': 8}]
+  assert found.launches[0].config['wandb']['tags'] == ('small',)
+  assert found.keys == ['train.steps']
+
+
 def test_a_part_that_is_switched_brings_its_own_keys(whole):
   """By its name as by a flag, or by a whole section."""
   changes = [
@@ -67,6 +76,8 @@ def test_operations_of_a_step_have_those_of_what_is_known(config):
     ([{'bound.num_samples': 0}, {}], ['launch num_samples-0: bound.num_samples=0 is not']),
     ([{'train.steps': 5}, {'train.steps': 5}], ['launches\\(\\) yields .* twice']),
     ([{'lanes.beta': (-1.0,)}], ['launch beta--1.0: lanes.beta']),
+    ([{'name': 'flat', 'bound.num_samples': 0}], ['launch flat: bound.num_samples=0 is not']),
+    ([{'name': 'a', 'train.steps': 5}, {'name': 'A'}], ['launches\\(\\) yields a twice']),
   ],
 )
 def test_what_is_wrong_names_the_launch(whole, changes, lines):

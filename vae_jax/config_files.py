@@ -5,6 +5,8 @@ Beside it may stand `launches()`, what the study trains as programs of their own
   def launches():
     for hidden in ((64,), (256,)):
       yield {'encoder.hidden': hidden, 'decoder.hidden': hidden}
+
+A launch is called by these keys, or by what it yields as 'name' beside them.
 """
 
 import difflib
@@ -42,7 +44,7 @@ def read(name: os.PathLike | str, key: str) -> Mapping[str, Any]:
 
 
 def launches(name: os.PathLike | str, key: str) -> list[Mapping[str, Any]]:
-  """Returns what `launches()` of a file yields: of each launch the keys that are its own.
+  """Returns what `launches()` of a file yields: the keys of each launch, and its name.
 
   A file without that function is one launch, with none.
 

@@ -23,7 +23,7 @@ from vae_jax.launches.ledger import (
   standing_of,
   standings_of,
 )
-from vae_jax.launches.naming import names_of, shown
+from vae_jax.launches.naming import changes_of, names_of, shown
 from vae_jax.launches.stored import (
   NAME,
   Launch,
@@ -43,6 +43,7 @@ __all__ = [
   'Standing',
   'Study',
   'attempt',
+  'changes_of',
   'counts_of',
   'forgive',
   'holds_study',

@@ -1,32 +1,65 @@
-"""What launches are called: by the keys that are their own, as names of directories."""
+"""What launches are called, as names of directories: by themselves, or by the keys of their own."""
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vae_jax import errors
+
+OWN = 'name'  # the key by which a launch names itself
 ALONE = 'study'  # the launch of a study that has no other
 _LONGEST = 80  # characters of a name
+_OWN_NAME = re.compile(rf'(?!\.)[A-Za-z0-9._-]{{1,{_LONGEST}}}')
 
 
 def names_of(launches: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Returns a name for each launch: 'hidden-64_num_samples-5'.
+  """Returns a name for each launch: the one that it gives itself, or 'hidden-64_num_samples-5'.
 
   Args:
-    launches: of each the keys that are its own, `section.key`, with their values.
+    launches: of each the keys that are its own, `section.key`, with their values; and `name`,
+      where it names itself.
+
+  Raises:
+    InputError: it names itself what is none of a directory.
   """
-  short = _short(launches)
+  _check_own(launches)
+  changes = [changes_of(launch) for launch in launches]
+  short = _short(changes)
   wanted = [
     # Keys of one short name have one value.
-    '_'.join(dict.fromkeys(f'{short[key]}-{_word(launch[key])}' for key in launch)) or ALONE
-    for launch in launches
+    launch.get(OWN)
+    or '_'.join(dict.fromkeys(f'{short[key]}-{_word(own[key])}' for key in own))
+    or ALONE
+    for launch, own in zip(launches, changes, strict=True)
   ]
   # Some file systems do not tell capitals from small letters.
   lower = [name.lower() for name in wanted]
   return [
-    name if len(name) <= _LONGEST and lower.count(name.lower()) == 1 else _digested(name, launch)
+    name
+    if OWN in launch or (len(name) <= _LONGEST and lower.count(name.lower()) == 1)
+    else _digested(name, launch)
     for name, launch in zip(wanted, launches, strict=True)
   ]
+
+
+def changes_of(launch: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the settings of a launch, without the name that it may give itself."""
+  return {key: value for key, value in launch.items() if key != OWN}
+
+
+def _check_own(launches: Sequence[Mapping[str, Any]]) -> None:
+  problems = errors.Problems()
+  for name in (launch[OWN] for launch in launches if OWN in launch):
+    if not (isinstance(name, str) and _OWN_NAME.fullmatch(name)):
+      problems.add(
+        [
+          f'launches() yields {OWN}={errors.shown(name)}, which is no name of a directory: at most '
+          f'{_LONGEST} letters, digits, dots, dashes and underscores, no dot first; set '
+          f'{_word(name)[:_LONGEST]!r}'
+        ]
+      )
+  problems.refuse()
 
 
 def shown(changes: Mapping[str, Any]) -> str:

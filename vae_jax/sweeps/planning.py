@@ -26,7 +26,7 @@ def planned(
 
   Args:
     config: what all launches have, complete.
-    changes: of each launch the keys that are its own; see `config_files.launches`.
+    changes: of each launch the keys that are its own, and `name` where it names itself.
     found_in: where the parts lie that it names by import path.
     typed: keys that were set on top of the config file: a launch must not set them again.
 
@@ -34,13 +34,15 @@ def planned(
     InputError: all that is wrong with any launch, with its name.
   """
   names, problems = launches.names_of(changes), errors.Problems()
+  changes = [launches.changes_of(own) for own in changes]
   for key in sorted({key for own in changes for key in own if _meets(key, typed)}):
     problems.add([f'--config.{key} is given, and launches() of the config sets it; leave one out'])
   found = []
   for name, own in zip(names, changes, strict=True):
     problems.attempt(lambda name=name, own=own: found.append(_launch(name, own, config)))
-  if len(set(names)) < len(names):
-    twice = next(name for name in names if names.count(name) > 1)
+  lower = [name.lower() for name in names]  # some file systems do not tell them apart
+  if len(set(lower)) < len(lower):
+    twice = next(name for name in names if lower.count(name.lower()) > 1)
     problems.add([f'launches() yields {twice} twice; each must differ from the others'])
   problems.refuse()
   return Study(str(config['study']), secrets.token_hex(4), tuple(found_in), found)
