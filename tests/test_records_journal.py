@@ -158,7 +158,12 @@ def test_a_damaged_line_inside_is_named_and_kept(tmp_path, line):
   lines[1] = line
   damaged = b'\n'.join(lines) + b'\n'
   path.write_bytes(damaged)
-  for act in (records.read_metrics, lambda p: journal.open_journal(p, 0)):
+  for act in (
+    records.read_metrics,
+    records.last_step,
+    lambda p: records.read_columns(p, ['test/elbo']),
+    lambda p: journal.open_journal(p, 0),
+  ):
     with pytest.raises(errors.DamagedError, match=r'metrics\.jsonl, line 2: '):
       act(path)
   assert records.damage(path, [10, 20], [None] * 2) == ([2], [(10, 1)])
@@ -258,6 +263,41 @@ def test_a_restart_parses_the_end_and_holds_no_row(tmp_path, monkeypatch):
   journal.open_journal(path, restored_step=290).close()
   assert len(parsed) == 10 * 10 + 2
   assert records.newest_rows(path)[0]['step'] == 290
+
+
+def test_columns_are_those_of_the_rows(tmp_path):
+  """With checks and without; names that end alike, null, numbers of all lengths, a torn end."""
+  path = tmp_path / 'metrics.jsonl'
+  written = [
+    {'lane': 0, 'step': 5, 'a/elbo': None, 'elbo': -1.25e-30, 'b': 7},
+    {'lane': 1, 'step': 5, 'x": 1, "elbo': 3.0, 'elbo': 0.1, 'b': 1e300},
+    {'lane': 0, 'step': 9, 'elbo': float('nan'), 'a/elbo': -0.5},
+  ]
+  expected = [
+    {'lane': 0, 'step': 5, 'elbo': -1.25e-30, 'b': 7.0},
+    {'lane': 1, 'step': 5, 'elbo': 0.1, 'b': 1e300},
+    {'lane': 0, 'step': 9, 'a/elbo': -0.5},
+  ]
+  bare = [re.sub(rb', "crc32": "\w+"', b'', records.encode(row)) for row in written]
+  for encoded in ([records.encode(row) for row in written], bare):
+    path.write_bytes(b''.join(encoded) + b'{"lane": 1, "st')
+    found = records.read_columns(path, ['elbo', 'a/elbo', 'b'])
+    assert list(found) == list(found) == expected and len(found) == 3
+    assert records.last_step(path) == 9
+  path.write_bytes(b'')
+  assert records.last_step(path) is None and not records.read_columns(path, ['elbo'])
+
+
+def test_columns_of_many_rows_take_a_few_bytes_a_number(tmp_path):
+  path, more = tmp_path / 'metrics.jsonl', {f'test/{name}': 0.125 for name in range(12)}
+  with open(path, 'wb') as file:
+    for step in range(1, 301):
+      file.write(b''.join(records.encode(row | more) for row in rows(step, lanes=10)))
+  tracemalloc.start()
+  found = records.read_columns(path, ['test/elbo', 'test/0'])
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 2**17 + 60 * len(found)  # and no row of them
 
 
 def test_damage_is_what_an_account_of_every_row_finds(tmp_path):

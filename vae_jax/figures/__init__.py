@@ -107,7 +107,7 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
     'active_units': active_units(rows, _forecast(workdir), study),
   }
   if (workdir / 'metrics.jsonl').exists():
-    metrics = records.read_metrics(workdir / 'metrics.jsonl')
+    metrics = records.read_columns(workdir / 'metrics.jsonl', _drawn_columns(rows))
     drawn['learning_curves'] = learning_curves(metrics, rows, study)
     if config.get('train', {}).get('log_powers_of_two'):
       drawn['loss_curves'] = loss_curves(metrics, rows, study)
@@ -120,6 +120,11 @@ def _draw(workdir: pathlib.Path) -> dict[str, Figure | None]:
   if (workdir / 'images.npz').exists():
     drawn |= _draw_images(records.read_images(workdir / 'images.npz', len(rows)), rows, study)
   return drawn
+
+
+def _drawn_columns(rows: Sequence[Mapping]) -> tuple[str, ...]:
+  """Returns the metrics that curves are drawn of."""
+  return f'{records.chosen_on(rows)}/elbo', 'batch/elbo', 'batch/objective'
 
 
 def _curve(workdir: pathlib.Path, rows: Sequence[Mapping]) -> list[dict[str, Any]]:

@@ -59,12 +59,12 @@ def read_curves(
   """
   ends = {row['lane']: row['step'] if points.is_lost(row) else None for row in rows}
   curves = {lane: {} for lane in ends}
-  for line in sorted(metrics, key=lambda line: line['step']):
+  for line in metrics:
     number, lane = points.value(line, column), line['lane']
     if number is None or lane not in ends or (ends[lane] is not None and line['step'] > ends[lane]):
       continue
     curves[lane][line['step']] = number
-  return curves
+  return {lane: dict(sorted(curve.items())) for lane, curve in curves.items()}
 
 
 def draw_lost(shown: panels.Panels, rows: Sequence[Mapping], curves: Mapping[int, Curve]) -> None:

@@ -11,7 +11,7 @@ point stands twice. A table is written whole, and what has been written is read 
 
 from vae_jax.records import schemas
 from vae_jax.records.images import SHARED_IMAGES, kind_of, read_images
-from vae_jax.records.journal import read_metrics
+from vae_jax.records.journal import last_step, read_columns, read_metrics, rows_where
 from vae_jax.records.lines import encode
 from vae_jax.records.mending import Damage, damage, steps_of, take_out
 from vae_jax.records.newest import newest_rows, newest_step
@@ -52,10 +52,12 @@ __all__ = [
   'encode',
   'images_sha256',
   'kind_of',
+  'last_step',
   'newest_rows',
   'newest_step',
   'python_numbers',
   'ranges_of',
+  'read_columns',
   'read_images',
   'read_lane_table',
   'read_metrics',
@@ -64,6 +66,7 @@ __all__ = [
   'read_table',
   'result_columns',
   'results_of',
+  'rows_where',
   'steps_in',
   'steps_of',
   'take_out',

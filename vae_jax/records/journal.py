@@ -6,6 +6,8 @@ after kills and restarts, and steps never go back from one line to the next. See
 check at the end of each.
 """
 
+import array
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -114,6 +116,51 @@ def read_metrics(path: os.PathLike | str) -> list[dict[str, Any]]:
     _check(line, path)
     rows.append(line.value)
   return rows
+
+
+class Columns(Sequence[dict[str, Any]]):
+  """Rows of a journal with some of their metrics, where known; 8 bytes a number are held."""
+
+  def __init__(self, names: Sequence[str]):
+    self._lanes, self._steps = array.array('q'), []
+    self._values = {name: array.array('d') for name in names}
+
+  def _append(self, lane: int, step: int, values: Sequence[float | None]) -> None:
+    # Rows of a step share one int, as do the curves that are made of them.
+    is_same = self._steps and self._steps[-1] == step
+    self._steps.append(self._steps[-1] if is_same else step)
+    self._lanes.append(lane)
+    for column, value in zip(self._values.values(), values, strict=True):
+      column.append(math.nan if value is None else value)
+
+  def __len__(self) -> int:
+    return len(self._lanes)
+
+  def __getitem__(self, i: int) -> dict[str, Any]:
+    known = {name: v for name, column in self._values.items() if not math.isnan(v := column[i])}
+    return {'lane': self._lanes[i], 'step': self._steps[i], **known}
+
+
+def read_columns(path: os.PathLike | str, names: Sequence[str]) -> Columns:
+  """Returns the rows as `read_metrics` does, with the metrics of these names alone."""
+  found = Columns(names)
+  for line in lines.read(path, lines.some_of(names)):
+    _check(line, path)
+    found._append(*line.value)
+  return found
+
+
+def last_step(path: os.PathLike | str) -> int | None:
+  """Returns the last step of a metrics.jsonl all lines of which are rows; None where it has none.
+
+  Raises:
+    DamagedError: see `read_metrics`.
+  """
+  step = None
+  for line in lines.read(path, lines.point_of):
+    _check(line, path)
+    _, step = line.value
+  return step
 
 
 def rows_where(

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 CRC = 'crc32'
@@ -69,6 +69,28 @@ def point_of(line: bytes, needs_seal: bool) -> tuple[int, int]:
   return row['lane'], row['step']
 
 
+def some_of(names: Sequence[str]) -> Callable[[bytes, bool], tuple[int, int, list[float | None]]]:
+  """Returns the parser of lane, step and some numbers of a row; see `point_of`."""
+  keys = [f', {json.dumps(name)}: '.encode() for name in names]  # a quote inside a name is escaped
+
+  def parse(line: bytes, needs_seal: bool) -> tuple[int, int, list[float | None]]:
+    if is_sealed(line) and _HEAD.match(line):
+      return *point_of(line, needs_seal), [_number(line, key) for key in keys]
+    row = row_of(line, needs_seal)
+    return row['lane'], row['step'], [row.get(name) for name in names]
+
+  return parse
+
+
+def _number(line: bytes, key: bytes) -> float | None:
+  """Returns the number behind a key of a sealed line; None of null, or where there is none."""
+  if (place := line.find(key)) < 0:
+    return None
+  start = place + len(key)
+  text = line[start : line.index(b',', start)]  # at the latest that before the check
+  return None if text == b'null' else float(text)
+
+
 def read(path: os.PathLike | str, parse: Callable[[bytes, bool], Any] = row_of) -> Iterator[Line]:
   """Yields the whole lines of a journal, one at a time: its size is not held in memory.
 
@@ -77,7 +99,7 @@ def read(path: os.PathLike | str, parse: Callable[[bytes, bool], Any] = row_of) 
 
   Args:
     path: of metrics.jsonl; a run may be writing it.
-    parse: `row_of` or `point_of`.
+    parse: `row_of`, `point_of` or one of `some_of`.
   """
   with open(path, 'rb') as file:
     # Where one row is sealed all are.

@@ -162,7 +162,7 @@ def _check_journal(directory: pathlib.Path) -> None:
       f'{record} {what}; nothing was evaluated; vae-jax train with the config of the run mends it'
     )
   if record.exists():
-    records.read_metrics(record)
+    records.last_step(record)
 
 
 def _record(built: study.Study, config: Mapping[str, Any], directory: pathlib.Path) -> None:

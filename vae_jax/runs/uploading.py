@@ -67,8 +67,8 @@ def update(directory: pathlib.Path) -> None:
 def _upload(directory: pathlib.Path, config: dict[str, Any]) -> str:
   """Uploads a run whose directory is held; see `upload`."""
   record = directory / workdir.RECORD
-  metrics = records.read_metrics(record) if record.exists() else []
-  if not metrics:
+  step = records.last_step(record) if record.exists() else None
+  if step is None:
     raise errors.InputError(
       f'--workdir={directory} has nothing to upload; the first rows come with the first log point '
       'of vae-jax train'
@@ -79,7 +79,7 @@ def _upload(directory: pathlib.Path, config: dict[str, Any]) -> str:
   ended = None
   if workdir.is_finished(directory):
     settings = tracking.Settings(**config['wandb'])
-    ended = _ended(directory, max(row['step'] for row in metrics), settings)
+    ended = _ended(directory, step, settings)
   with _as_storage_errors(directory):
     return tracking.upload(
       directory,
@@ -88,7 +88,7 @@ def _upload(directory: pathlib.Path, config: dict[str, Any]) -> str:
       config,
       provenance,
       tracking.Settings(**config['wandb']),
-      metrics,
+      records.rows_where(lambda lane, step: True, record),
       ended,
     )
 

@@ -11,7 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +39,7 @@ def upload(
   config: Mapping[str, Any],
   provenance: Mapping[str, Any],
   settings: Settings,
-  metrics: Sequence[Mapping[str, Any]],
+  metrics: Iterable[Mapping[str, Any]],
   ended: Ended | None,
 ) -> str:
   """Uploads every row of every lane that the server lacks, and the summaries of a finished run.

@@ -10,7 +10,7 @@ from vae_jax.study import Study
 def warn_of_rising(study: Study, directory: pathlib.Path) -> None:
   """Warns, in one line, of the lanes whose objective still rises; see `verdict.still_rising`."""
   total = study.train.steps
-  metrics = records.read_metrics(directory / 'metrics.jsonl')
+  metrics = records.read_columns(directory / 'metrics.jsonl', [f'{study.chosen_on}/objective'])
   found = verdict.still_rising(metrics, dict(enumerate(study.points)), study.chosen_on, total)
   if found:
     lane, most = max(found.items(), key=lambda item: item[1])
