@@ -33,7 +33,7 @@ It is written by `runs.outcome.images`.
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -46,12 +46,15 @@ SHARED_IMAGES = ('originals', 'labels', 'labels_of', 'conditions', 'columns', 'c
 _ALWAYS = ('originals', 'reconstructions', 'samples')
 
 
-def read_images(path: os.PathLike | str, num_lanes: int) -> dict[str, np.ndarray]:
+def read_images(
+  path: os.PathLike | str, num_lanes: int, lanes: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
   """Returns the arrays of a file by name.
 
   Args:
     path: of the file.
     num_lanes: G, the lanes that results.csv has.
+    lanes: whose arrays are returned, in this order; None for all lanes.
 
   Raises:
     DamagedError: it is not what was written, or belongs to other lanes.
@@ -61,17 +64,24 @@ def read_images(path: os.PathLike | str, num_lanes: int) -> dict[str, np.ndarray
   try:
     with np.load(path, allow_pickle=False) as archive:
       names = [*_ALWAYS, *(name for name in archive.files if name not in _ALWAYS)]
-      arrays = {name: archive[name] for name in names}
-  except OSError:
+      arrays = {name: _of_lanes(path, name, archive[name], num_lanes, lanes) for name in names}
+  except (OSError, errors.DamagedError):
     raise
   except Exception as error:  # NumPy, zipfile, zlib and tokenize all have their own for bad bytes
     raise errors.DamagedError(f'{path} cannot be read: {error}') from error
-  for name in (name for name in names if name not in SHARED_IMAGES):
-    if len(arrays[name]) != num_lanes:
-      raise errors.DamagedError(
-        f'{path}: {name} of {len(arrays[name])} lanes, but results.csv has {num_lanes}'
-      )
   return arrays
+
+
+def _of_lanes(
+  path: pathlib.Path, name: str, array: np.ndarray, num_lanes: int, lanes: Sequence[int] | None
+) -> np.ndarray:
+  if name in SHARED_IMAGES:
+    return array
+  if len(array) != num_lanes:
+    raise errors.DamagedError(
+      f'{path}: {name} of {len(array)} lanes, but results.csv has {num_lanes}'
+    )
+  return array if lanes is None else array[np.asarray(lanes)]
 
 
 def kind_of(images: Mapping[str, np.ndarray]) -> str:

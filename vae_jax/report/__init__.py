@@ -11,12 +11,13 @@ import pathlib
 from collections.abc import Sequence
 
 from vae_jax import files
+from vae_jax.report.choosing import most_lanes
 from vae_jax.report.page import whole
 from vae_jax.report.reading import OF_NATS, Study, read
 
 NAME = 'report.html'
 
-__all__ = ['NAME', 'OF_NATS', 'Study', 'read', 'whole', 'write']
+__all__ = ['NAME', 'OF_NATS', 'Study', 'most_lanes', 'read', 'whole', 'write']
 
 
 def write(studies: Sequence[Study], path: pathlib.Path, said: Sequence[str] = ()) -> None:

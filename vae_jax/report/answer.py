@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vae_jax.report import charts, heat_maps, reading, tradeoff, words
+from vae_jax.report import charts, choosing, heat_maps, reading, tradeoff, words
 from vae_jax.report.markup import Markup, tag
 from vae_jax.report.reading import Study
 
@@ -27,14 +27,15 @@ def top(studies: Sequence[Study], said: Sequence[str], specs: Specs) -> Markup:
     specs: of the page; those of these charts are added.
   """
   # Nats of different data are no plane together, and no scale of colours.
-  planes = [studies] if reading.same_nats(studies) else [[study] for study in studies]
+  drawn = [study._replace(rows=study.drawn) for study in studies]
+  planes = [drawn] if reading.same_nats(studies) else [[study] for study in drawn]
   maps = [_map(study, alike, specs) for alike in planes for study in alike]
-  drawn = [_plane(alike, len(planes) > 1, specs) for alike in planes]
+  maps += [_plane(alike, len(planes) > 1, specs) for alike in planes]
   between = [tag('p', sentence, class_='between') for sentence in said]
   blocks = [_verdict(study) for study in studies]
-  drawn = tag('div', *maps, *drawn, class_='charts')
+  maps = tag('div', *maps, class_='charts')
   # Of several studies what tells them apart comes before what each says by itself.
-  below = [drawn, blocks] if len(studies) > 1 else [blocks, drawn]
+  below = [maps, blocks] if len(studies) > 1 else [blocks, maps]
   return tag('header', tag('h1', _title(studies)), between, below)
 
 
@@ -65,17 +66,12 @@ def chart(
 
 def best_lanes(study: Study) -> list[int]:
   """Returns the lanes of the best point; without a verdict that of the highest ELBO."""
-  for point in study.verdict.get('points', ()):
-    if point['name'] == study.verdict['best']:
-      return list(point['lanes'])
-  known = words.counted(study)
-  return [max(known, key=lambda row: row['elbo'])['lane']] if known else [0]
+  return [row['lane'] for row in choosing.best(study.rows, study.verdict)]
 
 
 def best_lane(study: Study) -> str:
   """Returns the lane that is shown first: of the best point that of the lowest NLL."""
-  rows = [study.rows[i] for i in best_lanes(study)]
-  return study.lane_id(min(rows, key=lambda row: row.get('nll') or 0.0))
+  return study.lane_id(choosing.lowest(choosing.best(study.rows, study.verdict)))
 
 
 def _plane(alike: Sequence[Study], is_one_of_several: bool, specs: Specs) -> Markup | None:
@@ -104,7 +100,8 @@ def _title(studies: Sequence[Study]) -> str:
 def _verdict(study: Study) -> Markup:
   first, *rest = words.answer(study)
   result, opens, explained = first.partition(' (')  # what ± is
-  said = [words.on_test(study, best_lanes(study)), *rest, words.standing(study)]
+  on_test, left_out = words.on_test(study, best_lanes(study)), words.left_out(study)
+  said = [on_test, *rest, words.standing(study), left_out]
   more = [tag('li', sentence) for sentence in said if sentence]
   return tag(
     'section',

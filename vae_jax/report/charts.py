@@ -82,7 +82,8 @@ def near(values: Sequence[float]) -> list[float]:
   These are more than 50 times as far from the least value as the middle one, give or take 10 nats.
   """
   away = np.asarray(values) - min(values, default=0.0)
-  return [v for v, d in zip(values, away, strict=True) if d <= 50 * (np.median(away) + 10)]
+  most = 50 * (np.median(away) + 10) if away.size else 0.0
+  return [v for v, d in zip(values, away, strict=True) if d <= most]
 
 
 def setting(study: Study, row: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def heat_map(study: Study, column: str, alike: Sequence[Study] = ()) -> charts.S
     column: of `Study.rows`; all but 'nll' are drawn as if higher were better.
     alike: studies with which it shares the scale of its colours.
   """
-  cells = points.cells(study.rows, (column,))
+  cells = points.cells(study.rows, (column,), study.swept)
   known = [cell for cell in cells if cell.lanes]
   if not known:
     return None
@@ -109,7 +109,7 @@ def _data(
       'y': str(cell.latent_size),
       'seeds': charts.lane_count(cell),
       'note': '',
-      'of_seeds': ', '.join(charts.shown(points.value(row, column)) for row in cell.lanes),
+      'of_seeds': _of_seeds([points.value(row, column) for row in cell.lanes]),
     }
     if id(cell) in painted:
       mean = cell.mean(column)
@@ -126,10 +126,23 @@ def _data(
   return rows
 
 
+def _of_seeds(values: Sequence[float]) -> str:
+  """Returns the values of all seeds or, of very many, their median and ends."""
+  if len(values) <= points.MOST_LINES:
+    return ', '.join(map(charts.shown, values))
+  middle, low, high = (charts.shown(f(values)) for f in (np.median, min, max))
+  return f'{middle} in the middle, {low} to {high}'
+
+
 def _ends(alike: Sequence[Study], column: str) -> tuple[float, float]:
   """Returns the values that have the first and the last colour."""
   sign = 1 if column == 'nll' else -1  # a loss: lower is better
-  cells = [cell for study in alike for cell in points.cells(study.rows, (column,)) if cell.lanes]
+  cells = [
+    cell
+    for study in alike
+    for cell in points.cells(study.rows, (column,), study.swept)
+    if cell.lanes
+  ]
   losses = [(cell.beta, sign * cell.mean(column)) for cell in cells]
   low, high = points.frame(
     charts.near([loss for beta, loss in losses if beta > 0]),

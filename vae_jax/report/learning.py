@@ -29,10 +29,11 @@ class Curves(NamedTuple):
 
 def curves(study: Study) -> Curves:
   """Returns the curves of the evaluations or, where there are fewer than two, of the batches."""
+  lanes = {row['lane'] for row in study.rows}
   for column in (f'{study.split}/elbo', 'batch/elbo'):
     found: dict[int, dict[int, float]] = {}
     for row in study.metrics:
-      if (value := points.value(row, column)) is not None:
+      if row['lane'] in lanes and (value := points.value(row, column)) is not None:
         found.setdefault(row['lane'], {})[row['step']] = value
     if any(len(curve) > 1 for curve in found.values()):
       of_lanes = {lane: _thinned(curve) for lane, curve in found.items()}

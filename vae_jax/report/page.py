@@ -30,17 +30,19 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
     studies: in the order in which they are shown.
     said: sentences about all of them, that stand on top.
   """
-  made = {study.key: pictures.of_lanes(study, 1 / len(studies)) for study in studies}
-  curves = {study.key: learning.curves(study) for study in studies}
-  codes = {study.key: units.codes(study) for study in studies}
+  drawn = [study._replace(rows=study.drawn) for study in studies]
+  shown = [study._replace(rows=study.shown) for study in studies]
+  made = {study.key: pictures.of_lanes(study, 1 / len(studies)) for study in shown}
+  curves = {study.key: learning.curves(study) for study in shown}
+  codes = {study.key: units.codes(study) for study in shown}
   specs: answer.Specs = {'latents': units.of_lane(), **units.scatter()}
   parts = [
     answer.top(studies, said, specs),
-    *(sections.atlas(study, made[study.key]) for study in studies),
-    sections.one_lane(studies),
-    sections.table(studies),
-    sections.latents(studies, specs),
-    sections.learning_curves(studies, curves, specs),
+    *(sections.atlas(study, made[study.key]) for study in shown),
+    sections.one_lane(shown),
+    sections.table(shown, sum(len(study.rows) for study in studies)),
+    sections.latents(drawn, specs),
+    sections.learning_curves(shown, curves, specs),
     sections.trust(studies, specs),
     sections.provenance(studies),
   ]
@@ -52,7 +54,7 @@ def whole(studies: Sequence[Study], said: Sequence[str] = ()) -> str:
         'curve': curves[study.key].of_lanes.get(row['lane']),
         'codes': codes[study.key][i] if codes[study.key] else [],
       }
-      for study in studies
+      for study in shown
       for i, row in enumerate(study.rows)
     ],
     'kinds': {study.key: pictures.kinds(study) for study in studies},

@@ -92,19 +92,19 @@ def enlargement(study: Study) -> float:
   return max(1, round(_IMAGE / width))
 
 
-def row_names(study: Study, i: int, used: Sequence[int]) -> dict[str, list[str]]:
+def row_names(study: Study, lane: int, used: Sequence[int]) -> dict[str, list[str]]:
   """Returns the names of the rows of a lane's pictures, of each kind whose rows have names.
 
   Args:
     study: whose images.
-    i: the lane.
+    lane: its number.
     used: its latents, that used most first.
   """
   names = [str(name) for name in study.images.get('conditions', ())]
   by_condition = {kind: names for kind in ('by_condition', 'walks_by_condition')} if names else {}
   if _kind(study) == 'signals':  # each plot says which latent it is of
     return by_condition
-  return {'units': [f'latent {latent}' for latent in used[: walks(study, i)]]} | by_condition
+  return {'units': [f'latent {latent}' for latent in used[: walks(study, lane)]]} | by_condition
 
 
 def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
@@ -125,17 +125,18 @@ def of_lanes(study: Study, budget: float = 1.0) -> list[dict[str, str]]:
   return [_of_lane(study, i, share) for i in lanes]
 
 
-def walks(study: Study, i: int) -> int:
+def walks(study: Study, lane: int) -> int:
   """Returns along how many latents of a lane it is walked: those that are active come first."""
-  active = sum(bool(line['active']) for line in study.tables['latents'][i])
+  active = sum(bool(line['active']) for line in study.tables['latents'][lane])
   return min(active, study.images['units'].shape[1]) if 'units' in study.images else 0
 
 
 def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
-  """Returns the pictures of one lane, with a share of the images of each row."""
+  """Returns the pictures of the lane at a place, with a share of the images of each row."""
   images, found = study.images, {}
+  walked = walks(study, study.rows[i]['lane'])
   if _kind(study) in _OF_VALUES:
-    made = figures.sketches(images, i, walks(study, i), share)
+    made = figures.sketches(images, i, walked, share)
     return {kind: png(_few_colours(made[kind])) for kind in _IMAGES if kind in made}
   is_strip = _kind(study) == 'strips'
   for kind in _IMAGES:
@@ -143,7 +144,7 @@ def _of_lane(study: Study, i: int, share: float) -> dict[str, str]:
       continue
     made = images[kind][i]
     if kind == 'units':
-      made = made[: walks(study, i)]
+      made = made[:walked]
     if not len(made):
       continue
     if made.ndim == 5:  # [rows, columns, H, W, C]

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vae_jax import forecast, lane_fields, records, verdict
+from vae_jax import forecast, lane_fields, records
+from vae_jax import verdict as verdicts
 from vae_jax.figures import points
 from vae_jax.records import manifest
+from vae_jax.report import choosing
 
 Rows = list[dict[str, Any]]
 
@@ -22,20 +24,24 @@ class Study(NamedTuple):
     key: what tells its lanes from those of other studies on the page; '' where it is the only one.
     rows: of results.csv; beside them the figures of the split as `nll`, `elbo` ..., and the scores
       of the codes, where they are known.
+    drawn: the rows whose points stand in charts, and `shown`: those that have pictures, a curve and
+      a row in the table; of few lanes both are `rows`. See `choosing`.
     split: by which choosing goes, 'validation' or 'test'.
     swept: how its settings are told apart.
     config, provenance, verdict: its JSON files; {} where there is none.
-    metrics: the rows of metrics.jsonl.
+    metrics: the rows of metrics.jsonl, with what is drawn of them.
     rising: of the lanes whose objective still rises at the end, by how many nats a step.
     tables: the rows of the other tables, by name and lane; of one that is not there none.
     forecast: of collapse, where the run has one.
-    images: see `records.images`; {} where there are none.
+    images: see `records.images`, of the lanes in `shown`; {} where there are none.
   """
 
   directory: pathlib.Path
   title: str
   key: str
   rows: Rows
+  drawn: Rows
+  shown: Rows
   split: str
   swept: points.Sweep
   config: Mapping[str, Any]
@@ -75,8 +81,13 @@ _TABLES = {
 }
 
 
-def read(directory: pathlib.Path, key: str = '') -> Study:
+def read(directory: pathlib.Path, key: str = '', most_lanes: int = choosing.MOST_LANES) -> Study:
   """Reads a workdir, of a run that is finished or not.
+
+  Args:
+    directory: the workdir.
+    key: see `Study`.
+    most_lanes: that are shown one by one.
 
   Raises:
     InputError: it has no results yet.
@@ -88,22 +99,28 @@ def read(directory: pathlib.Path, key: str = '') -> Study:
   rows = [_with_scores(row, tables) for row in rows]
   config = manifest.read_json(directory / 'config.json')
   journal = directory / 'metrics.jsonl'
-  metrics = records.read_metrics(journal) if journal.exists() else []
+  columns = f'{split}/elbo', 'batch/elbo', f'{split}/objective'
+  metrics = records.read_columns(journal, columns) if journal.exists() else []
+  swept, verdict = points.sweep(rows), manifest.read_json(directory / 'verdict.json')
+  among = rows, swept, choosing.best(rows, verdict), most_lanes
+  shown = choosing.shown(*among)
   return Study(
     directory=directory,
     title=str(config.get('study') or directory.resolve().name),
     key=key,
     rows=rows,
+    drawn=choosing.drawn(*among),
+    shown=shown,
     split=split,
-    swept=points.sweep(rows),
+    swept=swept,
     config=config,
     provenance=manifest.read_json(directory / 'provenance.json'),
-    verdict=manifest.read_json(directory / 'verdict.json'),
+    verdict=verdict,
     metrics=metrics,
     rising=_rising(metrics, rows, split, config),
     tables=tables,
     forecast=_read_forecast(directory / 'forecast.csv'),
-    images=_read_images(directory / 'images.npz', len(rows)),
+    images=_read_images(directory / 'images.npz', len(rows), [row['lane'] for row in shown]),
   )
 
 
@@ -128,7 +145,7 @@ def _rising(
 ) -> dict[int, float]:
   points = {row['lane']: {**lane_fields.DEFAULTS, **row} for row in rows}
   total = (config.get('train') or {}).get('steps', 0)
-  return verdict.still_rising(metrics, points, split, total)
+  return verdicts.still_rising(metrics, points, split, total)
 
 
 def _read_forecast(path: pathlib.Path) -> forecast.Forecast | None:
@@ -138,5 +155,5 @@ def _read_forecast(path: pathlib.Path) -> forecast.Forecast | None:
   return forecast.Forecast(np.array([row['beta'] for row in table], float))
 
 
-def _read_images(path: pathlib.Path, num_lanes: int) -> dict[str, np.ndarray]:
-  return records.read_images(path, num_lanes) if path.exists() else {}
+def _read_images(path: pathlib.Path, num_lanes: int, lanes: Sequence[int]) -> dict[str, np.ndarray]:
+  return records.read_images(path, num_lanes, lanes) if path.exists() else {}

@@ -56,7 +56,8 @@ def atlas(study: Study, made: Sequence[Mapping[str, str]]) -> Markup | None:
     line = [tag('th', size, scope='row')]
     for setting in settings:
       i = cells.get((str(size), setting))
-      line.append(tag('td', '' if i is None else _sample(study, i, made[i], i in best)))
+      is_best = i is not None and study.rows[i]['lane'] in best
+      line.append(tag('td', '' if i is None else _sample(study, i, made[i], is_best)))
     body.append(tag('tr', line))
   which = 'one seed of each point' if len(cells) < len(study.rows) else 'every lane'
   table = tag(
@@ -105,8 +106,13 @@ def one_lane(studies: Sequence[Study]) -> Markup:
   )
 
 
-def table(studies: Sequence[Study]) -> Markup:
-  """Returns the table of lanes, and what sorts and filters it."""
+def table(studies: Sequence[Study], lanes_in_all: int) -> Markup:
+  """Returns the table of lanes, and what sorts and filters it.
+
+  Args:
+    studies: with the lanes that it shows.
+    lanes_in_all: how many the studies have.
+  """
   shown = lanes.columns(studies)
   head = [
     tag('th', tag('button', heading, type_='button'), data_kind=kind, scope='col', aria_sort='none')
@@ -130,8 +136,9 @@ def table(studies: Sequence[Study]) -> Markup:
   said = f'NLL, ELBO, R and D: {splits} set, nats per example.' if has_figures else ''
   whole = tag('table', tag('thead', tag('tr', head)), tag('tbody', body), id_='lanes')
   place = dict(tabindex='0', role='region', aria_label='table of lanes')
+  title = 'All lanes' if len(body) == lanes_in_all else f'{len(body):,} of {lanes_in_all:,} lanes'
   return _section(
-    'All lanes',
+    title,
     tag('p', said, class_='subtitle'),
     tools,
     tag('div', whole, class_='scroll tall', **place),

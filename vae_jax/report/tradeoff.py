@@ -25,7 +25,7 @@ def rate_distortion(studies: Sequence[Study]) -> charts.Spec | None:
   D + beta R the curve D(R) of all models has it.
   """
   cells = {
-    study.key: [cell for cell in points.cells(study.rows, _TERMS) if cell.lanes]
+    study.key: [cell for cell in points.cells(study.rows, _TERMS, study.swept) if cell.lanes]
     for study in studies
   }
   every = [cell for of_study in cells.values() for cell in of_study]
@@ -89,7 +89,7 @@ def _is_inside(mark: dict[str, Any], frame: Sequence[Sequence[float]]) -> bool:
 
 def outside(study: Study) -> int:
   """Returns how many points of a study are beyond the frame."""
-  cells = [cell for cell in points.cells(study.rows, _TERMS) if cell.lanes]
+  cells = [cell for cell in points.cells(study.rows, _TERMS, study.swept) if cell.lanes]
   if not cells:
     return 0
   frame = [_frame(cells, column, []) for column in _TERMS]

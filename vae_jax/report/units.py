@@ -15,7 +15,11 @@ _MOST_CODES = 60_000  # of all lanes of a study
 
 def active_units(study: Study) -> charts.Spec | None:
   """Returns the chart, forecast dashed; None where lanes have no beta to compare."""
-  cells = [cell for cell in points.cells(study.rows, (_UNITS,)) if cell.lanes and cell.beta > 0]
+  cells = [
+    cell
+    for cell in points.cells(study.rows, (_UNITS,), study.swept)
+    if cell.lanes and cell.beta > 0
+  ]
   betas = sorted({cell.beta for cell in cells})
   if len(betas) < 2 or study.swept.fields[0] != 'beta':
     return None

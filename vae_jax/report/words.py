@@ -56,6 +56,21 @@ def standing(study: Study) -> str:
   return f'{said}.'
 
 
+def left_out(study: Study) -> str:
+  """Returns what of a study of very many lanes stands on the page; '' where all does."""
+  if len(study.shown) == len(study.rows):
+    return ''
+  charts_have, there_are = (
+    len(points.cells(rows, swept=study.swept)) for rows in (study.drawn, study.rows)
+  )
+  of_points = 'all' if charts_have == there_are else f'{charts_have:,} of {there_are:,}'
+  return (
+    f'Charts have {of_points} points, with every seed of them. Pictures, curves and a row in the '
+    f'table have {len(study.shown):,} of {len(study.rows):,} lanes: the first seeds of these '
+    'points, and the best lane; results.csv has every lane.'
+  )
+
+
 def answer(study: Study) -> list[str]:
   """Returns the verdict in sentences, the answer first."""
   if said := study.verdict.get('sentences'):
@@ -105,7 +120,11 @@ def of_forecast(study: Study) -> str:
 def under_tradeoff(studies: Sequence[Study]) -> str:
   """Returns the line under the title of the chart of rate and distortion."""
   said = ['lower left is better', 'dotted: slope −β']
-  if any(len(cell.lanes) > 1 for study in studies for cell in points.cells(study.rows, ('rate',))):
+  if any(
+    len(cell.lanes) > 1
+    for study in studies
+    for cell in points.cells(study.rows, ('rate',), study.swept)
+  ):
     said.append('bars: range of seeds')
   if len(studies) == 1:
     said += filter(None, [of_forecast(studies[0])])
@@ -172,7 +191,7 @@ def trust(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _most_seeds(study: Study) -> int:
-  return max((len(cell.lanes) for cell in points.cells(study.rows)), default=0)
+  return max((len(cell.lanes) for cell in points.cells(study.rows, swept=study.swept)), default=0)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -38,7 +38,8 @@ def report(
   for directory in directories:
     workdir.read_config(directory)  # or it holds no run
   keys = string.ascii_uppercase if several else ('',)
-  studies = [pages.read(d, key) for d, key in zip(directories, keys, strict=False)]
+  most = pages.most_lanes(len(directories))
+  studies = [pages.read(d, key, most) for d, key in zip(directories, keys, strict=False)]
   said = [line for other in directories[1:] for line in _compared(directories[0], other)]
   pages.write(studies, path, said)
   return path

@@ -52,8 +52,9 @@ def gather(directory: os.PathLike | str) -> Gathered | None:
   further = dict.fromkeys(name for row in shown for name in row if name not in columns)
   records.write_table(directory / _RESULTS, [*columns, *further], shown)
   said = _judged(directory, study, found)
+  most = report.most_lanes(len(found))
   pages = [
-    report.read(launches.run_of(directory, name), name if len(found) > 1 else '')
+    report.read(launches.run_of(directory, name), name if len(found) > 1 else '', most)
     for name, _ in found
   ]
   report.write(pages, directory / report.NAME, [counted(directory), *said] if pages[1:] else ())
