@@ -94,6 +94,17 @@ def test_the_delimiter_is_that_of_the_header(save, delimiter):
   assert found.sha256 == expected.sha256
 
 
+def test_decimals_may_have_a_comma(save):
+  points = 'height, in m;mass;sex\n1.84;70;m\n1.72;;f\n-0.5;1e-2;m\n'
+  expected = read(save(points), without=('sex',))
+  commas = points.replace('.', ',')
+  found = read(save(commas), without=('sex',), decimal=',')
+  assert [column.name for column in found.columns] == ['height, in m', 'mass']
+  np.testing.assert_array_equal(found.train, np.array([[1.84, 70], [1.72, np.nan]], np.float32))
+  assert found.sha256 == expected.sha256
+  assert read(save(commas.replace(';', '\t')), without=('sex',), decimal=',').sha256 == found.sha256
+
+
 @pytest.mark.parametrize(
   'content',
   [
@@ -265,9 +276,13 @@ WRONG = [
   ('a,b\n1,2\n3\n', {}, "line 3 has 1 values, and the header 2: '3'"),
   ('a,b\n1,2\n3,4,5\n', {}, "line 3 has 3 values, and the header 2: '3,4,5'"),
   ('a;b,c\n1;2\n3;4\n', {}, "its header has ',' and ';'; set data.delimiter"),
+  ('a;b\n1,5;2\n2,5;x\n', {'decimal': ','}, "column 'b' is text, 'x' in row 2"),
+  ('a;b\n1,5;2.5\n2,5;3\n', {'decimal': ','}, "'2.5' in row 1: data.decimal=',' is for decimals"),
+  ('1,5;2\n2,5;3\n1;2\n', {'decimal': ','}, 'begins with a row of numbers'),
   ('a,b\n1,x\n2,y\n', {}, "column 'b' is text, 'x' in row 1; for categories add it to"),
-  ('a;b\n1,5;2\n2,5;3\n', {}, "'1,5' in row 1: write decimals with a point"),
-  ('a,b\n"1,234",2\n"2,345",3\n', {}, "'1,234' in row 1: write decimals with a point, and thou"),
+  ('a;b\n1,5;2\n2,5;3\n', {}, "'1,5' in row 1: set data.decimal=',' if decimals have"),
+  ('a,b\n"1,234",2\n"2,345",3\n', {}, "'1,234' in row 1: set data.decimal=',' if decimals"),
+  ('a,b\n"1,234,5",2\n"2,345",3\n', {}, "'1,234,5' in row 1: write decimals with a point, and th"),
   ('a;b\n1.234.567;2\n2;3\n', {}, "'1.234.567' in row 1: write thousands without a separator"),
   ('a,b\n1,5 kg\n2,6 kg\n', {}, "'5 kg' in row 1: write numbers alone, without a unit"),
   ('a,b\n1,\n2,\n', {}, "column 'b' has no value in any row; add it to data.without"),

@@ -51,7 +51,8 @@ OTHERWISE = {
   'study': 'another', 'data.name': 'shapes', 'data.path': 'moved.npz',
   'data.labels': 'x=y', 'data.masks': 'x=y', 'data.size': (8, 8), 'data.fit': 'resize',
   'data.channels': 'grey', 'data.skip': True, 'data.columns': ('a',), 'data.without': ('a',),
-  'data.categories': ('a',), 'data.delimiter': ';', 'wandb.mode': 'offline',
+  'data.categories': ('a',), 'data.delimiter': ';', 'data.decimal': ',',
+  'wandb.mode': 'offline',
   'wandb.entity': 'me', 'wandb.project': 'other', 'wandb.tags': ('new',), 'train.steps': 100,
   'wandb.images_every': 2, 'wandb.lanes': 'best', 'wandb.most_lanes': 9,
   'train.log_every': 20, 'train.log_powers_of_two': True, 'train.evaluate_every': 60,
@@ -77,7 +78,7 @@ def test_another_place_or_manner_goes_on_and_is_said_and_kept(config, tmp_path, 
   caplog.set_level(logging.INFO)
   if key in ('data.path', 'data.labels', 'data.masks'):
     config['data']['name'] = 'npz'
-  if key in ('data.columns', 'data.without', 'data.categories', 'data.delimiter'):
+  if key.partition('.')[2] in ('columns', 'without', 'categories', 'delimiter', 'decimal'):
     config['data']['name'] = 'table'
   if key in ('data.size', 'data.fit', 'data.channels', 'data.skip'):
     config['data']['name'] = 'folder'

@@ -26,12 +26,13 @@ _OTHER_FILES = (
 )
 
 
-def read(file: pathlib.Path, delimiter: str, where: str) -> sources.Lazy:
+def read(file: pathlib.Path, delimiter: str, decimal: str, where: str) -> sources.Lazy:
   """Returns the columns of a table [n]: float64 with NaN, integers, bool, or text with ''.
 
   Args:
     file: .csv, or .parquet as its first bytes say.
     delimiter: between the values of a .csv; '' for what its header has.
+    decimal: before the decimals of a .csv.
     where: what the file is, for messages.
 
   Raises:
@@ -50,7 +51,7 @@ def read(file: pathlib.Path, delimiter: str, where: str) -> sources.Lazy:
     if content.startswith(magic):
       raise errors.InputError(f'{where} {what}')
   is_parquet = content.startswith(b'PAR1')
-  table = _parquet(content, file) if is_parquet else _csv(content, delimiter, where)
+  table = _parquet(content, file) if is_parquet else _csv(content, delimiter, decimal, where)
   names = [name.strip() for name in table.column_names]
   _check_names(names, where)
   if table.num_rows < 2:
@@ -68,7 +69,7 @@ def _parquet(content: bytes, file: pathlib.Path) -> pa.Table:
   return table.select([name for name in table.column_names if not _INDEX.fullmatch(name)])
 
 
-def _csv(content: bytes, delimiter: str, where: str) -> pa.Table:
+def _csv(content: bytes, delimiter: str, decimal: str, where: str) -> pa.Table:
   if b'\0' in content[:4096]:
     raise errors.InputError(f'{where} is no text; save the table as CSV in UTF-8, or as Parquet')
   line = content[: content.find(b'\n') % (len(content) + 1)]
@@ -76,14 +77,16 @@ def _csv(content: bytes, delimiter: str, where: str) -> pa.Table:
     header = line.decode('utf-8-sig').strip('\r')
   except UnicodeDecodeError as error:
     raise errors.InputError(f'{where} is not in UTF-8; save it as UTF-8') from error
-  delimiter = delimiter or _delimiter(header, where)
-  _check_header(next(csv.reader([header], delimiter=delimiter)), where)
+  delimiter = delimiter or _delimiter(header, decimal, where)
+  _check_header(next(csv.reader([header], delimiter=delimiter)), decimal, where)
   try:
     return arrow_csv.read_csv(
       io.BytesIO(content),
       arrow_csv.ReadOptions(use_threads=False),  # so that an error knows its row
       arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-      arrow_csv.ConvertOptions(null_values=cells.MISSING, strings_can_be_null=True),
+      arrow_csv.ConvertOptions(
+        null_values=cells.MISSING, strings_can_be_null=True, decimal_point=decimal
+      ),
     )
   except pa.ArrowException as error:
     said = _one_line(error)
@@ -93,24 +96,27 @@ def _csv(content: bytes, delimiter: str, where: str) -> pa.Table:
     raise errors.InputError(f'{where}: {said}') from error
 
 
-def _delimiter(header: str, where: str) -> str:
-  """Returns what separates the names of a header.
+def _delimiter(header: str, decimal: str, where: str) -> str:
+  """Returns what separates the names of a header: that by which it has the most.
 
   Raises:
     InputError: several might.
   """
-  found = [one for one in _DELIMITERS if len(next(csv.reader([header], delimiter=one))) > 1]
+  possible = (one for one in _DELIMITERS if one != decimal)
+  counts = {one: len(next(csv.reader([header], delimiter=one))) for one in possible}
+  most = max(counts.values())
+  found = [one for one, count in counts.items() if count == most > 1]
   if len(found) > 1:
     raise errors.InputError(
       f'{where}: its header has {" and ".join(map(repr, found))}; set data.delimiter to the one '
       'that separates the columns'
     )
-  return found[0] if found else ','
+  return found[0] if found else next(iter(counts))
 
 
-def _check_header(names: Sequence[str], where: str) -> None:
+def _check_header(names: Sequence[str], decimal: str, where: str) -> None:
   """Refuses a row of values: then there are no names."""
-  if all(cells.is_number(name) for name in names):
+  if all(cells.is_number(name, decimal) for name in names):
     shown = short(','.join(names))
     raise errors.InputError(
       f'{where} begins with a row of numbers, {shown}; give it a header, a name for each column'

@@ -24,6 +24,7 @@ def open_table(
   categories: Annotated[Sequence[str], _names] = (),
   labels: Annotated[str, checks.text(empty=True)] = '',
   delimiter: Annotated[str, checks.text(empty=True, longest=1)] = '',
+  decimal: Annotated[str, checks.choice('.', ',')] = '.',
   conditions: Sequence[str] = (),
   size_factor: str = '',
   split_order: str = 'stored',
@@ -44,6 +45,7 @@ def open_table(
       become the codes 0 .. K - 1 in sorted order, or in that of 'NAME=small|medium|large'.
     labels: the column that has the class of each example, for the pictures of codes.
     delimiter: between the values of a .csv; '' for what its header has: ',', ';', '|' or a tab.
+    decimal: before the decimals of a .csv.
 
   Raises:
     InputError: there is no such file or column, or a column is no number; one line.
@@ -57,7 +59,8 @@ def open_table(
   files, tables = sources.paths_of(path, SPLIT, where), {}
   for split, name in files.items():
     of = where if len(files) == 1 else f'{where}, split {short(split)}'
-    tables[split] = Table(table_files.read(npz.existing(name, where, '.csv'), delimiter, of), of)
+    file = npz.existing(name, where, '.csv')
+    tables[split] = Table(table_files.read(file, delimiter, decimal, of), of, decimal)
   used = [parsed(text)[0] for text in conditions] + [orders.column_of(split_order)]
   used += [size_factor] if size_factor != ROW_SUM else []
   names = _chosen(tables, columns, without, used)
@@ -105,10 +108,11 @@ def open_diabetes() -> sources.Source:
 
 
 class Table(NamedTuple):
-  """The columns of a file, and what the file is, for messages."""
+  """The columns of a file; what the file is, and its decimals, for messages."""
 
   columns: Mapping[str, np.ndarray]
   where: str
+  decimal: str
 
   def column(self, name: str, key: str) -> np.ndarray:
     """Returns a column [n] that a key of the config names.
@@ -141,10 +145,10 @@ class Table(NamedTuple):
         )
       return np.array([codes.get(text, np.nan) for text in texts], np.float32)
     if values.dtype.kind == 'U':
-      name = short(column.name)
+      name, why = short(column.name), cells.why_text(values, self.decimal)
       raise errors.InputError(
-        f'{self.where}: column {name} is text, {cells.why_text(values)}; for categories add '
-        f'it to data.categories, to leave it out of x to data.without'
+        f'{self.where}: column {name} is text, {why}; for categories add it to data.categories, to '
+        'leave it out of x to data.without'
       )
     if values.dtype.kind == 'f' and np.isnan(values).all():
       raise errors.InputError(
