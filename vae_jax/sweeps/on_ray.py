@@ -5,6 +5,7 @@ on another one. Every node sees the workdir, and has this package.
 """
 
 import contextlib
+import logging
 import os
 import pathlib
 import signal
@@ -54,7 +55,7 @@ def cluster(directory: pathlib.Path, study: Study, slots: int) -> Iterator['Clus
 
 
 def _check_room(nodes: list[Mapping[str, Any]], asked: Mapping[str, Any]) -> None:
-  """Refuses what no node has: Ray would wait for it for ever."""
+  """Refuses what no node has: Ray would wait for it for ever. Says where GPUs would have no use."""
   wanted = {
     'CPU': asked['cpus'],
     'GPU': asked['gpus'],
@@ -74,6 +75,10 @@ def _check_room(nodes: list[Mapping[str, Any]], asked: Mapping[str, Any]) -> Non
         ]
       )
   problems.refuse()
+  if not asked['gpus'] and any(node.get('GPU') for node in alive):
+    logging.warning(
+      'resources.gpus=0: launches train on cores, though the cluster has GPUs; 1 is one for each'
+    )
 
 
 class Cluster:
@@ -82,8 +87,9 @@ class Cluster:
   def __init__(self, ray: Any, directory: pathlib.Path, asked: Mapping[str, Any], slots: int):
     self.slots = slots
     self._ray, self._directory = ray, directory
+    self._environment = _environment(asked)
     options = {
-      'num_cpus': asked['cpus'] or 1,
+      'num_cpus': _cores(asked),
       'num_gpus': asked['gpus'],
       'memory': int(asked['memory_gib'] * 2**30) or None,
       'max_retries': 0,  # see `supervise`
@@ -94,13 +100,25 @@ class Cluster:
     """Hands a launch to Ray."""
     launches.open_log(self._directory, name).close()  # or it cannot be written: said here, at once
     line = command(self._directory, index, '--log', '--with_parent')
-    return _Task(self._ray, self._launch.remote(line, dict(_environment())))
+    return _Task(self._ray, self._launch.remote(line, self._environment))
 
 
-def _environment() -> Mapping[str, str]:
-  """Returns the variables of this process that a launch sees on its node."""
+def _cores(asked: Mapping[str, Any]) -> int:
+  """Returns how many cores Ray sets aside for a launch."""
+  return asked['cpus'] or 1
+
+
+def _environment(asked: Mapping[str, Any]) -> dict[str, str]:
+  """Returns what a launch sees beside the variables of its node: those of this process, its share.
+
+  Ray says in CUDA_VISIBLE_DEVICES which GPUs are a task's; that of one which asked for none it
+  leaves as it is, and such a task would take all of its node's. Of the cores it only keeps count.
+  """
   prefixes = ('VAE_JAX_', 'JAX_', 'XLA_', 'WANDB_', 'TFDS_', 'PYTHON')
-  return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+  share = {'JAX_NUM_CPU_DEVICES': str(_cores(asked))}
+  if not asked['gpus']:
+    share['CUDA_VISIBLE_DEVICES'] = ''
+  return share | {name: text for name, text in os.environ.items() if name.startswith(prefixes)}
 
 
 def _launch(line: list[str], environment: dict[str, str]) -> int:
