@@ -4,7 +4,8 @@
     subprocess.Popen([sys.executable, '-m', 'launch.sweep', ...], env=cluster.environment)
     cluster.kill(0)
 
-A node runs one task at a time. What leads the cluster is a node of its own, which runs none.
+A node has one core if nothing else is said. What leads the cluster is a node of its own, which has
+none.
 """
 
 import contextlib
@@ -40,14 +41,14 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Running]:
-  """Runs a Ray for the block."""
+def running(cpus: int = 1, gpus: int = 0) -> Iterator[Running]:
+  """Runs a Ray for the block, whose nodes say that they have so many cores and GPUs."""
   os.environ['RAY_USAGE_STATS_ENABLED'] = '0'  # it would tell its makers
   from ray.cluster_utils import Cluster
 
   cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, include_dashboard=False))
   try:
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(NODES)]
+    nodes = [cluster.add_node(num_cpus=cpus, num_gpus=gpus) for _ in range(NODES)]
     yield Running(os.environ | {'RAY_ADDRESS': cluster.address}, cluster, nodes)
   finally:
     cluster.shutdown()

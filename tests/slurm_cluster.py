@@ -5,8 +5,8 @@
 
 The daemons are those of the PATH, or of Debian packages unpacked below SLURM_PREFIX; see
 CONTRIBUTING.md. They run as the user who tests, on free ports, and speak without authentication.
-A node runs one job at a time, and one of the partition `urgent` takes it from one of `normal`,
-which is queued again.
+A node has CORES, the same of this machine as the other one; a step runs on those that it asks for.
+A job of the partition `urgent` takes a node from one of `normal`, which is queued again.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 NODES = ('node1', 'node2')
+CORES = min(2, len(os.sched_getaffinity(0)))
 GRACE_SECONDS = 20  # between the signal of a preemption and the kill
 _START_SECONDS, _STOP_SECONDS = 30.0, 60.0
 _LIBRARIES = 'usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu'
@@ -66,7 +67,8 @@ def _configuration(directory: pathlib.Path) -> str:
   user, host = pwd.getpwuid(os.getuid()).pw_name, socket.gethostname()
   controller, *ports = _free_ports(1 + len(NODES))
   nodes = '\n'.join(
-    f'NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=4096'
+    f'NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CoresPerSocket={CORES}'
+    ' RealMemory=4096'
     for node, port in zip(NODES, ports, strict=True)
   )
   prefix = os.environ.get('SLURM_PREFIX')
@@ -89,7 +91,8 @@ SlurmdPidFile={directory}/%n.pid
 SlurmctldLogFile={directory}/slurmctld.log
 SlurmdLogFile={directory}/%n.log
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/affinity
+TaskPluginParam=cores
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core

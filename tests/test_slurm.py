@@ -1,5 +1,6 @@
 """`vae-jax sweep --executor=slurm` on a real Slurm of two nodes; see `slurm_cluster`."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 import pytest
 import slurm_cluster
 from conftest import ROOT
-from test_sweep import rows_of, write
+from test_sweep import check_equal, write, write_wide
 
 from vae_jax import launches, records
 
@@ -24,7 +25,7 @@ def slurm(tmp_path_factory):
     def run(*words):
       line = [str(word) for word in words]
       found = subprocess.run(
-        line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
       )
       assert found.returncode == 0, found.stderr
       return found.stdout
@@ -33,9 +34,10 @@ def slurm(tmp_path_factory):
 
 
 def swept(slurm, config, directory):
-  """Submits what is not done of a study and returns what the command prints."""
+  """Submits what is not done of a study, a node for each; returns what the command prints."""
   flags = f'--config={config}', f'--workdir={directory}', '--executor=slurm'
-  return slurm(sys.executable, '-m', 'launch.sweep', *flags)
+  cores = f'--config.resources.cpus={slurm_cluster.CORES}'
+  return slurm(sys.executable, '-m', 'launch.sweep', *flags, cores)
 
 
 def wait_for(condition, seconds=120):
@@ -45,73 +47,72 @@ def wait_for(condition, seconds=120):
     time.sleep(0.1)
 
 
-NAMES = ('num_samples-1', 'num_samples-2')
-STEPS = 3000
+def steps_of(directory, name):
+  return records.newest_step(launches.run_of(directory, name)) or 0
 
 
-def steps_of(directory):
-  return [records.newest_step(launches.run_of(directory, name)) or 0 for name in NAMES]
+def log_of(directory, name):
+  path = launches.jobs_of(directory, name) / 'log.txt'
+  return path.read_text() if path.exists() else ''
 
 
-def attempts_of(directory):
-  return [launches.standing_of(directory, name).attempts for name in NAMES]
+def running(directory):
+  return [each.name for each in launches.standings_of(directory) if each.state == 'running']
 
 
-def preempt(slurm, directory):
-  """Takes the node of each launch for another job; waits until they have begun again."""
-  before = attempts_of(directory)
+def preempt(slurm):
+  """Takes every node for another job."""
   for node in slurm_cluster.NODES:
     slurm('sbatch', '--partition=urgent', f'--nodelist={node}', '--output=/dev/null', '--wrap=true')
-  wait_for(
-    lambda: all(now > then for now, then in zip(attempts_of(directory), before, strict=True))
-  )
-
-
-def is_over(slurm, directory):
-  """Tells whether Slurm has nothing left to do, the report behind the launches included."""
-  wait_for(lambda: not slurm('squeue', '--noheader'), seconds=240)
-  return {standing.state for standing in launches.standings_of(directory)} == {'done'}
 
 
 def test_what_is_taken_for_another_job_goes_on_from_where_it_was(slurm, tmp_path):
-  """A preemption in training and one in the final NLL: the end is that of an undisturbed study."""
-  config = write(tmp_path / 'mine.py', steps=STEPS)
+  """A preemption in training and one in the final NLL: the end is that of an undisturbed sweep."""
   # The final NLL of a launch takes some 5 s, in parts.
-  config.write_text(config.read_text().replace('nll_samples=4', 'nll_samples=NLL'))
-  config.write_text(config.read_text().replace('NLL', '20_000'))
-  swept(slurm, config, tmp_path / 'alone')
-  assert is_over(slurm, tmp_path / 'alone')
-  assert attempts_of(tmp_path / 'alone') == [1, 1]
+  config = write_wide(tmp_path / 'mine.py', steps=2000, nll_samples=4000)
+  alone = tmp_path / 'alone'
+  local = 'env', f'JAX_NUM_CPU_DEVICES={slurm_cluster.CORES}', sys.executable, '-m', 'launch.sweep'
+  slurm(*local, f'--config={config}', f'--workdir={alone}')
 
   directory = tmp_path / 'a'
   assert 'submitted as array' in swept(slurm, config, directory)
-  wait_for(lambda: min(steps_of(directory)) >= 100)
-  preempt(slurm, directory)
+
+  def in_training():
+    return [name for name in running(directory) if 100 <= steps_of(directory, name) < 2000]
+
+  def in_the_nll():
+    return [
+      name for name in running(directory) if 'importance-sampled NLL' in log_of(directory, name)
+    ]
+
+  taken = []
+  for is_there in (in_training, in_the_nll):
+    wait_for(is_there)
+    taken.append(is_there()[0])
+    preempt(slurm)
   assert swept(slurm, config, directory) == 'nothing to submit\n'
-  wait_for(lambda: steps_of(directory) == [STEPS] * 2)
-  preempt(slurm, directory)
-  assert is_over(slurm, directory)
-  assert min(attempts_of(directory)) >= 3
-  assert rows_of(directory) == rows_of(tmp_path / 'alone')
-  for name in NAMES:
-    log = (launches.jobs_of(directory, name) / 'log.txt').read_text()
-    # Told at once, it has saved what it had, and goes on from there.
-    stopped = re.search(r'stopped and saved at step (\d+)', log)
-    assert stopped is not None, log
-    assert f'continuing from step {stopped[1]}\n' in log
-    assert 'stopped in the evaluation' in log
+  wait_for(lambda: not slurm('squeue', '--noheader'), seconds=600)
+  check_equal(directory, alone)
+  # Told at once, each has saved what it had, and goes on from there.
+  in_time, at_the_end = (log_of(directory, name) for name in taken)
+  stopped = re.search(r'stopped and saved at step (\d+)', in_time)
+  assert stopped is not None, in_time
+  assert f'continuing from step {stopped[1]}\n' in in_time
+  assert 'stopped in the evaluation' in at_the_end
+  assert 'parts of the evaluation are done already' in at_the_end
 
 
 def test_what_is_cancelled_has_saved_its_state_and_stays_away(slurm, tmp_path):
   config = write(tmp_path / 'mine.py', steps=20_000)
   directory = tmp_path / 'a'
   job = re.search(r'array (\d+)', swept(slurm, config, directory))[1]
-  wait_for(lambda: min(steps_of(directory)) >= 100)
+  names = [launch.name for launch in launches.read(directory).launches]
+  wait_for(lambda: min(steps_of(directory, name) for name in names) >= 100)
   slurm('scancel', job)
   wait_for(lambda: job not in slurm('squeue', '--noheader', '--format=%F'))
   assert {standing.state for standing in launches.standings_of(directory)} == {'interrupted'}
-  for name, step in zip(NAMES, steps_of(directory), strict=True):
-    assert (
-      f'stopped and saved at step {step}'
-      in (launches.jobs_of(directory, name) / 'log.txt').read_text()
-    )
+  for name in names:
+    assert f'stopped and saved at step {steps_of(directory, name)}' in log_of(directory, name)
+    # All cores of a task are its launch's.
+    made = json.loads((launches.run_of(directory, name) / 'provenance.json').read_text())
+    assert made['device']['count'] == slurm_cluster.CORES

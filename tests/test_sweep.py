@@ -12,9 +12,10 @@ import psutil
 import pytest
 from conftest import ROOT, without_pictures
 
-from vae_jax import launches, records, standing, sweeps
+from vae_jax import errors, launches, records, standing, sweeps
 from vae_jax.commands import command, run, sweep
 from vae_jax.runs import training
+from vae_jax.sweeps import on_ray
 
 pytestmark = pytest.mark.process
 
@@ -48,6 +49,25 @@ def write(path, steps=200, samples=(1, 2)):
   return path
 
 
+WIDE = """
+def launches():
+  for hidden in ((8,), (16,)):
+    for num_samples in (1, 2, 3):
+      yield {'encoder.hidden': hidden, 'decoder.hidden': hidden, 'bound.num_samples': num_samples}
+"""
+
+
+def write_wide(path, steps, nll_samples=4):
+  """Writes 6 launches of 12 lanes: two architectures, three values of L."""
+  text = write(path, steps).read_text()
+  text = text.replace(
+    'beta=(0.5, 2.0), latent_size=(2,)', 'beta=(0.25, 0.5, 1.0, 2.0), latent_size=(2, 3, 4)'
+  )
+  text = text.replace('nll_samples=4', f'nll_samples={nll_samples}')
+  path.write_text(text[: text.index('def launches')] + WIDE)
+  return path
+
+
 @pytest.fixture
 def started():
   """Starts `python -m launch.sweep *words`; what still runs at the end of the test is killed."""
@@ -77,6 +97,16 @@ def rows_of(directory):
   with open(directory / 'results.csv', newline='') as file:
     rows = list(csv.DictReader(file))
   return [{k: v for k, v in row.items() if k not in CHANGING} for row in rows]
+
+
+def check_equal(directory, undisturbed):
+  """Checks a sweep of the wide study: every lane once, with the bytes of an undisturbed sweep."""
+  rows = rows_of(directory)
+  assert len(rows) == len({(row['launch'], row['name']) for row in rows}) == 6 * 12
+  assert rows == rows_of(undisturbed)
+  for launch in launches.read(undisturbed).launches:
+    runs = [launches.run_of(place, launch.name) for place in (directory, undisturbed)]
+    assert len({(run / 'metrics.jsonl').read_bytes() for run in runs}) == 1
 
 
 @pytest.mark.slow
@@ -171,6 +201,42 @@ def test_a_sweep_ends_with_one_table_one_verdict_and_one_page(tmp_path, monkeypa
   assert 'num_samples-2 b2-z2-s0' in page
 
 
+def test_a_launch_on_ray_has_the_devices_of_its_task(tmp_path, monkeypatch):
+  """Ray says in the environment of a worker which GPUs are its own; of none it says nothing."""
+  names = 'CUDA_VISIBLE_DEVICES', 'JAX_NUM_CPU_DEVICES', 'XLA_FLAGS'
+  said = 'import os, sys; open(sys.argv[1], "w").write(str([os.environ[n] for n in sys.argv[2:]]))'
+  line = [sys.executable, '-c', said, str(tmp_path / 'said'), *names]
+  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3')
+  monkeypatch.setenv('XLA_FLAGS', 'of this process')
+  for asked, seen in (
+    ({'gpus': 1, 'cpus': 4}, ['3', '4']),
+    ({'gpus': 0, 'cpus': 0}, ['', '1']),
+  ):
+    assert on_ray._launch(line, on_ray._environment(asked)) == 0
+    assert (tmp_path / 'said').read_text() == str([*seen, 'of this process'])
+  monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '2')  # whoever says it himself is heard
+  assert on_ray._environment({'gpus': 1, 'cpus': 4})['JAX_NUM_CPU_DEVICES'] == '2'
+
+
+def test_room_on_ray_is_that_of_one_node_that_lives(caplog):
+  """What is asked for together with what is there; GPUs that no launch would see are said."""
+  here = {'Alive': True, 'Resources': {'CPU': 4.0, 'GPU': 2.0, 'memory': 2.0**33}}
+  nodes = [here, {'Alive': False, 'Resources': {'CPU': 64.0, 'GPU': 8.0}}]
+  on_ray._check_room(nodes, {'cpus': 4, 'gpus': 2, 'memory_gib': 8.0})
+  assert not caplog.messages
+  with pytest.raises(errors.InputError) as raised:
+    on_ray._check_room(nodes, {'cpus': 5, 'gpus': 3, 'memory_gib': 8.5})
+  assert [line.split(':')[0] for line in raised.value.problems] == [
+    'resources.cpus=5', 'resources.gpus=3', 'resources.memory_gib=8.5',
+  ]  # fmt: skip
+  on_ray._check_room(
+    [{'Alive': True, 'Resources': {'CPU': 4.0}}], dict.fromkeys(('cpus', 'gpus', 'memory_gib'), 0)
+  )
+  assert not caplog.messages
+  on_ray._check_room(nodes, {'cpus': 0, 'gpus': 0, 'memory_gib': 0.0})
+  assert 'resources.gpus=0: launches train on cores' in caplog.text
+
+
 def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, launched):
   config = write(tmp_path / 'mine.py', samples=(1, 0))
   found = launched('sweep', f'--config={config}', f'--workdir={tmp_path}/a')
@@ -179,21 +245,10 @@ def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, lau
   assert not (tmp_path / 'a').exists()
 
 
-WIDE = """
-def launches():
-  for hidden in ((8,), (16,)):
-    for num_samples in (1, 2, 3):
-      yield {'encoder.hidden': hidden, 'decoder.hidden': hidden, 'bound.num_samples': num_samples}
-"""
-WIDE_LANES = 'beta=(0.25, 0.5, 1.0, 2.0), latent_size=(2, 3, 4)'
-
-
 @pytest.mark.slow
 def test_ten_kills_change_nothing(tmp_path, started):
-  """6 launches of 12 lanes; coordinator and workers are killed at random moments, ten times."""
-  config = write(tmp_path / 'mine.py', steps=2000)
-  text = config.read_text().replace('beta=(0.5, 2.0), latent_size=(2,)', WIDE_LANES)
-  config.write_text(text[: text.index('def launches')] + WIDE)
+  """Coordinator and workers are killed at random moments, ten times."""
+  config = write_wide(tmp_path / 'mine.py', steps=2000)
   rng, flags = random.Random(0), (f'--config={config}', f'--workdir={tmp_path}/a')
   said = []
   coordinator = started(*flags)
@@ -211,10 +266,5 @@ def test_ten_kills_change_nothing(tmp_path, started):
   assert coordinator.returncode == 0, err
   assert 'Best by NLL' in out
   assert started(*flags[:1], f'--workdir={tmp_path}/b').wait(600) == 0
-  rows = rows_of(tmp_path / 'a')
-  assert len(rows) == len({(row['launch'], row['name']) for row in rows}) == 6 * 12
-  assert rows == rows_of(tmp_path / 'b')
-  for launch in launches.read(tmp_path / 'a').launches:
-    runs = [launches.run_of(tmp_path / name, launch.name) for name in 'ab']
-    assert len({(run / 'metrics.jsonl').read_bytes() for run in runs}) == 1
+  check_equal(tmp_path / 'a', tmp_path / 'b')
   assert any('goes on' in each for each in [*said, err])
