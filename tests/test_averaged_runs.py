@@ -1,13 +1,16 @@
 """Runs of lanes with an average of their parameters: evaluated, kept, resumed and loaded."""
 
+import weakref
+
+import jax
 import numpy as np
 import pytest
 from conftest import small_config
 from run_files import results_without_times, state_digest
 
 import vae_jax
-from vae_jax import records
-from vae_jax.runs import checkpoint, training
+from vae_jax import programs, records
+from vae_jax.runs import checkpoint, states, training
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once', 'no_pictures')]
 
@@ -51,19 +54,23 @@ def test_the_part_of_clipped_steps_is_logged(run):
   assert min(parts) < 1
 
 
-def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(run, tmp_path):
+def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(run, tmp_path, monkeypatch):
+  """And trains without the arrays that were read: the first steps take their copy over."""
   training.run(config_of(steps=20), tmp_path / 'run')
+  restore, take_chunk, read, left = states.restored, programs.take_chunk, [], []
+
+  def restored(*arguments):
+    found = restore(*arguments)
+    read.extend(map(weakref.ref, jax.tree.leaves(found.state)))
+    return found
+
+  def chunk(*arguments):
+    left.append(sum(leaf() is not None for leaf in read))
+    return take_chunk(*arguments)
+
+  monkeypatch.setattr(states, 'restored', restored)
+  monkeypatch.setattr(programs, 'take_chunk', chunk)
   training.run(config_of(), tmp_path / 'run')
+  assert read and len(left) == 2 and left[-1] == 0
   assert state_digest(tmp_path / 'run', config_of()) == state_digest(run.directory, config_of())
   assert results_without_times(tmp_path / 'run') == results_without_times(run.directory)
-
-
-def test_what_is_kept_of_the_best_evaluation_is_the_average(tmp_path):
-  kept = vae_jax.train(config_of(keep='best'), tmp_path / 'best')
-  best, average = leaves_of(kept, '.best'), leaves_of(kept, '.average')
-  assert [row['best_step'] for row in kept.results] == [40, 40]
-  for name, leaf in best.items():
-    np.testing.assert_array_equal(leaf, average[name])
-  for i, lane in enumerate(kept):
-    found = checkpoint.flat(lane.params)
-    assert all(np.array_equal(leaf, best[name][i]) for name, leaf in found.items())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from conftest import small_config
+from report_run import make_run
 
 from vae_jax import data, disentanglement, evaluation, learner, programs, records, study
 from vae_jax.runs import outcome
@@ -267,3 +268,15 @@ def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_e
   best = 25 * (np.log(normal.std()) + 0.5 * np.log(2 * np.pi) + 0.5)
   distortion = evaluations['train'].metrics['distortion']
   np.testing.assert_allclose(distortion, best, rtol=1e-4)
+
+
+def test_pictures_of_some_lanes_of_an_ended_run_are_those_of_all(tmp_path):
+  directory = make_run(tmp_path / 'run')
+  every = outcome.lane_grids(records.read_images(directory / 'images.npz', 12), range(12))
+  some = outcome.grids_of(directory, 12, [7, 2])
+  assert some.keys() == every.keys() and all(list(grids) == [7, 2] for grids in some.values())
+  for name, grids in some.items():
+    for lane, grid in grids.items():
+      np.testing.assert_array_equal(grid, every[name][lane])
+  (directory / 'images.npz').rename(tmp_path / 'images.npz')
+  assert outcome.grids_of(directory, 12, [7]) == {}

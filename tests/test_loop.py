@@ -108,7 +108,7 @@ def given(attempt, monkeypatch):
   note('write_results', None)
   note('warn_of_rising', None)
   note('results_of', types.SimpleNamespace(verdict={}))
-  note('review', (types.SimpleNamespace(rows=[], pictures=[], exit_code=0), None))
+  note('review', types.SimpleNamespace(rows=[], pictures=[], exit_code=0))
   monkeypatch.setattr(loop.states, 'save_beside', lambda saved, progress: None)
   return given
 

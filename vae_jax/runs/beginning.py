@@ -49,6 +49,9 @@ def begin(
         if advice:
           logging.warning('%s', advice)
   progress = states.begin(built, manager, progress)
+  if chunk is not None:  # the first step takes these buffers over
+    state = placement.on_devices(built.place, progress.state)
+    progress = progress._replace(state=state)
   attempt = Attempt(
     study=built,
     workdir=directory,

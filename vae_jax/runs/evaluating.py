@@ -97,7 +97,7 @@ def _evaluated(
     outcome.write_disentanglement(built, target, state, pieces)
     final = step == built.train.steps or not progress.choice.training
     said.doing('writing tables, pictures and report.html')
-    result, _ = outcome.review(built, target, progress, evaluations, estimates, final)
+    result = outcome.review(built, target, progress, evaluations, estimates, final)
     kept.discard()
   return result
 

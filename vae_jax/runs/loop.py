@@ -221,11 +221,11 @@ def _finish(
   outcome.write_disentanglement(built, directory, state, pieces)
   progress = progress._replace(seconds=time.monotonic() - attempt.started)
   said.doing('writing tables, pictures and report.html')
-  result, images = outcome.review(built, directory, progress, evaluations, estimates, final=True)
+  result = outcome.review(built, directory, progress, evaluations, estimates, final=True)
   kept.discard()
   outcome.warn_of_rising(built, directory)
   results = outcome.results_of(directory)
   shown = attempt.tracker.shown_at_end(result.rows, results.verdict)
-  grids = {} if images is None else outcome.lane_grids(images._asdict(), shown)
+  grids = outcome.grids_of(directory, len(result.rows), shown)
   attempt.tracker.summarise(progress.step, result.rows, grids, results)
   return result

@@ -58,9 +58,17 @@ def run(
     with contextlib.closing(checkpoint.open_manager(directory / 'checkpoints')) as manager:
       while True:
         try:
-          progress = resuming.restored(built, directory, manager, from_scratch)
-          begun = beginning.begin(built, directory, manager, progress, started, signal_number)
-          result = loop.train_and_finish(*begun)
+          # No name here: a copy of the state would stay on the host while the run trains.
+          result = loop.train_and_finish(
+            *beginning.begin(
+              built,
+              directory,
+              manager,
+              resuming.restored(built, directory, manager, from_scratch),
+              started,
+              signal_number,
+            )
+          )
           break
         except resuming.TOO_WIDE as error:
           built = resuming.narrower(built, directory, error)

@@ -105,9 +105,7 @@ def _as_storage_errors(directory: pathlib.Path) -> Iterator[None]:
 
 def _ended(directory: pathlib.Path, step: int, settings: tracking.Settings) -> tracking.Ended:
   """Returns what a finished run has come to."""
-  rows, images = records.results_of(directory), directory / 'images.npz'
-  found = records.read_images(images, len(rows)) if images.exists() else {}
-  results = outcome.results_of(directory)
+  rows, results = records.results_of(directory), outcome.results_of(directory)
   lanes = tracking.at_end(settings, rows, results.verdict)
-  grids = outcome.lane_grids(found, lanes) if found else {}
+  grids = outcome.grids_of(directory, len(rows), lanes)
   return tracking.Ended(step, rows, grids, results)

@@ -4,13 +4,13 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vae_jax import evaluation, programs, records
+from vae_jax import evaluation, records
 from vae_jax.runs.outcome.after import announce, evaluated, of_all, with_stops
 from vae_jax.runs.outcome.betas import write_betas
 from vae_jax.runs.outcome.choice import Choice, recorded
 from vae_jax.runs.outcome.divergence import explained
 from vae_jax.runs.outcome.estimates import Estimates, estimate, host, make_evaluate, metrics_of
-from vae_jax.runs.outcome.images import lane_grids, make_pictures, save_images
+from vae_jax.runs.outcome.images import grids_of, lane_grids, make_pictures, save_images
 from vae_jax.runs.outcome.kept import Kept, open_kept
 from vae_jax.runs.outcome.page import write_page
 from vae_jax.runs.outcome.progress import (
@@ -50,6 +50,7 @@ __all__ = [
   'estimate',
   'evaluated',
   'explained',
+  'grids_of',
   'host',
   'lane_grids',
   'make_evaluate',
@@ -115,8 +116,8 @@ def review(
   evaluations: Mapping[str, evaluation.Evaluation],
   estimates: Estimates,
   final: bool,
-) -> tuple[Outcome, programs.Pictures | None]:
-  """Writes the tables and pictures of a trained state, and returns them with the images."""
+) -> Outcome:
+  """Writes the tables and pictures of a trained state."""
   from vae_jax import figures  # matplotlib takes half a second: at the end, not of every start
 
   evaluated = host(metrics_of(evaluations) | estimates.metrics)
@@ -126,9 +127,9 @@ def review(
   write_betas(built, directory, progress)
   write_udr(built, directory, that_counts(progress), evaluations)
   state, usage = that_counts(progress), evaluations['test'].variances
-  images = save_images(built, directory, state, usage, estimates.mixtures)
+  save_images(built, directory, state, usage, estimates.mixtures)
   rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
   write_verdict(directory, rows)
   figures.draw_all(directory)
   write_page(directory)
-  return read(directory, built.kl), images
+  return read(directory, built.kl)

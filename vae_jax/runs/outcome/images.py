@@ -149,6 +149,17 @@ def lane_grids(
   return {name: {lane: of_lanes[lane][name] for lane in lanes} for name in names}
 
 
+def grids_of(
+  directory: pathlib.Path, num_lanes: int, lanes: Sequence[int]
+) -> dict[str, dict[int, np.ndarray]]:
+  """Returns `lane_grids` of some lanes of a run that has images.npz; {} where there is none."""
+  path = directory / 'images.npz'
+  if not lanes or not path.exists():
+    return {}
+  grids = lane_grids(records.read_images(path, num_lanes, lanes), range(len(lanes)))
+  return {name: dict(zip(lanes, made.values(), strict=True)) for name, made in grids.items()}
+
+
 def _grids(pictures: Mapping[str, np.ndarray | None], lane: int) -> dict[str, np.ndarray]:
   """Returns the pictures of one lane by name."""
   from vae_jax import figures  # matplotlib: see `outcome.review`
