@@ -153,8 +153,7 @@ def grids_of(
   directory: pathlib.Path, num_lanes: int, lanes: Sequence[int]
 ) -> dict[str, dict[int, np.ndarray]]:
   """Returns `lane_grids` of some lanes of a run that has images.npz; {} where there is none."""
-  path = directory / 'images.npz'
-  if not lanes or not path.exists():
+  if not lanes or not (path := directory / 'images.npz').exists():
     return {}
   grids = lane_grids(records.read_images(path, num_lanes, lanes), range(len(lanes)))
   return {name: dict(zip(lanes, made.values(), strict=True)) for name, made in grids.items()}
