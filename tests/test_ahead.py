@@ -103,11 +103,28 @@ print([row.fits for row in ahead.compiled_for(study.from_config(config), 'v5e:2x
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec('libtpu') is None, reason='extra plan-tpu')
-def test_digits_on_eight_tpus_need_nothing_of_each_other_and_an_absurd_net_does_not_fit():
+_AS_MANY_CHANNELS_AS_EXAMPLES = """
+from configs import digits
+from vae_jax import ahead, study
+from vae_jax.ahead import compiling
+from vae_jax.ahead.parts import parts_of
+ahead.prepare('v5e:2x4')
+config = digits.get_config().to_dict()
+config['lanes'] |= dict(beta=(0.5, 1.0), latent_size=(64,), seed=(0,))
+config['train'] |= dict(batch_size=64)
+config['encoder'] = config['decoder'] = dict(name='resnet', widths=(64,))
+built = study.placed(study.from_config(config), ahead.topology('v5e:2x4').devices)
+(training,) = [part for part in parts_of(built) if part.name == 'training']
+print(sorted(compiling.collectives_of(training.lower().compile().as_text())))
+"""
+
+for_a_tpu = pytest.mark.skipif(importlib.util.find_spec('libtpu') is None, reason='extra plan-tpu')
+
+
+def printed_by(code):
+  """What some lines of Python print, in a process of their own."""
   process = subprocess.run(
-    [sys.executable, '-c', _FOR_A_TPU],
+    [sys.executable, '-c', code],
     cwd=ROOT,
     env=os.environ | ENVIRONMENT_OF_USERS,
     capture_output=True,
@@ -115,7 +132,20 @@ def test_digits_on_eight_tpus_need_nothing_of_each_other_and_an_absurd_net_does_
     timeout=900,
   )
   assert process.returncode == 0, process.stderr
-  digits, absurd = process.stdout.splitlines()[-2:]
+  return process.stdout.splitlines()
+
+
+@pytest.mark.slow
+@for_a_tpu
+def test_parameters_are_not_cut_where_there_are_as_many_channels_as_examples():
+  """Gradients are summed over the devices of a lane, and drawing noise passes a few numbers on."""
+  assert printed_by(_AS_MANY_CHANNELS_AS_EXAMPLES)[-1] == "['all-reduce', 'collective-permute']"
+
+
+@pytest.mark.slow
+@for_a_tpu
+def test_digits_on_eight_tpus_need_nothing_of_each_other_and_an_absurd_net_does_not_fit():
+  digits, absurd = printed_by(_FOR_A_TPU)[-2:]
   names = ('init', 'training', 'evaluation', 'NLL')
   assert digits == str([(name, 2, True, {}, True) for name in names])
   assert absurd == str([False, False])

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend import core
+from jax.sharding import PartitionSpec
 
 from vae_jax import (
   bounds,
@@ -291,6 +293,32 @@ def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
     jax.vmap(lambda weights: evaluate(state.params, lane, batch, 0, weights)[0]['distortion'])
   )(np.eye(4, dtype='f'))
   assert len(set(np.asarray(one_at_a_time).tolist())) == 4
+
+
+def equations(jaxpr):
+  for equation in jaxpr.eqns:
+    yield equation
+    for inner in core.jaxprs_in_params(equation.params):
+      yield from equations(inner)
+
+
+def test_parameters_and_their_gradients_are_whole_on_each_device_of_a_lane(images):
+  """By what the compilers are told, see `placement.whole`; that of a CPU does so by itself."""
+  training, lane = make_training(), stack([PLAIN[0]], 5)
+  rows = data.Rows(jax.ShapeDtypeStruct(images.shape, images.dtype))
+  run = functools.partial(programs.run_chunk, training)
+  program = programs.lanewise(run, training.placement)
+  shapes = program.shapes(*programs.chunk_shapes(training, lane, rows))
+  found = [
+    equation.outvars[0].aval.shape
+    for equation in equations(jax.make_jaxpr(program.program)(*shapes).jaxpr)
+    if equation.primitive.name == 'sharding_constraint'
+    and equation.params['sharding'].spec == PartitionSpec()
+  ]
+  params = programs.state_shapes(training.learner, lane).params
+  for leaf in jax.tree.leaves(params):
+    assert found.count(leaf.shape[1:]) >= 2
+  assert placement.whole(params) is params  # where there are no devices to be told of
 
 
 def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):

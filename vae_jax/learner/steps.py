@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from vae_jax import optimizers, weighting
+from vae_jax import optimizers, placement, weighting
 from vae_jax.data import NOTHING, Beside
 from vae_jax.fast import finite
 from vae_jax.lanes import Lane
@@ -97,7 +97,7 @@ def make_learner(
   def loss(
     params: Any, state: State, lane: Lane, batch: Array, noise: Array, count: Array, beside: Beside
   ):
-    weights = jnp.ones(len(batch))
+    params, weights = placement.whole(params), jnp.ones(len(batch))
     betas = drawn_betas(estimator.objective.beta_range, lane, len(batch), count)
     averages, _ = batch_averages(estimator, params, lane, batch, noise, weights, betas, beside)
     lane = weighting.held(lane, state.multiplier, averages['rates'].sum())

@@ -10,7 +10,7 @@ on nothing that is beside it. So all programs of a launch have one width: the la
 and what fills it is dropped.
 """
 
-from vae_jax.placement.devices import Placement, lanes_at_once, narrowed, of_width, over
+from vae_jax.placement.devices import Placement, lanes_at_once, narrowed, of_width, over, whole
 from vae_jax.placement.memory import FREE, TooWideError, check_fits, free_bytes, is_out_of_memory
 from vae_jax.placement.turns import (
   Turns,
@@ -42,4 +42,5 @@ __all__ = [
   'on_devices',
   'over',
   'run_in_turns',
+  'whole',
 ]

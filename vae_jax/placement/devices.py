@@ -120,3 +120,16 @@ def over(devices: Sequence[jax.Device], width: int, batch_size: int) -> Placemen
   return Placement(
     -(-width // over_lanes) * over_lanes, Mesh(grid, ('lane', 'data'), axis_types=axis_types)
   )
+
+
+def whole(tree: Any) -> Any:
+  """Returns a tree of one lane as it is, whole on each of the devices that share the lane.
+
+  So are its gradients. It is for parameters, in a function that a program of several devices is
+  made of; elsewhere it does nothing. Left to itself the compiler of a TPU takes channels for
+  examples where there are as many of both, cuts the parameters over the devices, and gathers them
+  at each use.
+  """
+  if jax.sharding.get_abstract_mesh().empty:
+    return tree
+  return jax.lax.with_sharding_constraint(tree, PartitionSpec())
