@@ -100,6 +100,17 @@ def test_a_walk_along_a_latent_is_a_fan_of_lines_and_those_that_are_not_there_ar
   )
 
 
+def test_a_walk_of_several_channels_is_a_row_of_plots(rows):
+  images = signals()
+  found = values.of_lane(images, 1)
+  walk, row = images['units'][1, 1], found['units'][1]
+  assert [plot.title for plot in row] == ['second', '', '', '']
+  for plot, x in ((row[0], walk[0]), (row[-1], walk[-1])):
+    np.testing.assert_allclose([mark.y for mark in plot.marks], x.T, rtol=1e-5, atol=1e-5)
+  assert [len(row) for row in found['walks_by_condition']] == [4, 4, 4]
+  assert ', pale,' not in heading(values.draw(images, rows, '')['traversals'])
+
+
 def test_signals_under_conditions_are_rows_that_are_named(rows):
   images = signals()
   figure = values.draw(images, rows, '')['by_condition']

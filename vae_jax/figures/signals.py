@@ -11,7 +11,7 @@ _PER_CONDITION = 4  # samples
 _MOST_CHANNELS = len(COLOURS)
 _ALIKE = 10.0  # channels whose ranges differ by more have a scale each
 _THIN, _THICK = 0.6, 1.1
-_FEW = 4  # lines of a channel in a fan of several
+_STEPS = 4  # plots of a walk in a row
 
 
 def of_lane(images: Mapping[str, np.ndarray], i: int, ranks: Sequence[str]) -> dict[str, Rows]:
@@ -19,7 +19,8 @@ def of_lane(images: Mapping[str, np.ndarray], i: int, ranks: Sequence[str]) -> d
 
     reconstructions     an example, pale and thin, and its reconstruction over it
     samples, aggregate_samples  one a plot; by_condition a row for each condition
-    units, walks_by_condition, interpolations  a fan of lines, from pale to full along the walk
+    units, walks_by_condition, interpolations  a fan of lines, from pale to full along the walk; of
+      several channels a row of plots, as lines would hide each other
 
   Args:
     images: of `records.images`, of signals.
@@ -40,13 +41,22 @@ def of_lane(images: Mapping[str, np.ndarray], i: int, ranks: Sequence[str]) -> d
         [scale.plot([(x, 0.0, _THICK)]) for x in row[:_PER_CONDITION]] for row in made[i]
       ]
     elif kind == 'walks_by_condition':
-      found[kind] = [[scale.fan(walk)] for walk in made[i]]
+      found[kind] = [scale.walk(walk) for walk in made[i]]
     elif kind == 'interpolations' and made.shape[1]:
-      found[kind] = wrapped([scale.fan(walk) for walk in made[i]], _ROW)
+      found[kind] = _rows([scale.walk(walk) for walk in made[i]])
     elif kind == 'units' and ranks:
-      fans = [scale.fan(walk, title) for walk, title in zip(made[i], ranks, strict=False)]
-      found[kind] = wrapped(fans, _ROW)
+      found[kind] = _rows([scale.walk(*each) for each in zip(made[i], ranks, strict=False)])
   return found
+
+
+def is_in_rows(images: Mapping[str, np.ndarray]) -> bool:
+  """Tells whether a walk is a row of plots, and no fan of lines in one."""
+  return images['originals'].shape[-1] > 1
+
+
+def _rows(walks: Sequence[list[Plot]]) -> Rows:
+  """Returns walks below each other; those of one plot each several in a row."""
+  return list(walks) if len(walks[0]) > 1 else wrapped([plot for (plot,) in walks], _ROW)
 
 
 class _Scale:
@@ -79,9 +89,13 @@ class _Scale:
     ends = low - 0.1 * spread, low + 1.1 * spread
     return Plot(marks, (0, max(1, length - 1)), ends, title, has_y=self._is_alike)
 
-  def fan(self, walk: np.ndarray, title: str = '') -> Plot:
-    """Returns the signals [columns, T, C] of a walk in one frame."""
-    if walk.shape[-1] > 1:  # lines of several channels hide each other
-      walk = walk[np.linspace(0, len(walk) - 1, _FEW).round().astype(int)]
+  def walk(self, walk: np.ndarray, title: str = '') -> list[Plot]:
+    """Returns the signals [columns, T, C] of a walk: in one frame, or of several channels in a row
+    of frames, of which the first has the title."""
+    if walk.shape[-1] > 1:
+      some = walk[np.linspace(0, len(walk) - 1, _STEPS).round().astype(int)]
+      titles = [title, *[''] * (_STEPS - 1)]
+      pairs = zip(some, titles, strict=True)
+      return [self.plot([(x, 0.0, _THICK)], each) for x, each in pairs]
     shares = np.linspace(0.85, 0.0, len(walk))
-    return self.plot([(x, share, 0.8) for x, share in zip(walk, shares, strict=True)], title)
+    return [self.plot([(x, share, 0.8) for x, share in zip(walk, shares, strict=True)], title)]

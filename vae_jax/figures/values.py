@@ -22,7 +22,7 @@ _SAID = {
   'signals': {
     'reconstructions': 'test signals, pale, and their reconstructions',
     'samples': 'samples from {}',
-    'traversals': 'signals along the latents used most, from −2, pale, to 2',
+    'traversals': 'signals along the latents used most, from −2{} to 2',
   },
   'table': {
     'reconstructions': 'reconstructions over the test examples',
@@ -84,8 +84,10 @@ def draw(
   best = traversal.best_lane(rows)
   if best is None:
     return drawn
-  draw_walks = _walks_of_lanes if records.kind_of(images) == 'signals' else _walks_of_best
-  drawn['traversals'] = draw_walks(images, rows, study, said['traversals'])
+  is_fan = records.kind_of(images) == 'signals' and not signals.is_in_rows(images)
+  draw_walks = _walks_of_lanes if is_fan else _walks_of_best
+  title = said['traversals'].format(', pale,' if is_fan else '')
+  drawn['traversals'] = draw_walks(images, rows, study, title)
   if 'by_condition' in images:
     title = f'{said["samples"].format("the prior")}, of {rows[best]["name"]}'
     blocks = [[row] for row in of_lane(images, best)['by_condition']]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from vae_jax import figures, records
-from vae_jax.figures import points
+from vae_jax.figures import points, signals
 from vae_jax.report.reading import Study
 
 _BUDGET = 4_000_000  # bytes of all pictures of a page, as text
@@ -45,9 +45,8 @@ _KINDS = {
   'signals': _IMAGES
   | {
     'reconstructions': 'test signals, pale, and their reconstructions; a colour for each channel',
-    'walks_by_condition': 'under each condition, along the latent used most, from −2, pale, to 2',
-    'interpolations': 'between two test signals, along z, the first one pale',
-    'units': 'along each active latent, from −2, pale, to 2',
+    'interpolations': 'between two test signals, along z',
+    'units': 'along each active latent, from −2 to 2',
   },
   'table': _IMAGES
   | {
@@ -58,6 +57,11 @@ _KINDS = {
     'units': 'values along each active latent, from −2 to 2; the one used most first',
   },
 }
+_FANS = {
+  'walks_by_condition': 'under each condition, along the latent used most, from −2, pale, to 2',
+  'interpolations': 'between two test signals, along z, the first one pale',
+  'units': 'along each active latent, from −2, pale, to 2',
+}
 _OF_VALUES = ('signals', 'table')
 _STRIP = 480, 24  # pixels of the page: of a strip about, and of a value at most
 _LINE = 10  # pixels of the page, that a strip is high at least
@@ -67,7 +71,9 @@ _COLOURS = 64  # of a sketch
 
 def kinds(study: Study) -> dict[str, str]:
   """Returns what is shown of each lane, in order, and what it says."""
-  return _KINDS[_kind(study)]
+  kind = _kind(study)
+  is_fan = kind == 'signals' and not signals.is_in_rows(study.images)
+  return _KINDS[kind] | (_FANS if is_fan else {})
 
 
 def _kind(study: Study) -> str:
