@@ -43,6 +43,13 @@ def test_srun_says_all():
   assert multihost.found(SLURM | {'SLURM_JOB_ID': '42'}).coordinator != here.coordinator
 
 
+def test_the_port_of_a_job_is_none_that_linux_hands_out():
+  """Those from 32,768 on may be another program's at any moment."""
+  for job in (1, 11_999, 12_768, 19_999, 4_000_000):
+    address = multihost.found(SLURM | {'SLURM_JOB_ID': str(job)}).coordinator
+    assert 1024 <= int(address.rpartition(':')[2]) < 32_768
+
+
 def test_a_batch_script_outside_of_srun_is_no_process_of_several():
   with pytest.raises(errors.InputError, match='neither Slurm'):
     multihost.found({name: value for name, value in SLURM.items() if name != 'SLURM_STEP_ID'})

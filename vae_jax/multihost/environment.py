@@ -1,6 +1,6 @@
 """What the launcher of several processes says in the environment: --processes=auto.
 
-  srun, one task a process        SLURM_NTASKS, SLURM_PROCID, the first node of SLURM_STEP_NODELIST
+  srun, one task a process        SLURM_STEP_NUM_TASKS, SLURM_PROCID, first of SLURM_STEP_NODELIST
   the workers of a TPU slice      TPU_WORKER_HOSTNAMES, TPU_WORKER_ID (GKE), or the metadata server
   mpirun, of OpenMPI or MPICH     OMPI_COMM_WORLD_SIZE, ..._RANK, or PMI_SIZE, PMI_RANK
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from vae_jax import errors
 
-_PORTS = 20_000, 20_000  # the first and how many: below those that systems hand out by themselves
+_PORTS = 20_000, 12_000  # the first and how many: below 32,768, from where Linux hands out its own
 _PORT = 12_321  # of a TPU slice, which one job has for itself
 _METADATA_SECONDS = 2.0
 _MPI = (('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK'), ('PMI_SIZE', 'PMI_RANK'))
