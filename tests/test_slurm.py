@@ -9,7 +9,7 @@ import time
 import pytest
 import slurm_cluster
 from conftest import ROOT
-from test_sweep import check_equal, write, write_wide
+from test_sweep import check_equal, rows_of, write, write_wide
 
 from vae_jax import launches, records
 
@@ -100,6 +100,18 @@ def test_what_is_taken_for_another_job_goes_on_from_where_it_was(slurm, tmp_path
   assert f'continuing from step {stopped[1]}\n' in in_time
   assert 'stopped in the evaluation' in at_the_end
   assert 'parts of the evaluation are done already' in at_the_end
+
+
+def test_the_tasks_of_a_step_train_one_study_together(slurm, tmp_path):
+  """They know each other by --processes=auto; only that their nodes are this host is said."""
+  config, directory = write(tmp_path / 'mine.py', steps=100), tmp_path / 'a'
+  train = [sys.executable, '-m', 'launch.train', f'--config={config}', f'--workdir={directory}']
+  train += ['--processes=auto', '--coordinator=127.0.0.1:20001']
+  slurm('srun', '--nodes=2', '--ntasks=2', *train)
+  names = ['b0.5-z2-s0', 'b2-z2-s0']
+  assert [row['name'] for row in rows_of(directory)] == names
+  shares = [rows_of(directory / f'process-{index}') for index in range(2)]
+  assert [[row['name'] for row in share] for share in shares] == [names[:1], names[1:]]
 
 
 def test_what_is_cancelled_has_saved_its_state_and_stays_away(slurm, tmp_path):
