@@ -64,6 +64,7 @@ class Table(NamedTuple):
 
 Configs = Callable[[str], Mapping[str, Mapping[str, Any]]]  # schedule -> launch name -> config
 Rows = Callable[[Mapping[str, Launch]], list[Row]]
+Within = Callable[[str], contextlib.AbstractContextManager]  # launch name -> what it runs in
 
 
 def start(
@@ -72,6 +73,7 @@ def start(
   rows: Rows,
   schedule: str = 'full',
   own: flags.FlagValues | None = None,
+  within: Within = contextlib.nullcontext,
 ) -> None:
   """Runs an experiment as a command.
 
@@ -83,7 +85,8 @@ def start(
   flags.DEFINE_string('workdir', f'runs/{name}', 'Where the launches and the table go.', own)
 
   def main(given: flags.FlagValues) -> int:
-    return run(configs(given.schedule), rows, given.schedule, given.workdir).exit_code
+    launches = configs(given.schedule)
+    return run(launches, rows, given.schedule, given.workdir, within).exit_code
 
   command.start(command.Command(sys.modules['__main__'].__doc__, own, main))
 
@@ -93,6 +96,7 @@ def run(
   rows: Rows,
   schedule: str,
   directory: os.PathLike | str,
+  within: Within = contextlib.nullcontext,
 ) -> Table:
   """Trains each launch in directory/NAME, prints the table and writes directory/table.md.
 
@@ -102,7 +106,8 @@ def run(
   launches, exit_codes = {}, []
   for name, stated in configs.items():
     config = settings.complete(stated)
-    result = training.run(config, directory / name)
+    with within(name):
+      result = training.run(config, directory / name)
     launches[name] = Launch(config, result.rows, directory / name)
     exit_codes.append(result.exit_code)
   table = rows(launches)

@@ -4,6 +4,8 @@ import runpy
 import sys
 import types
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,14 +20,16 @@ from experiments import (
   latent_size,
   linear_beta_sweep,
   many_lanes,
+  matmul_precision,
   multi_rate,
   probabilistic_pca,
   table,
 )
-from vae_jax import data, errors, figures, optimizers, validation
+from vae_jax import data, errors, evaluation, figures, optimizers, validation
 from vae_jax.commands import command
 from vae_jax.config import complete
-from vae_jax.runs import outcome
+from vae_jax.evaluation import batches
+from vae_jax.runs import outcome, training
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
@@ -185,6 +189,7 @@ PUBLISHED = {
   'gated_mlp': gated_mlp.configs,
   'half_precision': half_precision.configs,
   'importance_weighted': importance_weighted.configs,
+  'matmul_precision': matmul_precision.configs,
   'latent_size': lambda schedule: latent_size.configs(schedule, 'faces.npz'),
 }
 
@@ -268,6 +273,78 @@ def test_half_precision_is_held_against_its_twin_of_the_same_seed():
   assert [found['NLL, test', seed].difference for seed in (0, 2)] == pytest.approx([0, 0.6])
   assert [table.is_met(found['NLL, test', seed]) for seed in (0, 2)] == [True, False]
   assert found['ELBO, test', 2].difference == 0
+
+
+def kept(x, bits):
+  """Rounds to so many bits behind the leading one, ties to even, in float64."""
+  mantissa, exponent = np.frexp(np.float64(x))
+  return np.ldexp(np.rint(np.ldexp(mantissa, bits + 1)), exponent - bits - 1)
+
+
+def three_passes(x, y):
+  h, k = kept(x, 7), kept(y, 7)
+  return h @ k + h @ kept(y - k, 7) + kept(x - h, 7) @ k
+
+
+BY_HAND = {
+  'three_passes': three_passes,
+  'tf32': lambda x, y: kept(x, 10) @ kept(y, 10),
+  'one_pass': lambda x, y: kept(x, 7) @ kept(y, 7),
+}
+
+
+@pytest.mark.parametrize('name', BY_HAND)
+def test_products_are_rounded_forward_and_backward_and_no_others(name):
+  x, y, c = np.random.default_rng(0).normal(size=(3, 2, 64, 64)).astype(np.float32)
+
+  @evaluation.highest_precision
+  def both(y):
+    forward = x @ y
+    stated = jnp.matmul(x, y, precision='highest')
+    return jnp.sum(forward * c), (forward, stated)
+
+  def found():
+    gradient, (forward, stated) = jax.jit(jax.grad(both, has_aux=True))(y)
+    return [np.asarray(value, np.float64) for value in (forward, gradient, stated)]
+
+  with matmul_precision.within(name):
+    forward, gradient, stated = found()
+  rounded, turned = BY_HAND[name], np.swapaxes(x, 1, 2)
+  np.testing.assert_allclose(forward, rounded(x, y), rtol=0, atol=3e-5)
+  np.testing.assert_allclose(gradient, rounded(turned, c), rtol=0, atol=3e-5)
+  exact = np.float64(x) @ np.float64(y)
+  np.testing.assert_allclose(stated, exact, rtol=0, atol=3e-5)
+  assert np.abs(forward - exact).max() > 1e-4
+  np.testing.assert_allclose(found()[0], exact, rtol=0, atol=3e-5)  # afterwards, as ever
+
+
+def test_a_launch_is_trained_within_its_products_and_held_against_full_float32(
+  tmp_path, monkeypatch
+):
+  trained, asked = [], []
+
+  def run(config, workdir):
+    trained.append((workdir.name, batches.PRECISION))
+    shift = len(trained) / 100
+    rows = [lane(seed=seed, seconds=1, **{'test/nll': 90 + shift * seed}) for seed in (0, 2)]
+    return types.SimpleNamespace(rows=rows, exit_code=0)
+
+  def evaluated(launch):
+    asked.append((launch.workdir.name, batches.PRECISION))
+    return [{**row, 'test/nll': row['test/nll'] + 1e-4} for row in launch.rows]
+
+  monkeypatch.setattr(training, 'run', run)
+  monkeypatch.setattr(matmul_precision, 'evaluated', evaluated)
+  launches, within = matmul_precision.configs('short'), matmul_precision.within
+  found = table.run(launches, matmul_precision.rows, 'short', tmp_path, within).rows
+  rounded = list(matmul_precision.ROUNDED)
+  assert trained == [('float32', 'highest'), *((name, 'high') for name in rounded)]
+  assert asked == [('float32', 'high')] * 3
+  found = {(row.label, row.quantity, row.seed): row for row in found}
+  row = found['three_passes, evaluation', 'NLL, test', 2]
+  assert (row.difference, table.is_met(row)) == (pytest.approx(1e-4), True)
+  assert found['tf32, training too', 'NLL, test', 2].difference == pytest.approx(0.04)
+  assert found['tf32, training too', 'ELBO, test', 2].difference == 0
 
 
 def test_a_lane_that_diverged_has_a_row_without_figures():

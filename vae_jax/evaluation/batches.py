@@ -11,6 +11,8 @@ from jax import Array
 
 from vae_jax.data import NOTHING, Beside
 
+PRECISION = 'highest'  # of all products, in training, too: docs/scale.md has what others would save
+
 
 class Batches(NamedTuple):
   """A data set cut into equal batches; the last one filled up with images of weight 0."""
@@ -59,7 +61,7 @@ def highest_precision(function: Callable) -> Callable:
 
   @functools.wraps(function)
   def wrapped(*args, **kwargs):
-    with jax.default_matmul_precision('highest'):
+    with jax.default_matmul_precision(PRECISION):
       return function(*args, **kwargs)
 
   return wrapped
