@@ -148,6 +148,8 @@ def test_latents_that_say_nothing_are_left_out():
   np.testing.assert_allclose(scores, 1.0)
   lone = disentanglement.udr([grid, grid], [informative[:3], np.zeros(3, bool)])
   assert lone == [0.0, 0.0]
+  for similarity in (spearman, lasso):  # nobody has a latent that says anything
+    assert disentanglement.udr([grid] * 3, [np.zeros(3, bool)] * 3, similarity) == [0.0] * 3
 
 
 def test_constant_codes_are_like_nothing():

@@ -167,7 +167,7 @@ def _compared(own: np.ndarray, others: np.ndarray, similarity: Similarity) -> np
   num, among, size, n = others.shape
   side_by_side = others.reshape(num, among * size, n)
   found = similarity.compare(own.swapaxes(1, 2), side_by_side.swapaxes(1, 2))
-  return found.reshape(num, -1, among, size).swapaxes(1, 2)
+  return found.reshape(num, own.shape[1], among, size).swapaxes(1, 2)
 
 
 def _check(codes: Sequence[np.ndarray], informative: Sequence[np.ndarray]) -> None:
