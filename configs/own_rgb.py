@@ -6,7 +6,11 @@ What depends on the photographs: `data.size`, which the strides halve four times
 'grey' for those; the splits, which are 'train', 'validation' and 'test' where the folder has them;
 and `likelihood.initial_scale`, in units of the range from black to white: the run says at its start
 what would be better. With the biases at the mean colours it begins where a constant picture would.
-A decoder of one channel at its narrowest, as that of `fashion_conv`, draws squares of one colour.
+A decoder of one channel at its narrowest, as that of `fashion_conv`, draws squares of one colour:
+each place of that layer has one number for all that is to be said of brightness and colour, and the
+colours of a picture lie on a line. Of `data.name='patches'` after 400 steps the means of 8x8 pixels
+deviate by 90, 5 and 0.4 levels along their principal axes, and by 137, 39 and 9 in the images; no
+unit of the layer was dead. Give it more channels than the images have.
 
 Cost: 1.5 steps a second of both lanes on two busy CPU cores, an hour in all. On 1,620 patches of
 two photographs the test ELBO after 300 steps is -56,761 nats at beta 0.25, and -59,363 at beta 1

@@ -22,10 +22,11 @@ from experiments import (
   many_lanes,
   matmul_precision,
   multi_rate,
+  optimisation,
   probabilistic_pca,
   table,
 )
-from vae_jax import data, errors, evaluation, figures, optimizers, validation
+from vae_jax import data, errors, evaluation, figures, optimizers, study, validation
 from vae_jax.commands import command
 from vae_jax.config import complete
 from vae_jax.evaluation import batches
@@ -465,3 +466,24 @@ def test_very_many_lanes_are_a_config_and_a_table():
   assert '| train | 1.5 | 2 | 1.5 | 2 |' in lines
   assert '| **a run** | 4 | 2 | 4 | 2 |' in lines
   assert '| images.npz | 2.5 | 2.5 |' in lines
+
+
+def test_a_change_of_the_optimiser_is_compared_with_plain_adam_of_the_same_seed():
+  """Differences are of pairs: what the seeds have in common leaves the error."""
+  (config, *_) = optimisation.configs('full').values()
+  lanes = study.points_of(config)
+  gain, of_seed = {0.99: 1.0, 0.999: 3.0}, [40.0, 20.0, 30.0, 10.0]
+  of_pair = [0.1, -0.1, 0.1, -0.1]
+
+  def nll(lane):
+    ema = lane['ema_decay']
+    return of_seed[lane['seed']] - (gain[ema] + of_pair[lane['seed']] if ema else 0.0)
+
+  made = [lane | {'validation/nll': nll(lane), 'test/nll': nll(lane)} for lane in lanes]
+  rows = optimisation.rows({'large': table.Launch(config, made, None)})
+  first, third = rows[0], rows[2]
+  assert (first.label, third.label) == ('large, ema_decay 0.99', 'large, ema_decay 0.999')
+  assert first.difference == pytest.approx(-1) and third.difference == pytest.approx(-3)
+  error = np.std(of_pair, ddof=1) / 2
+  assert first.quantity == f'NLL, validation, difference +- {error:.3f}'
+  assert rows[4].difference == 0
