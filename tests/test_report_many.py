@@ -59,7 +59,7 @@ def test_the_page_says_what_it_leaves_out(of_seeds):
   text = ' '.join(Parsed(report.whole([some])).words)
   assert said in text and '20 of 192 lanes' in text and 'All lanes' not in text
   assert words.left_out(report.read(of_seeds)) == ''
-  assert [report.most_lanes(n) for n in (1, 2, 6)] == [300, 300, 100]
+  assert [report.most_lanes(n) for n in (1, 2, 6, 1000)] == [300, 300, 100, 10]
 
 
 def test_of_very_many_settings_charts_have_some_and_the_best(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 from vae_jax.figures import points
 
 MOST_LANES = 300  # that have a row, pictures and a curve
+_FEWEST_LANES = 10  # of each of very many studies
 _MOST_SETTINGS, _MOST_SIZES = 60, 8  # that charts have, and one more where it is the best
 
 Row = Mapping[str, Any]
@@ -17,7 +18,7 @@ Row = Mapping[str, Any]
 
 def most_lanes(studies: int) -> int:
   """Returns how many lanes each of some studies on one page may show."""
-  return min(MOST_LANES, 2 * MOST_LANES // studies)
+  return max(_FEWEST_LANES, min(MOST_LANES, 2 * MOST_LANES // studies))
 
 
 def best(rows: Sequence[Row], verdict: Mapping[str, Any]) -> Sequence[Row]:
