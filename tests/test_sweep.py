@@ -262,9 +262,9 @@ def test_ten_kills_change_nothing(tmp_path, started):
     if coordinator.poll() is not None:
       said.append(coordinator.communicate()[1])
       coordinator = started(*flags)
-  out, err = coordinator.communicate(timeout=600)
+  out, err = coordinator.communicate(timeout=1800)
   assert coordinator.returncode == 0, err
   assert 'Best by NLL' in out
-  assert started(*flags[:1], f'--workdir={tmp_path}/b').wait(600) == 0
+  assert started(*flags[:1], f'--workdir={tmp_path}/b').wait(1800) == 0
   check_equal(tmp_path / 'a', tmp_path / 'b')
   assert any('goes on' in each for each in [*said, err])
