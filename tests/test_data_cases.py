@@ -50,6 +50,7 @@ REAL = {
   'data.scale_to_unit': False,
   'likelihood.name': 'gaussian',
 }
+COUNTED = {'data.binarize': 'none', 'likelihood.name': 'negative_binomial'}
 
 
 def levels(white, dtype):
@@ -82,13 +83,8 @@ CASES = {
   'series': (RNG.normal(size=(N, 9, 3)).cumsum(1), REAL, None, 0),
   'one number': (RNG.normal(size=(N, 1)), REAL, None, 0),
   'table': (TABLE, REAL | {'data.standardize': 'per_pixel'}, TABLE, 1e-2),
-  'small counts': (COUNTS, REAL | {'data.kind': 'real'}, COUNTS, 0),
-  'large counts': (
-    100 * COUNTS,
-    REAL | {'data.kind': 'real', 'data.standardize': 'per_pixel'},
-    100 * COUNTS,
-    0,
-  ),
+  'small counts': (COUNTS, COUNTED, COUNTS, 0),
+  'large counts': (100 * COUNTS, COUNTED, 100 * COUNTS, 0),
   'huge': (TABLE * 1e30, REAL | {'data.standardize': 'per_pixel'}, None, 0),
   'negative integers': (levels(90, np.int64) - 50, REAL | {'data.kind': 'real'}, None, 0),
 }

@@ -107,13 +107,21 @@ def _usable(
   """
   odd = [i for i, result in enumerate(results) if isinstance(result, _Odd)]
   if odd and (not skip or len(odd) == len(paths)):
-    shown = ', '.join(f'{short(paths[i].name)} {results[i]}' for i in odd[:_SHOWN])
-    more = f' and {len(odd) - _SHOWN:,} more' if len(odd) > _SHOWN else ''
-    advice = 'repair them' if skip else 'repair or remove them, or set data.skip=True'
+    reasons: dict[str, list[str]] = {}  # each is said once
+    for i in odd[:_SHOWN]:
+      reasons.setdefault(str(results[i]), []).append(short(paths[i].name))
+    shown = ', '.join(f'{_with(*names)} {reason}' for reason, names in reasons.items())
+    more = f'; and {len(odd) - _SHOWN:,} more' if len(odd) > _SHOWN else ''
+    can_skip = not skip and len(odd) < len(paths)
+    advice = 'repair or remove them, or set data.skip=True' if can_skip else 'repair them'
     raise errors.InputError(
       f'{where}: {len(odd):,} of {len(paths):,} files cannot be used: {shown}{more}; {advice}'
     )
   return [i for i, result in enumerate(results) if not isinstance(result, _Odd)]
+
+
+def _with(first: str, *others: str) -> str:
+  return f'{first} (and {", ".join(others)})' if others else first
 
 
 @contextlib.contextmanager

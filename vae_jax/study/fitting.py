@@ -152,12 +152,15 @@ def _ways(config: Mapping, likelihood: densities.Likelihood, stored: data.Stored
   if stored.support in ('unit', 'uint8'):
     return [{'data.range': (0, _likely_white(stored))}, {'data.kind': 'image'}]
   real = _real(config, likelihood)
+  are_counts = stored.support == 'count'
+  counts = {'likelihood.name': 'negative_binomial', 'data.binarize': 'none'} if are_counts else {}
   if stored.support != 'real':
     real = {'data.kind': 'real'} | real
   if config['data']['standardize'] == 'none' and is_far_from_standard(stored):
     real['data.standardize'] = 'per_pixel' if len(stored.event) == 1 else 'all'
-  levels = stored.support == 'count' and data.extremes(stored.splits.values())[1] <= 255
-  return [*_as_images(config, likelihood, stored), real, {'data.kind': 'image'} if levels else {}]
+  levels = are_counts and data.extremes(stored.splits.values())[1] <= 255
+  images = _as_images(config, likelihood, stored)
+  return [*images, counts, real, {'data.kind': 'image'} if levels else {}]
 
 
 def _likely_white(stored: data.Stored) -> float:
