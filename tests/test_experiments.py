@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments import (
   closed_form,
@@ -25,6 +26,7 @@ from experiments import (
   optimisation,
   probabilistic_pca,
   table,
+  udr,
 )
 from vae_jax import data, errors, evaluation, figures, optimizers, study, validation
 from vae_jax.commands import command
@@ -487,3 +489,19 @@ def test_a_change_of_the_optimiser_is_compared_with_plain_adam_of_the_same_seed(
   error = np.std(of_pair, ddof=1) / 2
   assert first.quantity == f'NLL, validation, difference +- {error:.3f}'
   assert rows[4].difference == 0
+
+
+def test_a_rank_correlation_is_of_pairs_in_their_group():
+  """Beside SciPy's Spearman, and beside all pairings of four, two of 24 of which are as extreme."""
+  pairs = np.random.default_rng(6).normal(size=(20, 2))
+  expected = stats.spearmanr(*pairs.T)
+  correlation, p_value = udr.rank_correlation([pairs])
+  np.testing.assert_allclose(correlation, expected.statistic, rtol=1e-12)
+  # SciPy takes the distribution of many pairs for that of 20.
+  np.testing.assert_allclose(p_value, expected.pvalue, rtol=0.05)
+  correlation, p_value = udr.rank_correlation([[(1, 2), (2, 3), (3, 5), (4, 7)]])
+  assert correlation == pytest.approx(1)
+  assert p_value == pytest.approx(2 / 24, abs=5 * np.sqrt(2 / 24 / 99_999))
+  # What lies between groups is no link within them.
+  opposed = [[(10 * i, 10 * i + 1), (10 * i + 1, 10 * i)] for i in range(5)]
+  assert udr.rank_correlation(opposed)[0] == pytest.approx(-1)
