@@ -1,7 +1,7 @@
 """What a trained lane is worth: bounds over a data set, evidence, its latents, pictures.
 
 Everything here is of one lane, pure, and streams over the data in batches; the caller vmaps over
-lanes and jits. Matrix products run at the highest precision: a GPU's TF32 moves the NLL.
+lanes and jits. Matrix products run at the highest precision, which a GPU and a TPU else lower.
 """
 
 from vae_jax.evaluation.aggregate import aggregate
