@@ -247,13 +247,17 @@ def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, lau
 
 @pytest.mark.slow
 def test_ten_kills_change_nothing(tmp_path, started):
-  """Coordinator and workers are killed at random moments, ten times."""
+  """Coordinator and workers are killed ten times, each after a random part of all rows."""
   config = write_wide(tmp_path / 'mine.py', steps=2000)
+  assert started(f'--config={config}', f'--workdir={tmp_path}/b').wait(1800) == 0
   rng, flags = random.Random(0), (f'--config={config}', f'--workdir={tmp_path}/a')
+  moments = sorted(rng.uniform(0, written(tmp_path / 'b')) for _ in range(10))
   said = []
   coordinator = started(*flags)
-  for _ in range(10):
-    time.sleep(rng.uniform(3, 15))
+  for moment in moments:
+    while written(tmp_path / 'a') < moment and coordinator.poll() is None:
+      time.sleep(0.05)
+    time.sleep(rng.uniform(0, 2))
     workers = psutil.Process(coordinator.pid).children() if coordinator.poll() is None else []
     victims = [coordinator] if rng.random() < 0.5 else workers
     for victim in victims:
@@ -265,6 +269,10 @@ def test_ten_kills_change_nothing(tmp_path, started):
   out, err = coordinator.communicate(timeout=1800)
   assert coordinator.returncode == 0, err
   assert 'Best by NLL' in out
-  assert started(*flags[:1], f'--workdir={tmp_path}/b').wait(1800) == 0
   check_equal(tmp_path / 'a', tmp_path / 'b')
   assert any('goes on' in each for each in [*said, err])
+
+
+def written(directory):
+  """Returns how many bytes of metrics all launches of a study have written."""
+  return sum(path.stat().st_size for path in directory.glob('launches/*/metrics.jsonl'))
