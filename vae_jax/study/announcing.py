@@ -16,8 +16,13 @@ _BINARIZED = {
 }
 
 
-def announce(built: validation.Built, stored: data.Stored, dataset: data.Dataset) -> None:
-  """Logs what the splits look like, and warns of what is odd about them under this config."""
+def announce(
+  built: validation.Built, stored: data.Stored, dataset: data.Dataset, is_trained: bool
+) -> None:
+  """Logs what the splits look like, and warns of what is odd about them under this config.
+
+  Of data that are not trained on it is no matter that the splits have examples in common.
+  """
   config, likelihood = built.config, built.likelihood
   splits = data.describe(stored)
   seen_as = _BINARIZED.get(config['data']['binarize'], dataset.support)
@@ -25,7 +30,8 @@ def announce(built: validation.Built, stored: data.Stored, dataset: data.Dataset
     seen_as = f'standardised, {config["data"]["standardize"]}; figures are of the values as stored'
   for split in splits:
     logging.info('%s', data.line(split, stored, seen_as if split.name == 'train' else ''))
-  oddities = *data.oddities(stored, *splits), *_under(config, stored, dataset)
+  compared = splits if is_trained else splits[:1]
+  oddities = *data.oddities(stored, *compared), *_under(config, stored, dataset)
   for oddity in (*oddities, *_of_the_page(config)):
     logging.warning('%s', oddity)
   if likelihood.lost_on_unit is not None and dataset.support == 'unit':

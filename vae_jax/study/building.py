@@ -50,7 +50,7 @@ def from_config(config: Mapping[str, Any], fitted: data.Fitted | None = None) ->
   """
   config = complete(config)
   points, stored, dataset, built = _checked(config, fitted)
-  announce(built, stored, dataset)
+  announce(built, stored, dataset, is_trained=fitted is None)
   _note_sizes(config, dataset)
   model = model_of(built, dataset)
   largest = max(point['latent_size'] for point in points)
