@@ -4,9 +4,11 @@
   vae-jax train --config=cifar10_resnet --workdir=runs/patches --config.data.name=patches \\
     --config.data.train_split=train --config.data.validation_split=validation   # no download
 
-The whole has not been run here. On the patches 200 of the 7,000 steps take 5 min on two busy CPU
-cores: test ELBO -13,573 nats at beta 1, the colours of the photographs, and a grid that so few
-steps leave.
+On the patches 2,000 of the 7,000 steps, and the NLL, take 26 min on two busy CPU cores: test NLL
+10,810 +- 109 nats at beta 1, 5.08 bits a value, and 5.55 at beta 0.25 (1,000 images, 100 samples);
+edges and colours of the photographs, no texture, and a faint grid of four pixels, fainter than
+after 200 steps. From step 1,000 on the validation ELBO rose by 986 nats. The whole, and CIFAR-10,
+have not been run here.
 """
 
 from vae_jax import config as settings
