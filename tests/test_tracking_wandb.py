@@ -680,8 +680,10 @@ def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplo
   ended.set()
   assert wrote < 1 and closed < wrote + 5
   (warning,) = warnings(caplog)
-  expected = {'hangs': 'TimeoutError: not everything was taken', 'exits': 'SystemExit: 1'}[fault]
-  assert warning.startswith('W&B tracking stopped') and expected in warning
+  # On busy cores a run may still be opening when its second is over, and is closed meanwhile.
+  of_hanging = 'TimeoutError: not everything was taken', 'MailboxClosedError'
+  expected = {'hangs': of_hanging, 'exits': ('SystemExit: 1',)}[fault]
+  assert warning.startswith('W&B tracking stopped') and any(each in warning for each in expected)
   assert len(records.read_metrics(workdir / 'metrics.jsonl')) == 15
   assert wandb_processes() == []
 
