@@ -43,11 +43,13 @@ class Attempt:
     )
     self.journal = workdir / 'metrics.jsonl'
 
-  def wait_for_step(self, step: int):
-    """Waits until the journal has reached a step."""
+  def wait_for_step(self, step: int, saved: int = 0):
+    """Waits until the journal has reached a step, and a thread has written a checkpoint."""
     deadline = time.monotonic() + 120
+    checkpoint = self.journal.parent / 'checkpoints' / str(saved)
     while time.monotonic() < deadline and self.process.poll() is None:
-      if self.journal.exists() and f'"step": {step},' in self.journal.read_text():
+      has_step = self.journal.exists() and f'"step": {step},' in self.journal.read_text()
+      if has_step and checkpoint.exists():
         return
       time.sleep(0.01)
     raise AssertionError(f'no step {step}: {self.process.communicate()}')
@@ -159,7 +161,7 @@ def test_a_kill_and_signals_in_turn_end_bit_equal(
   assert 'stopped and saved at step 260;' in capsys.readouterr().err
   assert state_digest(workdir, config)[0] == 260
   attempt = Attempt(workdir)
-  attempt.wait_for_step(360)
+  attempt.wait_for_step(360, saved=300)
   attempt.process.send_signal(signal.SIGSTOP)
   assert command.exit_code_of(train.make(), line) == 5
   assert f'is in use by process {attempt.process.pid} on ' in capsys.readouterr().err
