@@ -19,7 +19,7 @@ from configs import digits
 from experiments import table
 from vae_jax.runs import outcome
 
-_PATIENCE = 10  # evaluations
+_PATIENCE = 15  # evaluations
 
 
 def configs(schedule: str) -> dict[str, dict[str, Any]]:
@@ -31,7 +31,7 @@ def configs(schedule: str) -> dict[str, dict[str, Any]]:
   )
   config['program'] |= dict(width=8)
   config['train'] |= dict(
-    steps=10000 if schedule == 'full' else 2000,
+    steps=20000 if schedule == 'full' else 2000,
     log_every=100,
     evaluate_every=100,
     checkpoint_every=1000,
