@@ -5,8 +5,8 @@
 Nothing to download: 3,840 images of squares, ellipses and hearts, whose shape, scale, orientation
 and place are known.
 
-Cost: 200 of the 3,000 steps take 5 min on two busy CPU cores, 4 lanes; the validation ELBO is then
--105.0 nats at beta 1. The whole has not been run here.
+Cost: 28 min on two very busy CPU cores, 4 lanes. After these 1,000 steps the test ELBO is -55.8
+nats at beta 1 and MIG 0.02 to 0.06 at each beta: the codes do not know the factors yet.
 """
 
 from vae_jax import config as settings
@@ -23,7 +23,7 @@ def get_config():
     validation_split='train[90%:]',
     binarize='dynamic',
   )
-  config.encoder = dict(name='resnet', widths=(16, 32, 64))
-  config.decoder = dict(name='resnet', widths=(64, 32, 16))
-  config.train.update(steps=3000, batch_size=64, evaluate_every=500, checkpoint_every=500)
+  config.encoder = dict(name='resnet', widths=(8, 16, 32))
+  config.decoder = dict(name='resnet', widths=(32, 16, 8))
+  config.train.update(steps=1000, batch_size=64, evaluate_every=500, checkpoint_every=500)
   return config
