@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vae_jax import errors, evaluation, learner, placement, programs, records, study
-from vae_jax.runs import outcome, training
+from vae_jax.runs import evaluating, others, outcome, training
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures', 'no_images', 'traced_once')]
 
@@ -37,7 +37,7 @@ def of_kind(config, kind):
 @pytest.mark.parametrize(
   'kind',
   # What is refitted at each evaluation has a test of its own below.
-  [pytest.param('optimal', marks=pytest.mark.slow), 'two_layer'],
+  ['plain', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('optimal', 'two_layer'))],
 )
 def test_every_name_is_one_number(config, tmp_path, kind):
   training.run(of_kind(config, kind), tmp_path)
@@ -130,6 +130,25 @@ def test_an_optimal_scale_is_that_of_the_training_images_and_not_of_the_last_bat
   assert np.all(nll[:3] < nll[3:])
 
 
+def test_other_data_are_evaluated_with_the_scale_of_the_training_images(
+  config, tmp_path, no_estimates
+):
+  """The test numbers alone, in a file of their own: the ELBO is that of the run."""
+  config = numbers(config, tmp_path, 'optimal')
+  config['train'] |= dict(steps=20, log_every=20, evaluate_every=20, checkpoint_every=20)
+  rows = training.run(config, tmp_path / 'run').rows
+  with np.load(tmp_path / 'numbers.npz') as stored:
+    np.savez(tmp_path / 'other.npz', rows=stored['b'])
+  found = evaluating.evaluate(
+    tmp_path / 'run', data_path=str(tmp_path / 'other.npz'), data_split='rows'
+  )
+  for other, own in zip(found.rows, rows, strict=True):
+    assert other['test/elbo'] == pytest.approx(own['test/elbo'], rel=1e-5)
+    assert own['test/elbo'] != pytest.approx(own['train/elbo'], rel=1e-3)  # they are others
+  with pytest.raises(errors.InputError, match=r'fitted at each evaluation, and step 0 has none'):
+    others.scaled(study.from_config(config), outcome.begun(None, 3))
+
+
 def no_parts(model, params, lanes, *others):
   """In the place of `programs.aggregate`."""
   return {'mutual_information': np.zeros(len(lanes.mask))}
@@ -182,6 +201,7 @@ def test_the_parts_of_a_batch_have_names_of_their_own_and_make_up_the_objective(
     assert not set(parts) & set(metrics)
 
 
+@pytest.mark.slow
 def test_of_one_test_image_nothing_is_a_collapse(config, tmp_path, caplog):
   """Its rate is known; which latents are active, and what images share, is not."""
   config['train'] |= dict(steps=20)

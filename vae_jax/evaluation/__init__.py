@@ -5,7 +5,14 @@ lanes and jits. Matrix products run at the highest precision, which a GPU and a 
 """
 
 from vae_jax.evaluation.aggregate import aggregate
-from vae_jax.evaluation.averages import ACTIVE_VARIANCE, Evaluation, evaluate, is_active, refitted
+from vae_jax.evaluation.averages import (
+  ACTIVE_VARIANCE,
+  Evaluation,
+  evaluate,
+  is_active,
+  refitted,
+  refitted_to,
+)
 from vae_jax.evaluation.batches import Batches, cut, fitting_size, highest_precision
 from vae_jax.evaluation.constant import best_scale, constant_distortion
 from vae_jax.evaluation.evidence import (
@@ -56,6 +63,7 @@ __all__ = [
   'most_used',
   'nll_of',
   'refitted',
+  'refitted_to',
   'sample_prior',
   'traverse',
   'walk',

@@ -1,6 +1,7 @@
 """A lane's metrics over a data set, and how its latents are used."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from vae_jax.evaluation.batches import Batches, highest_precision
 from vae_jax.lanes import Lane
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.1
+_FITS = 20  # of a scale to a distortion, more than enough
 
 
 class Evaluation(NamedTuple):
@@ -120,6 +122,25 @@ def refitted(
     return params | {'likelihood': model.refit(params, -found.metrics['distortion'])}
 
   return jax.lax.fori_loop(0, 2, fit, params)
+
+
+def refitted_to(refit: Callable[[Any, Array], Any], params: Any, distortion: float | None) -> Any:
+  """Returns a lane's parameters with the scale that `refitted` left, without the images it saw.
+
+  Known is the distortion of those images under that scale, which is the one that fitting to this
+  distortion leaves as it is; about it an iteration squares the error.
+
+  Args:
+    refit: of the model.
+    params: of the lane.
+    distortion: in nats, of an evaluation; None where there was none that is finite: then the
+      parameters are those given.
+  """
+  if distortion is None:
+    return params
+  for _ in range(_FITS):
+    params = params | {'likelihood': refit(params, -distortion)}
+  return params
 
 
 def is_active(variances: Array) -> Array:

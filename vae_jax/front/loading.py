@@ -75,9 +75,6 @@ def _facts_of(directory: pathlib.Path, config: Mapping[str, Any]) -> model_file.
   return model_file.facts_of(built.dataset, built.training.learner.estimator.objective)
 
 
-_FITS = 20  # more than enough
-
-
 class _Share(NamedTuple):
   """What one directory with checkpoints holds."""
 
@@ -205,18 +202,14 @@ def _choice(share: _Share) -> tuple[outcome.Choice, bool]:
 
 
 def _evaluated(share: _Share, params: Any, index: int) -> Any:
-  """Returns a lane's parameters as its run evaluates them; see `evaluation.refitted`.
+  """Returns a lane's parameters as its run evaluates them; see `evaluation.refitted_to`.
 
-  A scale in closed form is fitted to the training images, which are not looked at here. The figures
-  beside the checkpoint have their distortion under that scale, and it is the one that fitting to
-  this distortion leaves as it is; about it an iteration squares the error.
+  A scale in closed form is fitted to the training images, which are not looked at here.
   """
   distortions = share.stored.record['evaluated'].get('train/distortion', ())
-  if share.model.refit is None or not distortions or distortions[index] is None:
+  if share.model.refit is None or not distortions:
     return params
-  for _ in range(_FITS):
-    params = params | {'likelihood': share.model.refit(params, -distortions[index])}
-  return jax.device_get(params)
+  return jax.device_get(evaluation.refitted_to(share.model.refit, params, distortions[index]))
 
 
 def _params(share: _Share, arrays: lanes.Lane) -> Any:

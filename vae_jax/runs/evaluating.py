@@ -65,6 +65,8 @@ def evaluate(
     workdir.warn_of_another_world(directory, config)
     built = built.at_width(workdir.recorded_width(directory))
     progress = _newest(built, directory)
+    if not own:
+      built, progress = others.scaled(built, progress)
     target = directory if own else others.directory_of(directory, config, built)
     if own:  # of other data the batch at which a lane diverged is not known
       progress = outcome.explained(built, programs.make_examine(built.training), progress)

@@ -9,9 +9,23 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vae_jax import data, densities, errors, files, identity, parts, study
+import jax
+import numpy as np
+
+from vae_jax import (
+  data,
+  densities,
+  errors,
+  evaluation,
+  files,
+  identity,
+  parts,
+  placement,
+  programs,
+  study,
+)
 from vae_jax.records import manifest
-from vae_jax.runs import model_file, workdir
+from vae_jax.runs import model_file, outcome, workdir
 
 
 class Other(NamedTuple):
@@ -80,20 +94,14 @@ def is_own(
       f'{where} has other data than --workdir={directory} was trained on (sha256 '
       f'{built.dataset.sha256}, and {stored["data_sha256"]}); give --data_path=FILE'
     )
-  # The training split of the run decides these; model.json holds them, but for the scale.
-  decided = [] if built.model.refit is None else ["likelihood.scale='optimal'"]
-  if fitted is None:
+  if fitted is None:  # the training split of the run decides these; model.json holds them
     keys = ('standardize', 'conditions', 'size_factor')
-    decided += [
-      f'data.{key}={value!r}'
-      for key in keys
-      if (value := config['data'][key]) not in ('', 'none', ())
-    ]
-  if decided:
-    raise errors.InputError(
-      f'{decided[0]} is fitted to the training split of --workdir={directory}, which {where} '
-      'does not have; evaluate the data of the run'
-    )
+    for key in keys:
+      if (value := config['data'][key]) not in ('', 'none', ()):
+        raise errors.InputError(
+          f'data.{key}={value!r} is fitted to the training split of --workdir={directory}, which '
+          f'{where} does not have; evaluate the data of the run'
+        )
   event = stored.get('event', list(built.event))
   if list(built.event) != event:
     raise errors.InputError(
@@ -101,6 +109,32 @@ def is_own(
       f'was trained on {event}; give data of that shape'
     )
   return False
+
+
+def scaled(built: study.Study, progress: outcome.Progress) -> tuple[study.Study, outcome.Progress]:
+  """Returns a study that fits no scale, and its progress with the scale of each lane as it was.
+
+  A scale in closed form is fitted to the images of training, which other data do not have.
+
+  Raises:
+    InputError: the checkpoint is older than the first evaluation.
+  """
+  refit = built.model.refit
+  if refit is None:
+    return built, progress
+  distortions = progress.evaluated.get('train/distortion')
+  if distortions is None:
+    raise errors.InputError(
+      f"likelihood.scale='optimal' is fitted at each evaluation, and step {progress.step} has none "
+      'yet; train on, or evaluate the data of the run'
+    )
+  params = jax.device_get(placement.joined(programs.params_of(outcome.that_counts(progress))))
+  fitted = [
+    evaluation.refitted_to(refit, placement.lane_of(params, lane), distortion)
+    for lane, distortion in enumerate(distortions)
+  ]
+  best = jax.tree.map(lambda *leaves: np.stack(leaves), *fitted)
+  return built._replace(model=built.model._replace(refit=None)), progress._replace(best=best)
 
 
 def directory_of(
