@@ -30,6 +30,11 @@ os.environ['XLA_FLAGS'] = ' '.join(
   ]
 )
 
+# JAX also keeps what XLA tunes for a GPU, in a directory whose path becomes part of the key of each
+# program that is kept: that of a suite is its own, so that no later suite would find any.
+os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
+
 import jax
 import pytest
 from jax._src import compilation_cache, compiler
@@ -113,7 +118,6 @@ def cache(suite_directory, request):
   previous = os.environ.get('VAE_JAX_CACHE')
   os.environ['VAE_JAX_CACHE'] = str(directory)
   jax.config.update('jax_compilation_cache_dir', str(directory / 'xla'))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   yield directory
   if previous is None:
     del os.environ['VAE_JAX_CACHE']

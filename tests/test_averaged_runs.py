@@ -5,7 +5,7 @@ import weakref
 import jax
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import small_config, without_pictures
 from run_files import results_without_times, state_digest
 
 import vae_jax
@@ -25,7 +25,9 @@ def config_of(**train):
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-  return vae_jax.train(config_of(), tmp_path_factory.mktemp('averaged') / 'run')
+  with pytest.MonkeyPatch.context() as patch:
+    without_pictures(patch)
+    return vae_jax.train(config_of(), tmp_path_factory.mktemp('averaged') / 'run')
 
 
 def leaves_of(run, prefix):

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import ROOT
+from jax._src import compiler
 from run_files import small_picture
 
 import vae_jax
@@ -127,6 +128,17 @@ def test_compiled_programs_are_kept_for_their_owner_alone(tmp_path, monkeypatch)
   directory = tmp_path / 'cache' / 'xla'
   assert kept['jax_compilation_cache_dir'] == str(directory)
   assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_program_that_one_suite_keeps_is_found_by_the_next(cache, tmp_path):
+  """Of what it is found by nothing is a path: each suite has a directory of its own."""
+  options = [compiler.get_compile_options(1, 1).SerializeAsString()]
+  jax.config.update('jax_compilation_cache_dir', str(tmp_path))
+  try:
+    options.append(compiler.get_compile_options(1, 1).SerializeAsString())
+  finally:
+    jax.config.update('jax_compilation_cache_dir', str(cache / 'xla'))
+  assert options[0] == options[1]
 
 
 def test_a_diverged_lane_is_exit_3_and_programs_are_kept(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import small_config, without_pictures
 
 import vae_jax
 from vae_jax import data, errors, records
@@ -17,7 +17,9 @@ def run(tmp_path_factory):
   config['lanes'] |= dict(beta=(1.0,), latent_size=(2, 4), learning_rate=(1e-2,))
   config['train'] |= dict(steps=320, log_every=80, evaluate_every=320, checkpoint_every=320)
   config['evaluation'] |= dict(mixture_components=2)
-  return vae_jax.train(config, tmp_path_factory.mktemp('conditional') / 'run')
+  with pytest.MonkeyPatch.context() as patch:
+    without_pictures(patch)
+    return vae_jax.train(config, tmp_path_factory.mktemp('conditional') / 'run')
 
 
 def test_the_nll_of_the_run_is_that_of_the_front_door(run):

@@ -47,9 +47,9 @@ def test_the_rates_of_a_known_model_are_recovered(tmp_path, monkeypatch, config,
   config['lanes'] |= dict(beta=(10.0,), latent_size=(1,), learning_rate=(5e-2,))
   config['encoder'] |= dict(hidden=())
   config['decoder'] |= dict(hidden=(), output_bias='train_mean')
-  config['schedule'] = dict(name='cosine', decay_steps=1500, factor=0.0)
-  config['train'] |= dict(steps=1500, batch_size=500, log_every=500, evaluate_every=1500)
-  config['train'] |= dict(checkpoint_every=1500)
+  config['schedule'] = dict(name='cosine', decay_steps=900, factor=0.0)
+  config['train'] |= dict(steps=900, batch_size=500, log_every=300, evaluate_every=900)
+  config['train'] |= dict(checkpoint_every=900)
   config['evaluation'] |= dict(test_images=TEST, nll_images=TEST, nll_samples=10, batch_size=TEST)
   run = vae_jax.train(config, tmp_path / 'run')
   (lane,), (row,) = run.lanes, run.results

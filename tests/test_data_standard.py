@@ -100,11 +100,14 @@ def steps_of(of_study, count=3):
   [
     dict(likelihood=dict(scale='optimal')),
     dict(likelihood=dict(scale='per_pixel'), decoder=dict(output_bias='train_mean')),
-    dict(
-      prior=dict(name='vamp', num_components=4),
-      bound=dict(name='iwae', kl='sampled', num_samples=2),
-      likelihood=dict(scale='shared'),
-      lanes=dict(beta=(1.0,)),
+    pytest.param(
+      dict(
+        prior=dict(name='vamp', num_components=4),
+        bound=dict(name='iwae', kl='sampled', num_samples=2),
+        likelihood=dict(scale='shared'),
+        lanes=dict(beta=(1.0,)),
+      ),
+      marks=pytest.mark.slow,
     ),
   ],
   ids=['optimal', 'per_pixel', 'shared, vamp, iwae'],

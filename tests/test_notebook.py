@@ -28,10 +28,11 @@ def toured(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
     patch.chdir(folder)
     patch.setattr(plt, 'show', lambda: plt.close('all'))
-    # Of what the run leaves, nobody looks at its pictures and the parts of its rate.
+    # Of what the run leaves, nobody looks at its pictures, the parts of its rate, its mixtures.
     patch.setattr(figures, 'draw_all', lambda directory: None)
     patch.setattr(outcome, 'save_images', lambda *arguments: None)
     patch.setattr(programs, 'aggregate', lambda *_: {'mutual_information': np.zeros(12)})
+    patch.setattr(outcome.estimates, '_mixtures', lambda *_: None)
     for cell in cells():
       if cell['cell_type'] == 'code':
         source = ''.join(cell['source']).replace('1500', '100').replace('500', '100')  # steps

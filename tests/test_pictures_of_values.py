@@ -147,27 +147,26 @@ def test_counts_have_bins_of_whole_numbers():
   assert many.marks[0].y[1::4].sum() == pytest.approx(1)
 
 
-def test_all_is_drawn_for_the_workdir_the_page_and_wandb(tmp_path, rows):
-  for kind, images in (('signals', signals()), ('table', table())):
-    path = tmp_path / kind
-    path.mkdir()
-    fill_workdir(path, rows, images=False)
-    np.savez(path / 'images.npz', **images)
-    assert records.kind_of(records.read_images(path / 'images.npz', LANES)) == kind
-    drawn = {each.stem for each in figures.draw_all(path)}
-    assert {'reconstructions', 'samples', 'traversals'} <= drawn
-    assert ('by_condition' in drawn) == (kind == 'signals')
-    of_page = report.read(path)
-    made = pictures.of_lanes(of_page)
-    assert all(made[i]['samples'].startswith('data:image/png') for i in range(LANES))
-    assert set(made[0]) <= pictures.kinds(of_page).keys()
-    about = lanes.of_page(of_page, of_page.rows[0])
-    assert about['enlargement'] == 0.5
-    assert ('by_condition' in about['rows']) == (kind == 'signals')
-    grids = outcome.lane_grids(images, range(LANES))
-    for lane in grids['samples'].values():
-      assert lane.dtype == np.uint8 and lane.shape[2] == 3 and lane[0, 0].tolist() == [255] * 3
-    assert len(report.whole([of_page])) > 0
+@pytest.mark.parametrize('kind', ['signals', pytest.param('table', marks=pytest.mark.slow)])
+def test_all_is_drawn_for_the_workdir_the_page_and_wandb(tmp_path, rows, kind):
+  images = signals() if kind == 'signals' else table()
+  fill_workdir(tmp_path, rows, images=False)
+  np.savez(tmp_path / 'images.npz', **images)
+  assert records.kind_of(records.read_images(tmp_path / 'images.npz', LANES)) == kind
+  drawn = {each.stem for each in figures.draw_all(tmp_path)}
+  assert {'reconstructions', 'samples', 'traversals'} <= drawn
+  assert ('by_condition' in drawn) == (kind == 'signals')
+  of_page = report.read(tmp_path)
+  made = pictures.of_lanes(of_page)
+  assert all(made[i]['samples'].startswith('data:image/png') for i in range(LANES))
+  assert set(made[0]) <= pictures.kinds(of_page).keys()
+  about = lanes.of_page(of_page, of_page.rows[0])
+  assert about['enlargement'] == 0.5
+  assert ('by_condition' in about['rows']) == (kind == 'signals')
+  grids = outcome.lane_grids(images, range(LANES))
+  for lane in grids['samples'].values():
+    assert lane.dtype == np.uint8 and lane.shape[2] == 3 and lane[0, 0].tolist() == [255] * 3
+  assert len(report.whole([of_page])) > 0
 
 
 def test_a_sketch_has_the_line_where_its_values_are():

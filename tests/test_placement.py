@@ -244,10 +244,28 @@ def test_feeds_agree_whatever_the_chunks(first):
     first = stop
 
 
-@functools.cache
-def on_eight(*lanes):
-  """So many lanes, or lanes:width, on eight devices; the most of them, named first, on one."""
+@pytest.fixture
+def on_eight(suite_directory):
+  """(lanes, or lanes:width, …) -> what so many are on eight devices; the first, the most, on one.
+
+  Whichever worker of the suite asks first starts the process.
+  """
+
+  @functools.cache
+  def read(*lanes):
+    path = suite_directory / f'on-eight-{"-".join(lanes).replace(":", "x")}.json'
+    if not path.exists():
+      found = path.with_suffix(f'.{os.getpid()}')
+      found.write_text(_on_eight(*lanes))
+      found.replace(path)
+    return json.loads(path.read_text())
+
+  return read
+
+
+def _on_eight(*lanes):
   paths = {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'}
+  paths['JAX_COMPILATION_CACHE_DIR'] = jax.config.jax_compilation_cache_dir
   process = subprocess.run(
     [sys.executable, str(ROOT / 'tests' / 'eight_devices.py'), *lanes],
     env=os.environ | paths,
@@ -256,7 +274,7 @@ def on_eight(*lanes):
     timeout=600,
   )
   assert process.returncode == 0, process.stderr
-  return json.loads(process.stdout)
+  return process.stdout
 
 
 QUICK = ('11', '2')  # each device takes two lanes, or four share a batch
@@ -270,7 +288,7 @@ QUICK = ('11', '2')  # each device takes two lanes, or four share a batch
     pytest.param('6:3', (4, 2), 4, marks=pytest.mark.slow),  # both, in two turns
   ],
 )
-def test_eight_devices_give_the_numbers_of_one(lanes, mesh, width):
+def test_eight_devices_give_the_numbers_of_one(on_eight, lanes, mesh, width):
   found = on_eight(*QUICK) if lanes in QUICK else on_eight(lanes)
   eight, one = found[lanes], found['one']
   assert (eight['mesh']['lane'], eight['mesh']['data'], eight['width']) == (*mesh, width)
@@ -281,7 +299,7 @@ def test_eight_devices_give_the_numbers_of_one(lanes, mesh, width):
     np.testing.assert_allclose(of_eight, of_one[:count], rtol=1e-3, atol=1e-5)
 
 
-def test_a_batch_is_evaluated_by_all_devices_that_share_a_lane():
+def test_a_batch_is_evaluated_by_all_devices_that_share_a_lane(on_eight):
   """Two lanes on eight devices: the numbers are those of one, and each device has its examples."""
   one, shared = (on_eight(*QUICK)[name] for name in ('one', '2'))
   for figure, of_two in shared['worth'].items():
@@ -289,7 +307,7 @@ def test_a_batch_is_evaluated_by_all_devices_that_share_a_lane():
   assert shared['rows'] == [8 // 4, 8 * 8 // 4]  # encoded, and decoded
 
 
-def test_the_training_program_lowers_for_accelerators_that_are_not_here():
+def test_the_training_program_lowers_for_accelerators_that_are_not_here(on_eight):
   """Of eleven lanes, of which eight devices have two each, one of them the filling."""
   found = on_eight(*QUICK)['exported']
   assert (found['devices'], found['platforms']) == (8, ['tpu', 'cuda', 'cpu'])
@@ -297,14 +315,14 @@ def test_the_training_program_lowers_for_accelerators_that_are_not_here():
   assert found['rows']  # shapes that are known before anything is placed
 
 
-def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares():
+def test_of_the_cores_of_a_cpu_as_many_are_used_as_have_equal_shares(on_eight):
   shapes = on_eight(*QUICK)['shapes']
   lanes = {width: shape['lane'] for width, shape in shapes.items()}
   assert lanes == {'1': 1, '6': 6, '12': 6, '14': 7}
   assert {shape['data'] for shape in shapes.values()} == {1}
 
 
-def test_lanes_over_devices_need_nothing_of_each_other():
+def test_lanes_over_devices_need_nothing_of_each_other(on_eight):
   found = on_eight(*QUICK)
   assert found['11']['collectives'] == 0
   assert found['11']['devices'] == 8

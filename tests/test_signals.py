@@ -30,9 +30,8 @@ def study(path, net='conv', **sections):
   return config | sections
 
 
-@pytest.mark.parametrize(
-  ('net', 'channels'), [('conv', 2), pytest.param('resnet', 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # nets, likelihood and pictures of signals have tests of their own
+@pytest.mark.parametrize(('net', 'channels'), [('conv', 2), ('resnet', 1)])
 def test_a_signal_is_trained_and_drawn_by_its_values(tmp_path, net, channels):
   x = sines(90, channels).astype(np.float32)
   given = x[..., 0] if channels == 1 else x

@@ -139,7 +139,7 @@ def test_kill_9_of_lanes_that_stop_in_a_run_that_is_extended(tmp_path):
 
 
 def test_a_kill_and_signals_in_turn_end_bit_equal(
-  uninterrupted, tmp_path, monkeypatch, capsys, caplog
+  uninterrupted, tmp_path, monkeypatch, capsys, caplog, no_pictures
 ):
   """A signal saves, a kill does not; meanwhile a second process is kept out, and changes nothing.
 
