@@ -3,7 +3,7 @@
   python -m experiments.stopping --workdir=runs/stopping
 
 Digits, 5 betas x 2 latent sizes x 2 seeds, half of the lanes at a learning rate at which they are
-at their best early, and half at one at which they are not; 40 lanes in programs of eight. A lane
+at their best early, and half at one at which they are not; 40 lanes in programs of four. A lane
 that has stopped makes room, so that the others go through the program in fewer turns. What can be
 saved is what the lanes that stop would have trained: `steps of lanes` says how much that was, the
 seconds say how much of it was saved. Both runs keep the best parameters of each lane, so that the
@@ -29,7 +29,7 @@ def configs(schedule: str) -> dict[str, dict[str, Any]]:
   config['lanes'] |= dict(
     beta=(0.25, 0.5, 1.0, 2.0, 4.0), latent_size=(8, 16), seed=(0, 1), learning_rate=(1e-2, 5e-4)
   )
-  config['program'] |= dict(width=8)
+  config['program'] |= dict(width=4)
   config['train'] |= dict(
     steps=20000 if schedule == 'full' else 2000,
     log_every=100,
