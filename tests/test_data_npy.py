@@ -159,9 +159,16 @@ def test_what_changes_the_values_takes_a_fraction_of_the_file(tmp_path, monkeypa
   tracemalloc.start()
   binary = load(tmp_path / 'x.npy', range=(0, 5.5), crop=(7, 7), pad=(8, 8), binarize='static')
   counts = load(tmp_path / 'x.npy', kind='count', size_factor='row_sum', split_order='shuffled')
+  mapped = np.lib.format.open_memmap(tmp_path / 'x.npy', 'r+')
+  mapped[:, 1, 2, 0][::3] = np.nan
+  mapped.flush()
+  del mapped
+  partly = load(tmp_path / 'x.npy', kind='count', missing='left_out')
+  refused(tmp_path / 'x.npy', 'NaN', 'the others: 1 to 3', "data.missing='left_out'", kind='count')
   peak = tracemalloc.get_traced_memory()[1]
   tracemalloc.stop()
   assert binary.train.shape == counts.train.shape == (shape[0] // 2, *shape[1:])
+  assert partly.has_missing and is_mapped(partly.train)
   assert peak < size / 8, peak
 
 

@@ -79,27 +79,35 @@ def _finite_float32(array: np.ndarray, where: str, missing: str) -> np.ndarray:
     array = array.astype(np.float32, copy=False)
   if blocks.count(np.isfinite, array) == array.size:
     return array
-  finite = np.isfinite(array)
-  absent = np.isnan(array) if missing == 'left_out' else np.zeros((), bool)
-  bad = array.size - np.count_nonzero(finite | absent)
+  absent = blocks.count(np.isnan, array)
+  bad = array.size - blocks.count(np.isfinite, array)
+  if missing == 'left_out':
+    bad -= absent
   if bad:
-    others = array[finite]
-    rest = f' (the others: {others.min():g} to {others.max():g})' if others.size else ''
+    finite = (part for block in blocks.of(array) if (part := block[np.isfinite(block)]).size)
+    ends = [extremes([part]) for part in finite]
+    lows, highs = zip(*ends, strict=True) if ends else ((), ())
+    rest = f' (the others: {min(lows):g} to {max(highs):g})' if ends else ''
     kinds, advice = 'infinite', 'remove them'
     if missing == 'refused':
       kinds = 'NaN or infinite'
-      if bad == np.count_nonzero(np.isnan(array)):
+      if bad == absent:
         advice += ", or set data.missing='left_out' where NaN is a value that is missing"
     raise errors.InputError(
       f'{where} has {bad:,} values that are {kinds} as float32{rest}; {advice}'
     )
-  _check_observed(finite, where)
+  _check_observed(array, where)
   return array
 
 
-def _check_observed(finite: np.ndarray, where: str) -> None:
+def _check_observed(array: np.ndarray, where: str) -> None:
   """Refuses an example, or a value of all examples, of which nothing is observed."""
-  never, nowhere = ~finite.any(axis=0), ~finite.reshape(len(finite), -1).any(axis=1)
+  ever, somewhere = np.zeros(array.shape[1:], bool), []
+  for block in blocks.of(array):
+    observed = ~np.isnan(block)
+    ever |= observed.any(axis=0)
+    somewhere.append(observed.reshape(len(block), -1).any(axis=1))
+  never, nowhere = ~ever, ~np.concatenate(somewhere)
   if never.any() or nowhere.any():
     index = [int(i) for i in np.argwhere(never)[0]] if never.any() else int(np.argmax(nowhere))
     what = f'value {index} of an example is' if never.any() else f'all of example {index} is'
