@@ -46,8 +46,9 @@ from vae_jax import figures
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Which test comes first must not say how many devices there are: `vae_jax.train` makes each core
-# one where there are none yet. Tests of several have processes of their own.
-jax.config.update('jax_num_cpu_devices', 1)
+# one where there are none yet. Tests of several have processes of their own, which say so.
+if 'device_count' not in os.environ['XLA_FLAGS']:
+  jax.config.update('jax_num_cpu_devices', 1)
 
 # Of 3,600 programs, most of a few operations, what each begins with is a tenth of all time: a
 # context of MLIR, which may as well be one for each thread, and passes of the partitioner, which
