@@ -72,8 +72,8 @@ ENVIRONMENT_OF_USERS = {  # of a program that a test starts, which inherits what
   .replace('fusion_emitters=false', 'fusion_emitters=true'),
 }
 
-# Nothing that a test leaves has to survive a power cut: waiting for the disk would take a tenth of
-# the time. Processes that tests start wait for it, and tests of the order of writes look at calls.
+# Nothing that a test leaves has to survive a power cut: waiting for the disk would be a tenth of a
+# small run. Processes that tests start wait for it, and tests of the order of writes look at calls.
 os.fsync = lambda descriptor: None
 
 # A suite that runs in the background or under nohup inherits ignored signals, and hands them on to

@@ -1,6 +1,5 @@
 """Lanes in turn, over devices, within a budget of memory, fed from the host: always the same."""
 
-import functools
 import json
 import logging
 import os
@@ -251,7 +250,6 @@ def on_eight(suite_directory):
   Whichever worker of the suite asks first starts the process.
   """
 
-  @functools.cache
   def read(*lanes):
     path = suite_directory / f'on-eight-{"-".join(lanes).replace(":", "x")}.json'
     if not path.exists():
@@ -264,6 +262,7 @@ def on_eight(suite_directory):
 
 
 def _on_eight(*lanes):
+  """Returns what `eight_devices.py` prints."""
   paths = {'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu'}
   paths['JAX_COMPILATION_CACHE_DIR'] = jax.config.jax_compilation_cache_dir
   process = subprocess.run(

@@ -77,17 +77,16 @@ def canonical(
 def _finite_float32(array: np.ndarray, where: str, missing: str) -> np.ndarray:
   with np.errstate(over='ignore'):  # what float32 cannot hold becomes infinite: counted below
     array = array.astype(np.float32, copy=False)
-  if blocks.count(np.isfinite, array) == array.size:
+  bad = array.size - blocks.count(np.isfinite, array)
+  if not bad:
     return array
   absent = blocks.count(np.isnan, array)
-  bad = array.size - blocks.count(np.isfinite, array)
   if missing == 'left_out':
     bad -= absent
   if bad:
     finite = (part for block in blocks.of(array) if (part := block[np.isfinite(block)]).size)
-    ends = [extremes([part]) for part in finite]
-    lows, highs = zip(*ends, strict=True) if ends else ((), ())
-    rest = f' (the others: {min(lows):g} to {max(highs):g})' if ends else ''
+    ends = [end for part in finite for end in extremes([part])]
+    rest = f' (the others: {min(ends):g} to {max(ends):g})' if ends else ''
     kinds, advice = 'infinite', 'remove them'
     if missing == 'refused':
       kinds = 'NaN or infinite'
