@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.fast import ahead, finite, gathering, heads, lone, putting, sums
+from vae_jax.fast import ahead, carries, finite, gathering, heads, lone, putting, sums
 from vae_jax.fast import rows as rows_of_matrix
 
 pytestmark = pytest.mark.math
@@ -179,3 +179,15 @@ def test_what_lies_there_is_not_put_again():
   jax.tree.map(np.testing.assert_array_equal, put, tree)
   jax.tree.map(np.testing.assert_array_equal, put, putting.reference(tree, there))
   assert putting.put(put, here) is put
+
+
+@pytest.mark.parametrize('seed', [0, 7, 2**32 - 1])
+def test_sums_begin_at_zero_and_are_a_lanes_own(seed):
+  shapes = {'a': jax.ShapeDtypeStruct((3,), jnp.float32), 'b': np.ones((), np.int32)}
+  seeds = np.full(2, seed, np.uint32)
+  found = jax.vmap(lambda of_lane: carries.zeros(shapes, of_lane))(seeds)
+  for name, leaf in carries.reference(shapes).items():
+    np.testing.assert_array_equal(found[name], [leaf, leaf])
+    assert found[name].dtype == leaf.dtype
+  with pytest.raises(ValueError, match='out_axes'):  # as JAX refuses for what is mapped
+    jax.vmap(lambda of_lane: carries.zeros(shapes, of_lane), out_axes=None)(seeds)

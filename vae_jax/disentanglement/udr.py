@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from vae_jax import errors
 from vae_jax.disentanglement.inputs import is_finite
@@ -49,6 +48,8 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 def _unit_ranks(codes: np.ndarray) -> np.ndarray:
+  from scipy import stats  # half a second of every start
+
   return _unit(stats.rankdata(codes, axis=0))
 
 

@@ -10,6 +10,7 @@ from jax import Array
 
 from vae_jax import data, learner
 from vae_jax.evaluation.batches import Batches, highest_precision
+from vae_jax.fast import carries
 from vae_jax.lanes import Lane
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.1
@@ -88,8 +89,7 @@ def evaluate(
 
   first = jax.tree.map(lambda leaf: leaf[0], batches)
   averages, _ = jax.eval_shape(of_batch, 0, first)
-  sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), averages)
-  zeros = jnp.zeros_like(lane.mask)
+  sums, zeros = carries.zeros((averages, lane.mask), lane.seed)
   start = (sums, _Moments(jnp.zeros(()), zeros, zeros), 0)
   (sums, moments, _), _ = jax.lax.scan(add_batch, start, batches)
   averages = {name: total / moments.count for name, total in sums.items()}

@@ -17,5 +17,6 @@ AMD EPYC (Zen 5). Together, against the version before, `softplus`, `sums`, `ahe
   lone           a lane that is alone on its device
   gathering      the examples of a batch
   ahead          a loop whose noise is drawn for many steps at once
+  carries        sums before the first step of a loop
   putting        arrays that lie where they should already
 """

@@ -7,6 +7,7 @@ with 1/Z, small lanes would start with a decoder that is too small, and a sweep 
 would measure the padding.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -72,20 +73,35 @@ def initializer(
   """
 
   def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-    field = math.prod(shape[:-2])
-    fan_in = field * (shape[-2] if rows is None else jnp.sum(rows))
-    fan_out = field * (shape[-1] if columns is None else jnp.sum(columns))
-    deviation = jnp.sqrt(INITS[scheme](fan_in, fan_out)) / _TRUNCATED_DEVIATION
-    if columns is None:
-      draws = jax.random.truncated_normal(key, -2, 2, shape, dtype)
-    else:
-      keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(shape[-2]))
-      draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, shape[-1:], dtype))(keys)
-    kernel = deviation * draws
-    kernel = kernel if rows is None else rows[:, None] * kernel
-    return kernel if columns is None else columns * kernel
+    return _kernel(key, rows, columns, scheme, tuple(shape), dtype)
 
   return init
+
+
+# Flax asks for the shape of each parameter again wherever a network is applied: of a function that
+# is jitted it is known from the first time on.
+@functools.partial(jax.jit, static_argnames=('scheme', 'shape', 'dtype'))
+def _kernel(
+  key: Array,
+  rows: Array | None,
+  columns: Array | None,
+  scheme: str,
+  shape: tuple[int, ...],
+  dtype: Any,
+) -> Array:
+  """Draws the kernel of `initializer`."""
+  field = math.prod(shape[:-2])
+  fan_in = field * (shape[-2] if rows is None else jnp.sum(rows))
+  fan_out = field * (shape[-1] if columns is None else jnp.sum(columns))
+  deviation = jnp.sqrt(INITS[scheme](fan_in, fan_out)) / _TRUNCATED_DEVIATION
+  if columns is None:
+    draws = jax.random.truncated_normal(key, -2, 2, shape, dtype)
+  else:
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(shape[-2]))
+    draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, shape[-1:], dtype))(keys)
+  kernel = deviation * draws
+  kernel = kernel if rows is None else rows[:, None] * kernel
+  return kernel if columns is None else columns * kernel
 
 
 def first_values(values: Sequence[float]) -> nn.initializers.Initializer:

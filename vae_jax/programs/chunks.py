@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from vae_jax import data, evaluation, placement
-from vae_jax.fast import ahead, gathering
+from vae_jax.fast import ahead, carries, gathering
 from vae_jax.lanes import Lane
 from vae_jax.learner import Learner, State
 from vae_jax.placement import Placement
@@ -74,7 +74,7 @@ def run_chunk(
     return state, jax.tree.map(jnp.add, sums, metrics)
 
   shapes = jax.eval_shape(lambda step: take(step, state, draw(step)), first)[1]
-  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  zeros = carries.zeros(shapes, lane.seed)
   most = training.schedule.chunk_steps
   state, sums = ahead.loop(first, stop, draw, take_and_add, (state, zeros), most)
   return state, {f'batch/{name}': total / (stop - first) for name, total in sums.items()}
