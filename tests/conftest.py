@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 # Of what a test runs a few times only, compiling well would take most of the time. The bits are
 # others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
@@ -87,19 +88,25 @@ for _number, _handler in (
 
 
 def pytest_configure(config):
-  """Drops what a killed process left half written of the programs that suites before compiled."""
+  """Drops what a killed process left half written of the programs that the last suite compiled."""
   if hasattr(config, 'workerinput'):
     return
-  paths = [path for path in config.cache.mkdir('compiled').iterdir() if path.is_file()]
-  too_large = sum(path.stat().st_size for path in paths) > 2**30
-  for path in paths:
-    try:
-      compilation_cache.decompress_executable(path.read_bytes())
-      torn = False
-    except Exception:  # of whichever compression there is
-      torn = True
-    if torn or too_large:
+  checked, now = config.cache.get('compiled/checked', 0.0), time.time()
+  files = {path: path.stat() for path in config.cache.mkdir('compiled').iterdir()}
+  too_large = sum(stat.st_size for stat in files.values()) > 2**30
+  for path, stat in files.items():
+    if too_large or (stat.st_mtime >= checked and is_torn(path)):
       path.unlink()
+  config.cache.set('compiled/checked', now)
+
+
+def is_torn(path: pathlib.Path) -> bool:
+  """Whether a compiled program that is kept cannot be read."""
+  try:
+    compilation_cache.decompress_executable(path.read_bytes())
+  except Exception:  # of whichever compression there is
+    return True
+  return False
 
 
 def pytest_collection_finish(session):

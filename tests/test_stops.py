@@ -1,5 +1,6 @@
 """What stops a run from outside, kills among it, and how the run goes on."""
 
+import functools
 import logging
 import os
 import pathlib
@@ -73,18 +74,24 @@ class Attempt:
 
 @pytest.fixture(scope='module')
 def uninterrupted(tmp_path_factory, traced_once):
-  """The study of the interruption tests, run to its end in one go by this process."""
-  workdir, config = tmp_path_factory.mktemp('uninterrupted') / 'run', long_study.get_config()
-  with pytest.MonkeyPatch.context() as patch:
-    without_pictures(patch)
-    training.run(config, workdir)
-  return config.to_dict(), workdir
+  """Of a number of steps: the study of the interruption tests, run to its end by this process."""
+
+  @functools.cache
+  def of(steps):
+    workdir, config = tmp_path_factory.mktemp('uninterrupted') / 'run', long_study.get_config()
+    config.train.steps = steps
+    with pytest.MonkeyPatch.context() as patch:
+      without_pictures(patch)
+      training.run(config, workdir)
+    return config.to_dict(), workdir
+
+  return of
 
 
 @pytest.mark.slow
 def test_kill_9_at_random_moments_ends_bit_equal(uninterrupted, tmp_path):
   """From the first imports to the last picture, whatever was being written."""
-  config, reference = uninterrupted
+  config, reference = uninterrupted(1000)
   workdir = tmp_path / 'run'
   rng, number = random.Random(0), 12
   kills = kills_in_training = 0
@@ -146,9 +153,9 @@ def test_a_kill_and_signals_in_turn_end_bit_equal(
   The attempt that is killed is a process of its own, which traces its programs anew; `-m slow` has
   twelve of them, at random moments.
   """
-  config, reference = uninterrupted
+  config, reference = uninterrupted(700)
   workdir = tmp_path / 'run'
-  line = [f'--config={CONFIG_FILE}', f'--workdir={workdir}']
+  line = [f'--config={CONFIG_FILE}', f'--workdir={workdir}', '--config.train.steps=700']
   write, signals = tracking.Tracker.write, {240: signal.SIGINT}
 
   def interrupt(tracker, step, metrics, lanes):
@@ -160,7 +167,7 @@ def test_a_kill_and_signals_in_turn_end_bit_equal(
   assert command.exit_code_of(train.make(), line) == 130
   assert 'stopped and saved at step 260;' in capsys.readouterr().err
   assert state_digest(workdir, config)[0] == 260
-  attempt = Attempt(workdir)
+  attempt = Attempt(workdir, '--config.train.steps=700')
   attempt.wait_for_step(360, saved=300)
   attempt.process.send_signal(signal.SIGSTOP)
   assert command.exit_code_of(train.make(), line) == 5
@@ -178,7 +185,7 @@ def test_a_kill_and_signals_in_turn_end_bit_equal(
   assert_same_run(reference, workdir, config)
 
 
-def test_a_full_disk_is_one_line_and_exit_6(uninterrupted, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_one_line_and_exit_6(tmp_path, monkeypatch, capsys):
   """A limit on the size of files stands for the full disk: the kernel refuses the write."""
   monkeypatch.chdir(ROOT)
   limits = resource.getrlimit(resource.RLIMIT_FSIZE)

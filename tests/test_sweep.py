@@ -237,11 +237,11 @@ def test_room_on_ray_is_that_of_one_node_that_lives(caplog):
   assert 'resources.gpus=0: launches train on cores' in caplog.text
 
 
-def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, launched):
+def test_a_launch_that_cannot_be_built_is_named_and_nothing_starts(tmp_path, capsys):
   config = write(tmp_path / 'mine.py', samples=(1, 0))
-  found = launched('sweep', f'--config={config}', f'--workdir={tmp_path}/a')
-  assert found.returncode == 2
-  assert found.stderr.strip().startswith('launch num_samples-0: bound.num_samples=0')
+  line = [f'--config={config}', f'--workdir={tmp_path}/a']
+  assert command.exit_code_of(sweep.make(), line) == 2
+  assert capsys.readouterr().err.startswith('launch num_samples-0: bound.num_samples=0')
   assert not (tmp_path / 'a').exists()
 
 

@@ -102,10 +102,10 @@ def test_what_lies_offline_goes_up_first_with_its_pictures(workdir, server):  # 
 def test_a_run_killed_online_loses_nothing(workdir, server):  # noqa: F811
   """Once it is uploaded, and once it goes on: each row of each lane stands there once."""
   code = f"""
-import sys, time
+import pathlib, sys, time
 sys.path[:0] = [{os.path.dirname(__file__)!r}, {os.getcwd()!r}]
 import test_tracking_wandb as t
-tracker = t.open_tracker(t.pathlib.Path({str(workdir)!r}), 'online')
+tracker = t.open_tracker(pathlib.Path({str(workdir)!r}), 'online')
 for step in (10, 20, 30):
   tracker.write(step, t.metrics(step))
 print('written', flush=True)

@@ -8,7 +8,6 @@ import contextlib
 import io
 import json
 import os
-import pathlib
 import resource
 import shutil
 import signal
@@ -19,11 +18,14 @@ import sys
 import threading
 import time
 
+import click.testing
 import jax.numpy as jnp
 import numpy as np
+import psutil
 import pytest
 import wandb_server
 from PIL import Image
+from wandb.cli import cli
 from wandb.util import get_core_path
 
 from vae_jax import records, tracking
@@ -158,19 +160,18 @@ def inspected(file):
 
 
 def sync(workdir):
-  command = [sys.executable, '-m', 'wandb', 'sync', str(workdir / 'wandb')]
-  subprocess.run(command, capture_output=True, check=True, timeout=60)
+  found = click.testing.CliRunner().invoke(cli.cli, ['sync', str(workdir / 'wandb')])
+  assert found.exit_code == 0, found.output
 
 
 def wandb_processes():
   """Returns the children of this process that are wandb's."""
-  tasks = pathlib.Path('/proc/self/task').glob('*/children')
-  children = [int(child) for task in tasks for child in task.read_text().split()]
-  return [
-    child
-    for child in children
-    if 'wandb-core' in pathlib.Path(f'/proc/{child}/cmdline').read_text()
-  ]
+  found = []
+  for child in psutil.Process().children():
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+      if any('wandb-core' in word for word in child.cmdline()):
+        found.append(child.pid)
+  return found
 
 
 def steps(rows):
