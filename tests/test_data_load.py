@@ -278,6 +278,8 @@ def test_sha256_is_that_of_the_decoded_arrays(npz):
       ["data.path='absent.npz'", str(pathlib.Path('absent.npz').absolute())],
     ),
     ({'name': 'nqz', 'path': ''}, ["data.name='nqz'", "did you mean 'npz'?"]),
+    ({'name': 'csv', 'path': ''}, ["data.name='csv'", "did you mean 'table'?"]),
+    ({'name': 'ImageFolder', 'path': ''}, ["data.name='ImageFolder'", "did you mean 'folder'?"]),
     ({'name': 'DIGITS', 'path': ''}, ["data.name='DIGITS'", "did you mean 'digits'?"]),
     (
       {'name': '../x', 'path': ''},

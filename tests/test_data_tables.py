@@ -316,6 +316,12 @@ def test_a_wrong_table_is_refused_in_one_line(save, content, settings, words):
   assert '\n' not in str(caught.value) and 'data.' in str(caught.value)
 
 
+def test_all_columns_of_text_are_named_at_once(save):
+  with pytest.raises(errors.InputError) as caught:
+    read(save('a,b,c\n1,x,u\n2,y,v\n'), 'rows', 'rows')
+  assert [line.split("column '")[1][0] for line in caught.value.problems] == ['b', 'c']
+
+
 def test_what_is_missing_is_refused_where_nothing_says_what_it_means(save):
   with pytest.raises(errors.InputError, match=r"or set data\.missing='left_out'"):
     read(save(TEXT), missing='refused', without=('city', 'sex'))

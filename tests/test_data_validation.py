@@ -76,6 +76,29 @@ def test_shift_and_spread_are_of_the_training_split_alone(path):
 
 
 @pytest.mark.parametrize(
+  ('names', 'validation', 'advised'),
+  [
+    (('images',), '', ('images[:80%]', 'images[80%:]')),
+    (('images',), 'train[75%:]', ('images[:70%]', 'images[70%:85%]', 'images[85%:]')),
+    (('a', 'b'), '', ('a', 'b')),
+    (('a', 'b'), 'train[75%:]', ('a[:80%]', 'a[80%:]', 'b')),
+  ],
+)
+def test_all_splits_that_a_file_could_have_are_advised_and_taken(
+  tmp_path, names, validation, advised
+):
+  np.savez(tmp_path / 'mine.npz', **{name: np.eye(40, dtype=np.uint8) for name in names})
+  keys = ['train_split', *['validation_split'][: len(advised) - 2], 'test_split']
+  with pytest.raises(errors.InputError) as caught:
+    load(tmp_path / 'mine.npz', train_split='train', validation_split=validation, test_split='test')
+  advice = ', '.join(f'data.{key}={text!r}' for key, text in zip(keys, advised, strict=True))
+  assert str(caught.value).endswith(f'; set {" and ".join(advice.rsplit(", ", 1))}')
+  found = load(tmp_path / 'mine.npz', **dict(zip(keys, advised, strict=True)))
+  assert len(found.train) and len(found.test)
+  assert bool(len(found.validation)) == (len(advised) == 3)
+
+
+@pytest.mark.parametrize(
   ('expression', 'words'),
   [
     ('validaton', ("data.validation_split='validaton': ", "; did you mean 'validation'?")),

@@ -100,9 +100,20 @@ def _not_prepared(base: str) -> errors.InputError:
   )
 
 
+# What a file may be called, and which data set reads it.
+_FILES = {
+  'table': ('csv', 'tsv', 'parquet', 'pandas', 'dataframe', 'tabular'),
+  'folder': ('images', 'imagefolder', 'image_folder', 'directory', 'png', 'jpg', 'jpeg'),
+  'npz': ('numpy', 'np'),
+}
+
+
 def _unknown(name: str, known: list[str]) -> errors.InputError:
+  """Returns the error for a name that is no data set, with the one that may be meant."""
   others = parts.SECTIONS['data'].builtins
+  meant = [data for data, names in _FILES.items() if name.lower() in names]
   return errors.InputError(
     f'data.name={name!r} is no known data set; valid are {", ".join(others)}, the data sets of '
-    f"TFDS, and your own 'package.module:function'{errors.nearest(name, [*others, *known])}"
+    f"TFDS, and your own 'package.module:function'"
+    f'{errors.nearest(*meant, others) if meant else errors.nearest(name, [*others, *known])}'
   )

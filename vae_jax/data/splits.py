@@ -96,19 +96,25 @@ def _absent(expression: Expression, source: sources.Source) -> Iterator[str]:
 
 
 def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
-  """Returns the end of a message: the names that are near, or what two splits may be."""
+  """Returns the end of a message: the names that are near, or what all splits may be."""
   absent = [t.split for e in expressions for t in e.terms if t.split not in names]
   hints = {errors.nearest(name, names) for name in absent} - {''}
   if hints:
     return ''.join(sorted(hints))
   if all(e.key == 'data.validation_split' for e in expressions if {*absent} & e.names):
     return "; set data.validation_split='' for none"
-  # Nothing near: what stands in the file, in its order, or both parts of the one array.
-  pairs = [names[:2], [f'{names[0]}[:80%]', f'{names[0]}[80%:]']] if names else []
-  if not pairs or len(absent) < len(expressions):
+  if not names or len(absent) < len(expressions):
     return ''
-  train, test = pairs[0] if len(names) > 1 else pairs[1]
-  return f'; set data.train_split={train!r} and data.test_split={test!r}'
+  # Nothing near: what stands in the file, in its order, or parts of the one array.
+  first, *others = names
+  cuts, rest = ('[:80%]', '[80%:]'), others[:1]
+  if len(expressions) == 2 and rest:
+    cuts = ('',)
+  elif len(expressions) == 3 and not rest:
+    cuts = ('[:70%]', '[70%:85%]', '[85%:]')
+  said = [*(first + cut for cut in cuts), *rest]
+  *most, last = (f'{e.key}={text!r}' for e, text in zip(expressions, said, strict=True))
+  return f'; set {", ".join(most)} and {last}'
 
 
 def take(

@@ -70,7 +70,7 @@ def open_table(
 
   def read(split: str) -> sources.Examples:
     table = tables[split]
-    x = np.stack([table.values(column) for column in found], axis=1)  # [n, D]
+    x = np.stack(errors.each(table.values, found), axis=1)  # [n, D]
     factors, beside = None, table.columns
     if number_of:
       what, column = f'data.labels={short(labels)}: {table.where}', table.column(labels, 'labels')
