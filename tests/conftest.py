@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+# Matrices of a test are small: a second thread of BLAS would wait for them, at the cost of a core.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 # Of what a test runs a few times only, compiling well would take most of the time. The bits are
 # others than those of a user's run; tests of bits by the full compiler say `full_compiler`.
 os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'

@@ -39,13 +39,19 @@ def built(config, tmp_path):
 def test_a_rescaled_density_is_scipys():
   mean, scale, x = RNG.normal(size=(3, 5))
   scale = np.exp(scale)
-  y = densities.gaussian('fixed', 0.7, 0.1, 'identity').make((jnp.asarray(mean, jnp.float32),))
   shift, spread = RNG.normal(size=5), scale
-  found = densities.rescaled(y, jnp.float32(shift), jnp.float32(spread))
+
+  @jax.jit
+  def computed(mean, shift, spread, x):
+    y = densities.gaussian('fixed', 0.7, 0.1, 'identity').make((mean,))
+    found = densities.rescaled(y, shift, spread)
+    draws = found.sample(seed=jax.random.key(0), sample_shape=(4000,))
+    return found.log_prob(x), found.mean(), draws
+
+  log_prob, found, draws = computed(*map(np.float32, (mean, shift, spread, x)))
   expected = stats.norm(shift + spread * mean, spread * 0.7)
-  assert found.log_prob(jnp.float32(x)) == pytest.approx(expected.logpdf(x).sum(), rel=1e-5)
-  np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-5)
-  draws = found.sample(seed=jax.random.key(0), sample_shape=(4000,))
+  assert log_prob == pytest.approx(expected.logpdf(x).sum(), rel=1e-5)
+  np.testing.assert_allclose(found, expected.mean(), rtol=1e-5)
   errors = (np.mean(draws, axis=0) - expected.mean()) / (expected.std() / np.sqrt(4000))
   assert np.abs(errors).max() < 5
 

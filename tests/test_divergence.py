@@ -205,8 +205,8 @@ def test_the_reason_is_said_once_and_an_older_checkpoint_gets_it_at_the_end(
   assert again.exit_code == 3
 
 
-def examined(built, images, step=7):
-  """The findings of a step of the first lane, which are finite at step 7 alone."""
+def examined(built, images):
+  """The findings of steps 7 and 8 of the first lane, which are finite at step 7 alone."""
   one = built.training.learner
   at = lambda value, step: jnp.where(step == 7, value, jnp.nan)  # noqa: E731
   combine = lambda means, lane, step: at(one.estimator.objective.combine(means, lane, 0), step)  # noqa: E731
@@ -216,7 +216,7 @@ def examined(built, images, step=7):
   )
   examine = programs.make_examine(built.training._replace(learner=learner_of_seven))
   params, lane = lane_of(built)
-  return examine(params, lane, images, step)
+  return [examine(params, lane, images, step) for step in (7, 8)]
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_what_is_examined_is_the_step_itself(config, binarize, largest_x):
   config['likelihood'] |= dict(name='bernoulli' if binarize == 'dynamic' else 'cross_entropy')
   built = study.from_config(config)
   built = built._replace(training=built.training._replace(scale=250.0))
-  found = examined(built, np.full((90, 8, 8, 1), 200, np.uint8))
+  found, after = examined(built, np.full((90, 8, 8, 1), 200, np.uint8))
   assert found.first() == ''
   assert found.largest_x == pytest.approx(largest_x)
-  assert examined(built, np.full((90, 8, 8, 1), 200, np.uint8), 8).first() == 'the log-likelihood'
+  assert after.first() == 'the log-likelihood'
 
 
 def test_the_lane_that_diverged_is_examined_on_the_training_images(built):

@@ -253,6 +253,7 @@ def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_e
   config['evaluation'] |= dict(test_images=6)  # as many as of training: one program
   watched = Watched(config)
   monkeypatch.setattr(programs, 'aggregate', no_parts)
+  monkeypatch.setattr(estimates, '_mixtures', lambda *arguments: None)
   state, dataset = jax.tree.map(jnp.zeros_like, watched.state), watched.study.dataset
   x = {
     split: getattr(dataset, array)[watched.study.sample(split, count)] / dataset.fixed_scale

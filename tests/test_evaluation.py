@@ -1,5 +1,6 @@
 """Evaluation against a model of known evidence, SciPy and NumPy."""
 
+import functools
 import types
 
 import distrax
@@ -28,8 +29,18 @@ def images():
   return np.random.default_rng(3).normal(size=(23, EVENT_SIZE)).astype(np.float32)
 
 
+@pytest.fixture(scope='module')
+def exact(truth, images):
+  """(num_samples, chunk) -> the evidence of all images at the exact posterior."""
+  return functools.cache(functools.partial(evidence_of, model_of(truth), new_lane(), images))
+
+
 @pytest.fixture
 def lane():
+  return new_lane()
+
+
+def new_lane():
   stacked = lanes.stack([lanes.point(1.0, LATENT_SIZE, 5, 1e-3)], LATENT_SIZE)
   return jax.tree.map(lambda leaf: leaf[0], stacked)
 
@@ -77,14 +88,14 @@ def estimate(*arguments):
 
 
 @pytest.mark.parametrize(('num_samples', 'chunk'), [(1, 1), (7, 3), (50, 50)])
-def test_nll_is_the_exact_evidence_at_the_exact_posterior(truth, images, lane, num_samples, chunk):
+def test_nll_is_the_exact_evidence_at_the_exact_posterior(truth, images, exact, num_samples, chunk):
   """log w is constant there, so any number of samples gives log p(x) of every image, once each."""
-  values = estimate(model_of(truth), lane, images, num_samples, chunk)
+  values = exact(num_samples, chunk).curve[:, -1]
   np.testing.assert_allclose(values, truth.log_evidence(images), atol=2e-4)
 
 
 def test_nll_converges_to_the_evidence_from_a_wrong_posterior(truth, images, lane):
-  model = model_of(truth, shift=0.3, stretch=1.4)
+  model, images = model_of(truth, shift=0.3, stretch=1.4), images[:10]  # one batch of them
   batches = evaluation.cut(images, 10)
   of_seed = lambda seed: evaluation.evidence(  # noqa: E731
     model, None, lane._replace(seed=seed), batches, 1.0, num_samples=2000, chunk=300
@@ -125,9 +136,9 @@ def test_nll_uses_exactly_the_samples_it_was_asked_for(
 
 
 @pytest.mark.parametrize(('num_samples', 'chunk'), [(50, 50), (50, 7)])
-def test_weights_are_even_at_the_exact_posterior(truth, images, lane, num_samples, chunk):
+def test_weights_are_even_at_the_exact_posterior(images, exact, num_samples, chunk):
   """There every sample counts the same: ESS = K, the largest weight 1 / K, and L_1 = L_K."""
-  found = evidence_of(model_of(truth), lane, images, num_samples, chunk)
+  found = exact(num_samples, chunk)
   np.testing.assert_allclose(found.effective, num_samples, rtol=1e-3)
   np.testing.assert_allclose(found.largest, 1 / num_samples, rtol=1e-2)
   assert found.curve.shape == (len(images), 3)  # 1, 10, 50
@@ -298,7 +309,7 @@ def test_codes_far_apart_tell_which_image_it_was(lane):
 def test_without_latents_of_their_own_there_is_no_total_correlation(lane):
   model, images = code_model()
   mixture = networks.mixture(3)
-  params = mixture.init(jax.random.key(0), jnp.ones(2))
+  params = jax.jit(mixture.init)(jax.random.key(0), jnp.ones(2))
   model = model._replace(prior=lambda _, mask: mixture.make(params, mask, None))
   parts = aggregate(model, lane, evaluation.cut(images, 3))
   assert np.isnan(parts['total_correlation'])
@@ -472,9 +483,8 @@ def test_a_traversal_of_two_layers_moves_what_the_decoder_reads(lane):
 def test_a_walk_moves_one_latent_a_row_that_used_most_first(lane):
   """Rows of latents that the lane does not have, or none has, are at 0: all have as many rows."""
   lane = lane._replace(mask=jnp.array([1.0, 1.0, 1.0, 0.0]))
-  walk = evaluation.walk(
-    model_that_shows_its_code(), None, lane, jnp.array([0.1, 0.5, 0.3, 9.0]), 6, 5
-  )
+  usage, model = jnp.array([0.1, 0.5, 0.3, 9.0]), model_that_shows_its_code()
+  walk = jax.jit(lambda *given: evaluation.walk(model, None, *given, 6, 5))(lane, usage)
   expected = np.zeros((6, 5, 4))
   for row, latent in enumerate((1, 2, 0)):
     expected[row, :, latent] = [-2, -1, 0, 1, 2]
@@ -483,6 +493,6 @@ def test_a_walk_moves_one_latent_a_row_that_used_most_first(lane):
 
 def test_what_lies_between_codes_is_on_a_straight_line():
   z = np.array([[0.0, 1.0], [4.0, -1.0], [2.0, 2.0], [2.0, 3.0], [9.0, 9.0]], np.float32)
-  found = evaluation.between(jnp.array(z), 3)
+  found = jax.jit(evaluation.between, static_argnums=1)(z, 3)
   expected = [[[0, 1], [2, 0], [4, -1]], [[2, 2], [2, 2.5], [2, 3]]]
   np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -23,6 +23,20 @@ from vae_jax import errors, figures, records
 
 pytestmark = pytest.mark.run
 
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+  """Pictures of a quarter of the dots, where it is not looked at what is drawn."""
+  monkeypatch.setattr(figures.style, 'DPI', 50)
+
+
+@pytest.fixture
+def images_alone(monkeypatch):
+  """Draws nothing of what is read before the images."""
+  for name in ('rate_distortion', 'elbo_heatmap', 'active_units', 'learning_curves'):
+    monkeypatch.setattr(figures, name, lambda *arguments: None)
+
+
 # Everything of a workdir
 
 
@@ -39,7 +53,7 @@ def test_draw_all_writes_every_picture_whole_and_nothing_else(tmp_path):
     assert min(picture.shape[:2]) > 200 and picture.std() > 0.01
 
 
-def test_draw_all_of_a_workdir_with_lost_lanes_draws_what_is_left(tmp_path):
+def test_draw_all_of_a_workdir_with_lost_lanes_draws_what_is_left(tmp_path, small_pictures):
   rows = grid()
   for row in rows[:3]:
     row.update({'status': 'diverged', 'test/elbo': None, 'test/rate': None})
@@ -70,7 +84,7 @@ def test_draw_all_of_an_empty_workdir_draws_nothing(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_draw_all_refuses_images_of_another_run(tmp_path):
+def test_draw_all_refuses_images_of_another_run(tmp_path, images_alone):
   fill_workdir(tmp_path, grid())
   originals, made = shades(2)
   np.savez(tmp_path / 'images.npz', originals=originals, reconstructions=made, samples=made)
@@ -88,7 +102,7 @@ def test_draw_all_refuses_images_of_another_run(tmp_path):
   ],
 )
 @pytest.mark.parametrize('write', [np.savez, np.savez_compressed])
-def test_draw_all_refuses_damaged_images(tmp_path, damage, write):
+def test_draw_all_refuses_damaged_images(tmp_path, damage, write, images_alone):
   fill_workdir(tmp_path, grid(), images=False)
   path = tmp_path / 'images.npz'
   noise = np.random.default_rng(0).integers(0, 4, (12, 9, 8, 8, 1), np.uint8)
@@ -98,7 +112,7 @@ def test_draw_all_refuses_damaged_images(tmp_path, damage, write):
     figures.draw_all(tmp_path)
 
 
-def test_a_picture_that_fails_midway_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_picture_that_fails_midway_leaves_the_old_one(tmp_path, monkeypatch, small_pictures):
   (path, *_) = figures.draw_all(fill_workdir(tmp_path, grid(latent_sizes=(2,)), images=False))
   before = path.read_bytes()
 
@@ -113,7 +127,7 @@ def test_a_picture_that_fails_midway_leaves_the_old_one(tmp_path, monkeypatch):
   assert len(list((tmp_path / 'figures').iterdir())) == 3
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path):
+def test_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path, small_pictures):
   with matplotlib.rc_context({'font.size': 17.0, 'axes.linewidth': 3.0}):
     before = dict(matplotlib.rcParams)
     figures.draw_all(fill_workdir(tmp_path, grid()))
@@ -165,7 +179,7 @@ def test_the_loss_is_drawn_only_where_the_config_asks_for_powers_of_two(
 
 
 @pytest.mark.parametrize('name', ['latents', 'nll_curve'])
-def test_draw_all_refuses_a_table_of_another_run(tmp_path, name):
+def test_draw_all_refuses_a_table_of_another_run(tmp_path, name, images_alone):
   rows = grid(betas=(0.5, 1.0), seeds=(0,))
   fill_later(tmp_path, rows)
   path = tmp_path / f'{name}.csv'
@@ -181,7 +195,7 @@ def test_draw_all_refuses_a_table_of_another_run(tmp_path, name):
     figures.draw_all(tmp_path)
 
 
-def test_draw_all_refuses_traversals_of_another_run(tmp_path):
+def test_draw_all_refuses_traversals_of_another_run(tmp_path, images_alone):
   fill_later(tmp_path, grid())
   originals, made = shades(12)
   walks = np.zeros((2, 2, 3, 8, 8, 1), np.uint8)

@@ -10,11 +10,11 @@ import threading
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, small_config
+from conftest import ROOT, small_config, without_estimates
 
 import vae_jax
 from vae_jax import data, errors, figures, multihost, programs, study
-from vae_jax.runs import checkpoint, model_file, outcome, states, workdir
+from vae_jax.runs import checkpoint, model_file, states, workdir
 from vae_jax.runs.checkpoint import reading
 from vae_jax.study import lawful
 
@@ -335,7 +335,7 @@ def counted(tmp_path_factory, traced_once):
   with pytest.MonkeyPatch.context() as patch:  # that they obey is in `test_laws`
     patch.setattr(lawful, 'check_part', lambda *arguments: None)
     patch.setattr(lawful, 'check_whole', lambda *arguments: None)
-    patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
+    without_estimates(patch)
     return train(config, directory)
 
 

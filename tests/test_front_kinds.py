@@ -3,6 +3,7 @@
 The oracle is written out: z by its noise, and log p(x | z) + log p(z) - log q(z | x) of each.
 """
 
+import functools
 import itertools
 import types
 
@@ -131,21 +132,33 @@ def written_out(model, params, mask, x, noise):
   return jax.device_get(all_of(jnp.asarray(x, 'f'), noise))
 
 
+@functools.cache
+def noise_of(size):
+  """What `elbo` and `log_likelihood` draw of seed 1 for the five examples, [5, L, Z]."""
+
+  @jax.jit
+  def drawn():
+    keys = learner.lane_keys(types.SimpleNamespace(seed=np.uint32(SEED + 1)))
+    # Batches of 12 // 2 images; noise by batch, see `Learner.evaluate`.
+    noise = learner.draw_noise(jax.random.fold_in(keys.evaluation, 0), 5, 2, size)
+
+    # Batches of 12 // 3 images, and chunks of 3 samples, of which the last two are not wanted.
+    def of_chunk(batch, chunk):
+      key = jax.random.fold_in(jax.random.fold_in(keys.nll, batch), chunk)
+      return learner.draw_noise(key, 4, 3, size)
+
+    over_chunks = jax.vmap(of_chunk, (None, 0), out_axes=1)
+    of_nll = jax.vmap(over_chunks, (0, None))(jnp.arange(2), jnp.arange(3))  # [2, 4, 3, 3, Z]
+    return jnp.concatenate([noise, of_nll.reshape(8, 9, size)[:5, :SAMPLES]], axis=1)
+
+  return jax.device_get(drawn())
+
+
 @pytest.mark.parametrize('posterior, prior, likelihood', KINDS)
 def test_every_kind_is_what_its_terms_say(posterior, prior, likelihood):
   lane, model = lane_of(posterior, prior, likelihood)
   x, size = data_of(likelihood), lane.arrays.mask.size
-  keys = learner.lane_keys(types.SimpleNamespace(seed=np.uint32(SEED + 1)))
-  # Batches of 12 // 2 images; noise by batch, see `Learner.evaluate`.
-  noise = learner.draw_noise(jax.random.fold_in(keys.evaluation, 0), 5, 2, size)
-  # Batches of 12 // 3 images, and chunks of 3 samples, of which the last two are not wanted.
-  of_nll = []
-  for index, images_of_batch in enumerate((4, 1)):
-    key = jax.random.fold_in(keys.nll, index)
-    chunks = [learner.draw_noise(jax.random.fold_in(key, c), 4, 3, size) for c in range(3)]
-    of_nll.append(np.concatenate(chunks, axis=1)[:images_of_batch, :SAMPLES])
-  noise = np.concatenate([noise, np.concatenate(of_nll)], axis=1)  # in one program
-  centres, *terms = written_out(model, lane.params, lane.arrays.mask, x, noise)
+  centres, *terms = written_out(model, lane.params, lane.arrays.mask, x, noise_of(size))
   (log_p, log_ratio), of_nll = ([term[:, part] for term in terms] for part in (ELBO, NLL))
   own = lane.num_latents
   np.testing.assert_allclose(lane.encode(x), centres[:, :own], rtol=1e-4, atol=1e-5)

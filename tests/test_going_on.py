@@ -41,8 +41,9 @@ def save_images(path: pathlib.Path, seed: int, shape=(8, 8)) -> pathlib.Path:
 
 @pytest.fixture(scope='module', autouse=True)
 def one_picture():
-  """Of all pictures a run draws one, and that small."""
+  """Of all pictures a run draws one, and that small; nobody here reads images.npz."""
   with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(outcome, 'save_images', lambda *arguments: None)
     patch.setattr(figures, '_draw', lambda directory: {'samples': small_picture()})
     yield
 
@@ -354,7 +355,6 @@ def test_a_data_file_that_has_moved_is_named_once(run, original, tmp_path, monke
 def test_figures_of_other_data_stand_beside_those_of_the_run(run, tmp_path, monkeypatch):
   _, directory = run
   monkeypatch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
-  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
   other = save_images(tmp_path / 'others.npz', seed=1)
   names = [name for name in contents(directory) if 'checkpoints' not in name]
   before = contents(directory)

@@ -118,7 +118,7 @@ def stop_in(monkeypatch, calls):
 
 
 def test_a_study_and_launch_evaluate_are_stopped_in_the_evaluation_and_end(
-  config, tmp_path, monkeypatch
+  config, tmp_path, monkeypatch, no_images
 ):
   """The rows of a run that was stopped twice in its NLL are those of one that was not."""
   config['lanes'] |= dict(latent_size=(5,))  # two lanes, by the programs of the tests above

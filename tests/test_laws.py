@@ -18,6 +18,13 @@ pytestmark = pytest.mark.run
 EVENT = (2, 3)
 
 
+@pytest.fixture
+def config(config):
+  """The small study in programs of one lane: which width is the fastest is not asked here."""
+  config['program'] |= dict(width=1)
+  return config
+
+
 def refuses(check, *arguments, words, **settings):
   """The law is broken in one line, which names the part and has these words."""
   with pytest.raises(testing.LawError, match=words) as caught:

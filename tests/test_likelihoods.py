@@ -66,7 +66,7 @@ def nodes(support):
 
 def given(outputs):
   """Many heads come stacked, see `test_heads_may_come_stacked`: 256 arrays are many to trace."""
-  return jnp.stack(outputs) if len(outputs) > 9 else outputs
+  return np.stack(outputs) if len(outputs) > 9 else outputs
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -99,10 +99,34 @@ def _sample(likelihood, outputs, key, shape):
   return likelihood.make(outputs).sample(seed=key, sample_shape=shape)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_and_log_probs(likelihood, outputs, x):
+  law = likelihood.make(outputs)
+  return law.mean(), jax.vmap(law.log_prob)(x)
+
+
+def mean_and_log_probs(likelihood, outputs, x):
+  """The mean of one pixel [1], and log p at each x: float64 [len(x)]."""
+  found = _mean_and_log_probs(likelihood, given(outputs), np.float32(x)[:, None])
+  return map(np.float64, found)
+
+
 def log_probs(likelihood, outputs, x):
-  """log p of one pixel at each x: float64 [len(x)]."""
-  x = jnp.asarray(x, jnp.float32)[:, None]
-  return np.float64(jax.vmap(log_prob, (None, None, 0))(likelihood, outputs, x))
+  return list(mean_and_log_probs(likelihood, outputs, x))[1]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _samples_and_mean(likelihood, outputs):
+  law = likelihood.make(outputs)
+  samples = law.sample(seed=jax.random.key(1), sample_shape=(1_000,))
+  return samples, law.mean(), law.log_prob(samples[0])
+
+
+@functools.cache
+def samples_and_mean(name):
+  """Outputs of EVENT; a thousand samples of them, their mean, and log p of the first sample."""
+  outputs = random_outputs(LIKELIHOODS[name], EVENT, seed=1)
+  return outputs, *jax.device_get(_samples_and_mean(LIKELIHOODS[name], given(outputs)))
 
 
 @pytest.mark.parametrize(
@@ -125,33 +149,29 @@ def test_the_supports_are_declared(name, supports):
 @every_likelihood
 def test_pixels_in_rows_are_the_same_pixels(name):
   likelihood = LIKELIHOODS[name]
-  outputs = random_outputs(likelihood, EVENT, seed=0)
+  outputs, samples, expected_mean, expected = samples_and_mean(name)
+  rows = [output.ravel() if output.ndim else output for output in outputs]
 
-  def make(outputs):
-    heads, shared = outputs[: likelihood.num_heads], outputs[likelihood.num_heads :]
-    rows = (*map(jnp.ravel, heads), *shared)
-    flat = densities.Shaped(likelihood.make(given(rows)), EVENT)
+  def in_rows(rows):
+    flat = densities.Shaped(likelihood.make(rows), EVENT)
     assert flat.event_shape == EVENT
     return flat
 
-  in_rows = likelihood._replace(make=make)
-  x = sample(likelihood, outputs, jax.random.key(0), ())
-  expected = float(log_prob(likelihood, outputs, x))
-  assert log_prob(in_rows, outputs, x) == pytest.approx(expected, rel=1e-6)
-  np.testing.assert_allclose(mean(in_rows, outputs), mean(likelihood, outputs), rtol=1e-6)
-  drawn = jax.eval_shape(lambda: sample(in_rows, outputs, jax.random.key(0), (4,)))
-  assert drawn.shape == (4, *EVENT)
+  found = jax.jit(lambda rows, x: (in_rows(rows).log_prob(x), in_rows(rows).mean()))
+  log_p, mean = found(given(rows), samples[0])
+  assert log_p == pytest.approx(float(expected), rel=1e-6)
+  np.testing.assert_allclose(mean, expected_mean, rtol=1e-6)
+  for shape in ((), (4,)):
+    draw = functools.partial(_sample, likelihood._replace(make=in_rows), shape=shape)
+    assert jax.eval_shape(draw, given(rows), jax.random.key(0)).shape == (*shape, *EVENT)
 
 
 @every_likelihood
 def test_twice_the_pixels_double_log_prob(name):
-  likelihood = LIKELIHOODS[name]
-  outputs = random_outputs(likelihood, EVENT, seed=0)
-  x = sample(likelihood, outputs, jax.random.key(0), ())
+  outputs, samples, _, value = samples_and_mean(name)
   twice = tuple(np.concatenate([output] * 2) if output.ndim else output for output in outputs)
-  value = log_prob(likelihood, outputs, x)
   assert value.shape == () and value.dtype == jnp.float32
-  doubled = log_prob(likelihood, twice, np.concatenate([x, x]))
+  doubled = log_prob(LIKELIHOODS[name], twice, np.concatenate([samples[0]] * 2))
   assert doubled == pytest.approx(2 * float(value), rel=1e-6)
 
 
@@ -167,9 +187,8 @@ def test_heads_may_come_stacked(name):
 @every_likelihood
 def test_samples_agree_with_the_mean(name):
   likelihood, count = LIKELIHOODS[name], 1_000
-  outputs = random_outputs(likelihood, EVENT, seed=1)
-  samples = np.float64(sample(likelihood, outputs, jax.random.key(1), (count,)))
-  expected = mean(likelihood, outputs)
+  _, samples, expected, _ = samples_and_mean(name)
+  samples = np.float64(samples)
   assert samples.shape == (count, *EVENT) and expected.shape == EVENT
   error = samples.mean(0) - expected
   assert np.all(np.abs(error) < 5 * samples.std(0) / np.sqrt(count) + 1e-6)
@@ -185,9 +204,10 @@ def test_a_density_sums_to_one_and_has_its_mean(name, seed):
   likelihood = LIKELIHOODS[name]
   x, weights = nodes(own_support(likelihood))
   outputs = random_outputs(likelihood, (1,), seed)
-  masses = weights * np.exp(log_probs(likelihood, outputs, x))
+  (mean,), logs = mean_and_log_probs(likelihood, outputs, x)
+  masses = weights * np.exp(logs)
   assert masses.sum() == pytest.approx(1, abs=2e-6)
-  assert (masses * x).sum() == pytest.approx(float(mean(likelihood, outputs)[0]), rel=2e-5)
+  assert (masses * x).sum() == pytest.approx(mean, rel=2e-5)
 
 
 def mass_between(outputs, name, low, high):
@@ -229,7 +249,7 @@ def test_values_and_gradients_are_finite_at_extreme_outputs(name):
   def of_one_pixel(outputs, x):
     heads, shared = outputs[: likelihood.num_heads, None], outputs[likelihood.num_heads :]
     stacked = heads if not likelihood.num_shared else (*heads, *shared)  # 256 are many to trace
-    return log_prob(likelihood, stacked, x[None])
+    return likelihood.make(stacked).log_prob(x[None])
 
   over_x = jax.vmap(jax.value_and_grad(of_one_pixel), (None, 0))
   x = jnp.asarray([x[0], x[len(x) // 2], x[-1]], jnp.float32)
@@ -377,6 +397,9 @@ def mean_log_likelihood(shared, loc, x):
   return jnp.mean(jax.vmap(lambda loc, x: OPTIMAL.make((loc, *shared)).log_prob(x))(loc, x))
 
 
+refit = jax.jit(OPTIMAL.refit, static_argnums=1)
+
+
 def scale_of(shared):
   """From the density at its mode: log p(0) = -log s - 1/2 log(2 pi)."""
   zeros = np.zeros(1, np.float32)
@@ -389,7 +412,7 @@ def test_the_optimal_scale_is_the_likeliest_of_the_batch(spread):
   rng = np.random.default_rng(4)
   loc, x = np.float32(rng.normal(size=(2, 6, 50)) * spread / np.sqrt(2))
   start = (jnp.array(0.4),)
-  shared = OPTIMAL.refit(mean_log_likelihood(start, loc, x), 50, start)
+  shared = refit(mean_log_likelihood(start, loc, x), 50, start)
 
   def nll(log_scale):
     return -scipy.stats.norm.logpdf(np.float64(x), np.float64(loc), np.exp(log_scale)).sum()
@@ -398,7 +421,7 @@ def test_the_optimal_scale_is_the_likeliest_of_the_batch(spread):
     nll, bounds=(-6, 6), method='bounded', options={'xatol': 1e-9}
   )
   assert scale_of(shared) == pytest.approx(np.exp(best.x), rel=1e-3)
-  again = OPTIMAL.refit(mean_log_likelihood(shared, loc, x), 50, shared)
+  again = refit(mean_log_likelihood(shared, loc, x), 50, shared)
   assert scale_of(again) == pytest.approx(np.exp(best.x), rel=1e-5)
 
 
@@ -406,9 +429,10 @@ def test_at_the_optimal_scale_the_gradient_is_that_of_the_log_of_the_square_erro
   """max_s log N(x; m, s^2) = -D/2 log MSE + constant, so their gradients are one."""
   loc, x = np.float32(np.random.default_rng(5).normal(size=(2, 4, 7)))
   shared = (jnp.zeros(()),)
-  shared = OPTIMAL.refit(mean_log_likelihood(shared, loc, x), 7, shared)
-  of_shared, of_loc = jax.grad(mean_log_likelihood, (0, 1))(shared, loc, x)
-  expected = jax.grad(lambda loc: -7 / 2 * jnp.log(jnp.mean((x - loc) ** 2)))(loc)
+  shared = refit(mean_log_likelihood(shared, loc, x), 7, shared)
+  of_shared, of_loc = jax.jit(jax.grad(mean_log_likelihood, (0, 1)))(shared, loc, x)
+  of_log = jax.grad(lambda loc: -7 / 2 * jnp.log(jnp.mean((x - loc) ** 2)))
+  expected = jax.jit(of_log)(loc)
   np.testing.assert_allclose(of_loc, expected, rtol=1e-4)
   assert of_shared == (0,)
 
@@ -418,7 +442,7 @@ def test_a_far_optimal_scale_is_reached_from_above_without_overshoot():
   x = np.float32(1e-3 * np.random.default_rng(6).choice([-1, 1], (8, 1000)))
   loc, shared, scales = np.zeros_like(x), (jnp.zeros(()),), []
   for _ in range(3):
-    shared = OPTIMAL.refit(mean_log_likelihood(shared, loc, x), 1000, shared)
+    shared = refit(mean_log_likelihood(shared, loc, x), 1000, shared)
     scales.append(scale_of(shared))
   assert scales == [pytest.approx(s, rel=1e-2) for s in (1e-2, 1e-3, 1e-3)]
 
@@ -427,7 +451,7 @@ def test_the_optimal_scale_is_bounded_below():
   x = np.zeros((2, 3), np.float32)
   shared = (jnp.zeros(()),)
   for _ in range(4):
-    shared = OPTIMAL.refit(mean_log_likelihood(shared, x, x), 3, shared)
+    shared = refit(mean_log_likelihood(shared, x, x), 3, shared)
     assert np.isfinite(shared[0])
   assert scale_of(shared) == pytest.approx(1e-4, rel=1e-3)
   others = set(LIKELIHOODS) - {'gaussian_optimal'}

@@ -121,8 +121,8 @@ def test_values_and_gradients_are_finite_at_extreme_outputs(name):
 
 
 def test_samples_have_the_mean_and_the_variance():
-  """Of 40,000 draws, within five standard errors."""
-  size, draws = np.array([0.5, 1.0, 3.0]), 40_000
+  """Of 10,000 draws, within five standard errors."""
+  size, draws = np.array([0.5, 1.0, 3.0]), 10_000
   heads = np.log(np.array([2.0, 40.0, 0.3])).astype(np.float32)
   mean = size * np.array([2.0, 40.0, 0.3])
 
@@ -238,16 +238,18 @@ def test_a_size_multiplies_the_rates_of_a_table_alone(table, row):
 
 def test_the_encoder_reads_codes_apart_and_counts_by_their_logarithm(table):
   x = np.array([0.3, 1.0, 2.0, 4.0, -1.5, 0.9], np.float32)
-  seen = np.sort(table.encoder_input(x))
+  encoder_input = jax.jit(table.encoder_input)
+  seen = np.sort(encoder_input(x))
   np.testing.assert_allclose(seen, np.sort([0.3, -1.5, 0.9, 1.0, 0, 0, 1, np.log(5)]), rtol=1e-6)
   x[2] = np.nan
-  assert np.isnan(table.encoder_input(x)).sum() == 3
+  assert np.isnan(encoder_input(x)).sum() == 3
 
 
 def test_the_first_outputs_of_a_table_have_its_means(table):
   mean = np.array([2.0, 0.3, 1.0, 5.0, -3.0, 0.9], np.float32)
-  first = table.output_of_mean(mean)
-  found = table.make(jnp.zeros((3, 6)).at[0].set(first)).mean()
+  first = jax.jit(table.output_of_mean)(mean)
+  outputs = np.stack([first, *np.zeros((2, 6), np.float32)])
+  found = jax.jit(lambda outputs: table.make(outputs).mean())(outputs)
   np.testing.assert_allclose(np.delete(found, 2), np.delete(mean, 2), rtol=1e-4)
 
 

@@ -125,11 +125,18 @@ def test_what_lies_behind_a_layer_of_latents_starts_at_scale_1(name):
 def test_a_padded_model_starts_with_the_very_weights_of_the_unpadded_one(name, event, conv, parts):
   """And every seed has weights of its own."""
   model, lower = pair(name, event, conv, hidden=() if conv else (8,))
-  init = jax.jit(lambda *args: {part: model.init(*args)[part] for part in parts})
-  small, padded, other = (
-    jax.device_get(init(jax.random.key(seed), kinds.mask_of(lower + 2, lower + size)))
-    for seed, size in ((1, 2), (1, 5), (2, 2))
-  )
+
+  @jax.jit
+  def starts(keys, narrow, wide):
+    def init(key, mask):
+      params = model.init(key, mask)
+      return {part: params[part] for part in parts}
+
+    return jax.vmap(init, (0, None))(keys, narrow), init(keys[0], wide)
+
+  masks = (kinds.mask_of(lower + 2, lower + size) for size in (2, 5))
+  of_both, padded = jax.device_get(starts(jax.random.split(KEY), *masks))
+  small, other = (jax.tree.map(lambda leaf, i=i: leaf[i], of_both) for i in (0, 1))
   assert jax.tree.structure(small) == jax.tree.structure(padded)
 
   def check(path, one, two):
@@ -245,15 +252,22 @@ def test_the_vamp_prior_mixes_the_models_own_posteriors(name):
   mask, z = kinds.mask_of(2, 3), kinds.normal(0, 10, 3)
   model = simple_model(densities.bernoulli(), name, input_scale=255.0)
   params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0)
-  encode = jax.jit(model.encode)
   inputs = 255 * scipy.special.expit(params['prior'])
-  parts = [kinds.log_prob_all(encode(params, u, mask), z).sum(1) for u in inputs]
-  prior = jax.jit(model.prior)(params, mask)
+
+  @jax.jit
+  def computed(params, inputs, z):
+    def of_input(u):
+      q = model.encode(params, u, mask)
+      return kinds.log_prob_all(q, z).sum(1), kinds.sample_all(q, z)[0]
+
+    prior = model.prior(params, mask)
+    drawn = kinds.draw_all(prior, z, np.full(10, 0.5, 'f'))  # from the second of three
+    return jax.vmap(of_input)(inputs), kinds.log_prob_all(prior, z)[:, 0], drawn
+
+  (parts, samples), log_p, drawn = computed(params, inputs, z)
   expected = scipy.special.logsumexp(parts, axis=0) - np.log(3)
-  np.testing.assert_allclose(kinds.log_prob_all(prior, z)[:, 0], expected, rtol=1e-4)
-  drawn = kinds.draw_all(prior, z, np.full(10, 0.5, 'f'))  # from the second of three
-  second, _ = kinds.sample_all(encode(params, inputs[1], mask), z)
-  np.testing.assert_allclose(drawn, second, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(log_p, expected, rtol=1e-4)
+  np.testing.assert_allclose(drawn, samples[1], rtol=1e-4, atol=1e-6)
 
 
 def test_shared_scale_is_one_learned_number():
@@ -276,13 +290,17 @@ def test_shared_numbers_stand_behind_the_heads_and_are_refitted_with_the_size_of
   )
   model = simple_model(fake, event=event)
   params = kinds.randomized(jax.eval_shape(model.init, KEY, mask), 0) | {'likelihood': shared}
-  outputs = model.decode(params, np.ones(2, 'f'), mask).flat
+
+  def decoded(model, params):
+    return jax.device_get(jax.jit(lambda p: model.decode(p, np.ones(2, 'f'), mask).flat)(params))
+
+  outputs = decoded(model, params)
   assert outputs[0].shape == (6,)
   assert outputs[1:] == shared
   assert model.refit(params, -3.5) == (-3.5, 6, shared)
   # With none of these the heads stay one array.
   model = simple_model(fake._replace(num_shared=0, refit=None), event=event)
-  alone = model.decode(params | {'likelihood': ()}, np.ones(2, 'f'), mask).flat
+  alone = decoded(model, params | {'likelihood': ()})
   assert alone.shape == (1, 6)
   np.testing.assert_array_equal(alone[0], outputs[0])
   assert model.refit is None

@@ -9,7 +9,7 @@ from vae_jax import errors, figures, records, study
 from vae_jax.runs import outcome
 from vae_jax.runs.workdir import FILES
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
 BETAS = (0.02, 0.5, 8.0)
 
@@ -24,7 +24,7 @@ def many_betas():
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
+def run(tmp_path_factory, traced_once):
   """One lane, 40 steps; without NLL and pictures, which take most of the time."""
   directory, config = tmp_path_factory.mktemp('many') / 'run', many_betas()
   with pytest.MonkeyPatch.context() as patch:

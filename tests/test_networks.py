@@ -64,37 +64,40 @@ def test_initial_weights_have_the_variance_of_their_active_fans(shape, rows, col
   assert not variances
 
 
-H = np.linspace(-3, 3, 8, dtype='f')
-SIGMOID = scipy.special.expit(H)
+sigmoid = scipy.special.expit
 BY_HAND = {
-  'relu': np.maximum(H, 0),
-  'tanh': np.tanh(H),
-  'gelu': H / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (H + 0.044715 * H**3))),
-  'elu': np.where(H > 0, H, np.expm1(H)),
-  'silu': H * SIGMOID,
-  'leaky_relu': np.where(H > 0, H, 0.01 * H),
-  'softplus': np.log1p(np.exp(H)),
-  'sigmoid': SIGMOID,
-  'identity': H,
-  'gated': H[:4] * SIGMOID[4:],
+  'relu': lambda h: np.maximum(h, 0),
+  'tanh': np.tanh,
+  'gelu': lambda h: h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3))),
+  'elu': lambda h: np.where(h > 0, h, np.expm1(h)),
+  'silu': lambda h: h * sigmoid(h),
+  'leaky_relu': lambda h: np.where(h > 0, h, 0.01 * h),
+  'softplus': lambda h: np.log1p(np.exp(h)),
+  'sigmoid': sigmoid,
+  'identity': lambda h: h,
+  'gated': lambda h: h[: len(h) // 2] * sigmoid(h[len(h) // 2 :]),
 }
+H = np.linspace(-3, 3, 8, dtype='f')
+
+
+@functools.cache
+def activated():
+  """Every activation of H, in one program."""
+  functions = {name: layers.ACTIVATIONS[name] for name in networks.ACTIVATIONS}
+  return jax.device_get(jax.jit(lambda h: {name: f(h) for name, f in functions.items()})(H))
 
 
 @pytest.mark.parametrize('activation', networks.ACTIVATIONS)
 def test_dense_layers_are_numpys_and_as_wide_as_asked(activation):
   """Behind a gate, too: two halves a sigmoid(b) of twice the width."""
-  activate = jax.jit(layers.ACTIVATIONS[activation])
-  np.testing.assert_allclose(activate(H), BY_HAND[activation], rtol=1e-5, atol=1e-7)
+  by_hand = BY_HAND[activation]
+  np.testing.assert_allclose(activated()[activation], by_hand(H), rtol=1e-5, atol=1e-7)
   net = kinds.encoder(hidden=(4, 3), activation=activation)
   x = kinds.normal(0, 2, 3)
   params = randomized(net, x)
   h = np.ravel(x)
   for i in (0, 1):
-    h = kinds.dense(params['params']['mlp'][f'hidden_{i}'], h)
-    if activation == 'gated':
-      h = np.prod([h[: len(h) // 2], scipy.special.expit(h[len(h) // 2 :])], axis=0)
-    else:
-      h = np.asarray(activate(h))
+    h = by_hand(kinds.dense(params['params']['mlp'][f'hidden_{i}'], h))
   assert h.shape == (3,)
   np.testing.assert_allclose(kinds.apply(net, params, x), h, rtol=1e-5, atol=1e-6)
 
@@ -108,6 +111,13 @@ def test_decoder_heads_are_numpys_in_their_order():
   np.testing.assert_allclose(kinds.apply(net, params, z, mask), expected, rtol=1e-5, atol=1e-6)
 
 
+@functools.cache
+def features_of(conv, event, activation):
+  """The shape of what an encoder leaves, however many heads the decoder has."""
+  net = kinds.encoder(conv, activation=activation)
+  return jax.eval_shape(net.init_with_output, KEY, np.ones(event, 'f'))[0].shape
+
+
 @pytest.mark.parametrize('conv', [False, True])
 @pytest.mark.parametrize('event', [(8, 8, 1), (7, 5, 3), (28, 20, 1), (1, 1, 1)])
 @pytest.mark.parametrize('num_heads', [1, 2])
@@ -119,9 +129,7 @@ def test_shapes_follow_the_data(conv, event, num_heads, activation):
   widths = dict(conv_0=4, output=6) if conv else dict(output=8)  # behind the activation
   for name, width in widths.items():
     assert variables['params'][name]['kernel'].shape[-2] == width
-  net = kinds.encoder(conv, activation=activation)
-  features, _ = jax.eval_shape(net.init_with_output, KEY, np.ones(event, 'f'))
-  assert features.shape == (8,)
+  assert features_of(conv, event, activation) == (8,)
 
 
 def test_layers_of_a_published_size():

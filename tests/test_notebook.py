@@ -35,8 +35,8 @@ def toured(tmp_path_factory):
     patch.setattr(outcome.estimates, '_mixtures', lambda *_: None)
     for cell in cells():
       if cell['cell_type'] == 'code':
-        source = ''.join(cell['source']).replace('1500', '100').replace('500', '100')  # steps
-        source = source.replace('samples=100', 'samples=10')
+        source = ''.join(cell['source']).replace('steps=1500', 'steps=20, log_every=20')
+        source = source.replace('=500', '=20').replace('samples=100', 'samples=2')
         # As many images of each split are evaluated by one program.
         source = source.replace('test_images=359', 'test_images=359, train_images=359')
         exec(compile(source, TOUR.name, 'exec'), space)

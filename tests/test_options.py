@@ -55,7 +55,7 @@ pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures', 'traced_on
   ],
   ids=['conv, cross-entropy, zip, beta 0', 'two layers', 'gaussian and vamp', 'shapes'],
 )
-def test_every_option_trains_to_a_better_bound(config, tmp_path, changes):
+def test_every_option_trains_to_a_better_bound(config, tmp_path, changes, no_images):
   for section, values in changes.items():
     config[section] |= values
   result = training.run(config, tmp_path / 'run')

@@ -1,6 +1,7 @@
 """Lanes that stop for want of a better evaluation, and the parameters of the best one."""
 
 import contextlib
+import copy
 import functools
 import itertools
 import os
@@ -140,11 +141,14 @@ def test_the_best_parameters_are_those_of_the_best_step_and_evaluate_to_its_figu
 
 def test_all_lanes_stop_and_the_run_ends(compiled, tmp_path):
   """And stays ended: called again with more steps, it takes none."""
-  progress = compiled.train(tmp_path / 'run', patience=1, steps=1000, checkpoint_every=200)
+  fast, slow = copy.copy(compiled), compiled.study.lanes
+  high = np.maximum(slow.learning_rate, np.float32(1e-1))  # at which all stop soon
+  fast.study = compiled.study._replace(lanes=slow._replace(learning_rate=high))
+  progress = fast.train(tmp_path / 'run', patience=1, steps=1000, checkpoint_every=200)
   assert progress.step < 1000
   assert progress.choice.training == []
   assert max(progress.choice.stopped_at) == progress.step
-  again = compiled.train(tmp_path / 'run', patience=1, steps=2000, checkpoint_every=200)
+  again = fast.train(tmp_path / 'run', patience=1, steps=2000, checkpoint_every=200)
   assert again.step == progress.step
   assert_equal(outcome.whole(again), outcome.whole(progress))
 

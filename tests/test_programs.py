@@ -106,19 +106,9 @@ def assert_bit_equal(one, other):
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@functools.cache
-def one_lane():
-  """The plain lane alone: its state, lane, and (state, lane, batch of 4, count) -> a step of it."""
-  learner_of_lane = make_training().learner
-  stacked = stack([(1.0, 3, 0, 1e-3)], 3)
-  lane = jax.tree.map(lambda leaf: leaf[0], stacked)
-
-  @jax.jit
-  def step(state, lane, batch, count):
-    noise = learner_of_lane.draw(lane, len(batch), count)
-    return learner_of_lane.step(state, lane, batch, noise, count)
-
-  return jax.jit(learner_of_lane.init)(lane), lane, step
+def bars(images):
+  """The first image in black and white, as often as there are images: every batch is the same."""
+  return jnp.tile(jnp.uint8(255) * (images[:1] > 120), (len(images), 1, 1, 1))
 
 
 FLOW = dict(num_layers=3, hidden=(8,))
@@ -199,14 +189,15 @@ def test_a_lane_that_diverges_is_frozen_and_leaves_the_others_bit_equal(images):
 
 def test_a_diverged_lane_stays_frozen_when_its_numbers_are_finite_again(images):
   """Another batch may be finite once more: a lane that has diverged does not come back."""
-  state, lane, step = one_lane()
-  frozen = state._replace(diverged_at=jnp.int32(4))
-  batch = np.asarray(images)[:4] / np.float32(255)
-  moved, _ = step(state, lane, batch, 9)
-  kept, _ = step(frozen, lane, batch, 9)
-  assert_bit_equal(jax.device_get(kept.params), jax.device_get(frozen.params))
-  assert kept.diverged_at == frozen.diverged_at
-  kernels = [s.params['decoder']['params']['output']['kernel'] for s in (state, moved)]
+  states, take = begin(make_training(), PLAIN[:1], 3, images)
+  start = jax.device_get(states)
+  frozen = states._replace(diverged_at=np.full_like(start.diverged_at, 4))
+  kept, _ = jax.device_get(take(frozen, 9, 10))
+  assert_bit_equal(kept.params, start.params)
+  np.testing.assert_array_equal(kept.diverged_at, 4)
+  states, take = begin(make_training(), PLAIN[:1], 3, images)
+  moved, _ = take(states, 9, 10)
+  kernels = [s.params['decoder']['params']['output']['kernel'] for s in (start, moved)]
   assert not np.array_equal(*kernels)
 
 
@@ -248,10 +239,11 @@ def test_seeds_differ_and_the_same_seed_agrees(images):
 
 def test_the_noise_of_a_lane_is_its_seeds(images):
   """The same parameters, batch and step with two seeds: not the initialisation alone differs."""
-  state, one, step = one_lane()
-  other = jax.tree.map(lambda leaf: leaf[0], stack([(1.0, 3, 1, 1e-3)], 3))
-  batch = np.asarray(images)[:4] / np.float32(255)
-  elbos = [float(step(state, lane, batch, 0)[1]['elbo']) for lane in (one, other)]
+  elbos = []
+  for seed in (0, 1):
+    states, _ = begin(make_training(), PLAIN[:1], 3, bars(images))
+    _, take = begin(make_training(), [(1.0, 3, seed, 1e-3)], 3, bars(images))
+    elbos.append(float(take(states, 0, 1)[1]['batch/elbo'][0]))
   assert elbos[0] != elbos[1]
 
 
@@ -284,13 +276,17 @@ def test_noise_that_is_drawn_ahead_is_that_of_its_step(
 def test_the_noise_is_fresh_at_every_step_and_for_every_example(images):
   """The same state and batch: another step gives other noise, the same step the same."""
   evaluate = make_training().learner.evaluate
-  state, lane, step = one_lane()
-  batch = np.tile(np.asarray(images)[:1] / np.float32(255), (4, 1, 1, 1))
-  elbos = [float(step(state, lane, batch, s)[1]['elbo']) for s in (0, 1, 2, 0)]
+  elbos = []
+  for count in (0, 1, 2, 0):
+    states, take = begin(make_training(), PLAIN[:1], 3, bars(images))
+    params = lane_of(states, 0).params
+    elbos.append(float(take(states, count, count + 1)[1]['batch/elbo'][0]))
   assert len(set(elbos)) == 3
   assert elbos[0] == elbos[3]
+  lane = lane_of(stack(PLAIN[:1], 3), 0)
+  batch = np.tile(np.asarray(images)[:1] / np.float32(255), (4, 1, 1, 1))
   one_at_a_time = jax.jit(
-    jax.vmap(lambda weights: evaluate(state.params, lane, batch, 0, weights)[0]['distortion'])
+    jax.vmap(lambda weights: evaluate(params, lane, batch, 0, weights)[0]['distortion'])
   )(np.eye(4, dtype='f'))
   assert len(set(np.asarray(one_at_a_time).tolist())) == 4
 
@@ -333,7 +329,6 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
   training = make_training(objective=plain._replace(combine=combine))
   chunk = functools.partial(programs.run_chunk, training)
   program = programs.lanewise(chunk, training.placement).program
-  init = programs.lanewise(training.learner.init, training.placement, per_lane=1)
   points = [
     (1.0, 3, 0, 1e-3),
     (4.0, 2, 1, 1e-2, 'linear', 3),
@@ -342,7 +337,7 @@ def test_a_new_beta_seed_or_latent_size_is_not_retraced(images):
   ]
   for point in points:
     stacked = stack([point], 5)
-    states = init(stacked)
+    states, _ = begin(make_training(), [point], 5, images)  # which do not depend on the objective
     for first, stop in [(0, 3), (3, 5)]:
       indices = data.batch_indices(0, first, STEPS, 20, len(images))
       rows = data.Rows(images)

@@ -22,7 +22,8 @@ MASK = jnp.array([1.0, 1.0, 0.0])
 
 
 def init(net, *inputs):
-  return jax.jit(net.init)(KEY, *inputs)
+  """Parameters as NumPy's: what is taken of them, and added, is no program of its own."""
+  return jax.device_get(jax.jit(net.init)(KEY, *inputs))
 
 
 def moved(params, seed=0, size=0.3):
@@ -137,7 +138,7 @@ def block_by_hand(params, x):
 def test_a_block_is_norms_and_convolutions_beside_its_input():
   x = kinds.normal(3, 5, 4, 16).astype(np.float32)
   block = resnets.Block(24, 'silu', 'he')
-  start = jax.jit(lambda: block.init(KEY, x, (5, 4)))()
+  start = jax.device_get(jax.jit(lambda: block.init(KEY, x, (5, 4)))())
   params = moved(start)
 
   apply = jax.jit(lambda params, x: block.apply(params, x, (5, 4)))
@@ -192,14 +193,20 @@ def test_nets_are_blocks_then_a_norm_and_an_activation():
 
 def test_levels_are_halved_and_doubled_whatever_the_size():
   x = np.arange(10.0, dtype=np.float32).reshape(5, 2, 1)
-  found = resnets._halved(x)
+  line = x[:, :1]
+
+  @jax.jit
+  def computed(x, line):
+    found = resnets._halved(x)
+    lines = resnets._halved(line), resnets._doubled(line, (9, 1))
+    return found, resnets._doubled(found, (5, 2)), *lines
+
+  found, again, half, double = computed(x, line)
   expected = [[(0 + 1 + 2 + 3) / 4], [(4 + 5 + 6 + 7) / 4], [(8 + 9) / 2]]
   np.testing.assert_allclose(found[..., 0], expected)
-  again = resnets._doubled(found, (5, 2))
   np.testing.assert_allclose(again[..., 0], np.repeat(np.repeat(expected, 2, 0), 2, 1)[:5])
-  line = x[:, :1]
-  assert resnets._halved(line).shape == (3, 1, 1)
-  assert resnets._doubled(line, (9, 1)).shape == (9, 1, 1)
+  assert half.shape == (3, 1, 1)
+  assert double.shape == (9, 1, 1)
 
 
 @pytest.mark.parametrize('event', [(7, 5, 3), (9, 2), (6, 6, 1)])
@@ -208,13 +215,8 @@ def test_nets_are_of_one_example_of_any_size(event):
   decoder = networks.ResNetDecoder(event, 2, widths=(16, 8), channel_bias=(0.5,) * event[-1])
   x = kinds.normal(0, *event).astype(np.float32)
 
-  @jax.jit
-  def both():
-    params = encoder.init(KEY, x)
-    outputs = decoder.init_with_output(KEY, jnp.zeros(3), MASK)
-    return encoder.apply(params, x), *outputs
-
-  h, outputs, params = both()
+  h, _ = jax.eval_shape(encoder.init_with_output, KEY, x)
+  outputs, params = jax.jit(decoder.init_with_output)(KEY, np.zeros(3, 'f'), MASK)
   small = [-(-size // 2) if size > 1 else 1 for size in event[:-1]]
   assert h.shape == (np.prod(small) * 16,)
   assert outputs.shape == (2, *event)
@@ -240,10 +242,14 @@ def test_inert_latents_change_nothing_and_a_padded_net_draws_the_same_weights(na
   def computed():
     wide = net.init(KEY, jnp.zeros(3), MASK)
     narrow = net.init(KEY, jnp.zeros(2), MASK[:2])
-    grads = jax.grad(lambda params: jnp.sum(jnp.square(net.apply(params, z, MASK))))(wide)
-    others = jnp.asarray(z).at[2].set(9.0)
-    outputs = [net.apply(wide, z, MASK), net.apply(wide, others, MASK)]
-    return wide, narrow, grads, [*outputs, net.apply(narrow, z[:2], MASK[:2])]
+
+    def squares(params):
+      outputs = net.apply(params, z, MASK)
+      return jnp.sum(jnp.square(outputs)), outputs
+
+    grads, outputs = jax.grad(squares, has_aux=True)(wide)
+    others = net.apply(wide, jnp.asarray(z).at[2].set(9.0), MASK)
+    return wide, narrow, grads, [outputs, others, net.apply(narrow, z[:2], MASK[:2])]
 
   wide, narrow, grads, (found, others, expected) = computed()
   np.testing.assert_array_equal(found, others)
@@ -289,10 +295,8 @@ def test_the_options_of_an_mlp_are_off():
   x = kinds.normal(4, 6).astype(np.float32)
   plain = networks.MlpEncoder((6, 6), 'tanh')
   wanted = layers.Mlp((6, 6), 'tanh', 'lecun')
-  params = init(plain, x)
-  assert jax.tree.structure(params['params']['mlp']) == jax.tree.structure(
-    init(wanted, x)['params']
-  )
+  found, expected = (jax.eval_shape(net.init, KEY, x)['params'] for net in (plain, wanted))
+  assert jax.tree.structure(found['mlp']) == jax.tree.structure(expected)
 
 
 @pytest.mark.parametrize('transposed', [False, True])

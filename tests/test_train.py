@@ -1,8 +1,10 @@
 """A study from end to end: the files it leaves, what stops it, and how it goes on."""
 
 import csv
+import functools
 import json
 import operator
+import pickle
 import shutil
 
 import jax
@@ -13,7 +15,17 @@ from conftest import small_config
 from run_files import assert_same_run, state_digest
 
 import vae_jax
-from vae_jax import errors, lane_fields, learner, programs, records, study, tracking
+from vae_jax import (
+  errors,
+  evaluation,
+  figures,
+  lane_fields,
+  learner,
+  programs,
+  records,
+  study,
+  tracking,
+)
 from vae_jax.runs import checkpoint, evaluating, outcome, states, training
 from vae_jax.runs import workdir as workdir_module
 
@@ -41,11 +53,12 @@ COLUMNS = [
 def finished(tmp_path_factory, traced_once):
   """One uninterrupted run of a fresh copy of the small study, and the number of its traces."""
   config = small_config()
-  config['evaluation'] |= dict(mixture_components=3)
+  config['evaluation'] |= dict(mixture_components=2)
   workdir = tmp_path_factory.mktemp('finished') / 'run'
   traces = []
   original = programs.chunks.run_chunk
   with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figures.style, 'DPI', 40)  # how large the pictures are is not looked at
     patch.setattr(programs.chunks, 'run_chunk', lambda *a: traces.append(1) or original(*a))
     result = training.run(config, workdir)
     yield config, workdir, result, len(traces)
@@ -137,8 +150,9 @@ def test_the_same_config_gives_the_same_bits(finished, tmp_path):
   assert_same_run(workdir, tmp_path / 'again', config)
 
 
-def test_evaluate_uses_the_numbers_it_is_given(finished, tmp_path):
+def test_evaluate_uses_the_numbers_it_is_given(finished, tmp_path, no_images, monkeypatch):
   config, workdir, _, _ = finished
+  monkeypatch.setattr(outcome.estimates, '_mixtures', lambda *arguments: None)
   copy = tmp_path / 'copy'
   shutil.copytree(workdir, copy)
   evaluating.evaluate(copy, 400, 40)
@@ -200,7 +214,7 @@ def test_damaged_checkpoints_fall_back_or_say_so(finished, tmp_path):
     training.run(config, copy)
 
 
-def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path, monkeypatch):
+def test_a_diverged_lane_is_named_and_the_rest_is_done(config, tmp_path, monkeypatch, no_images):
   """The tracker is closed with the program's own exit code."""
   codes = []
   monkeypatch.setattr(tracking.Tracker, 'close', lambda self, code: codes.append(code))
@@ -253,8 +267,24 @@ def die_at(place, moment):
   return patch
 
 
+@pytest.fixture
+def fitted_once(monkeypatch):
+  """The mixtures of the same codes are fitted once: else they take half of an attempt."""
+  fit, known = evaluation.fit_mixture, {}
+
+  def once(*given):
+    key = pickle.dumps(given)
+    if key not in known:
+      known[key] = fit(*given)
+    return known[key]
+
+  monkeypatch.setattr(evaluation, 'fit_mixture', once)
+
+
 @pytest.mark.parametrize('moment', [pytest.param('before', marks=pytest.mark.slow), 'after'])
-def test_attempts_that_die_at_every_write_in_turn_are_taken_up(finished, tmp_path, moment):
+def test_attempts_that_die_at_every_write_in_turn_are_taken_up(
+  finished, tmp_path, moment, fitted_once
+):
   """Each attempt goes on from the one before, and dies a step further; the last one is whole."""
   config, reference, _, _ = finished
   for place in PLACES:
@@ -290,9 +320,10 @@ def test_an_attempt_that_dies_once_is_taken_up(finished, tmp_path, place, moment
 
 
 def test_all_lanes_diverged_is_a_whole_run_that_evaluate_in_the_middle_does_not_end(
-  config, tmp_path
+  config, tmp_path, monkeypatch, no_estimates
 ):
   """Stopped half-way and evaluated, the run still goes on to its last step."""
+  monkeypatch.setattr(programs, 'make_examine', functools.cache(programs.make_examine))
   config['lanes'] |= dict(learning_rate=(1e8,))
   result = training.run(config, tmp_path / 'reference')
   assert {row['status'] for row in result.rows} == {'diverged'}

@@ -194,7 +194,8 @@ def test_a_point_that_leaves_later_has_no_smaller_p_value():
     assert p_value[-1] == 1
 
 
-def test_a_hundred_lanes():
+def test_a_hundred_lanes(monkeypatch):
+  monkeypatch.setattr(confidence, '_DRAWS', 200)
   rng = np.random.default_rng(8)
   values = draw(rng, rng.random(100), n=1000)
   found = verdict.judge(grid(range(1, 11), range(1, 11)), values, 'validation')

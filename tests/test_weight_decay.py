@@ -48,19 +48,21 @@ def lane_of(width=3, **fields):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def trained_by(options, lane):
-  """The states and metrics after each step, [STEPS, ...]."""
+def trained_by(options, lane, batches):
+  """The states and metrics after each step, [STEPS, ...], and the state at the start."""
   one = learner_of(**dict(options))
 
-  def step(state, count):
-    state, metrics = one.step(state, lane, X, one.draw(lane, SIZE, count), count)
+  def step(state, given):
+    count, x = given
+    state, metrics = one.step(state, lane, x, one.draw(lane, SIZE, count), count)
     return state, (state, metrics)
 
-  return jax.lax.scan(step, one.init(lane), jnp.arange(STEPS))[1]
+  start = one.init(lane)
+  return *jax.lax.scan(step, start, (jnp.arange(STEPS), batches))[1], start
 
 
-def trained(options=ALL, width=3, **fields):
-  return trained_by(tuple(sorted(options.items())), lane_of(width, **fields))
+def trained(options=ALL, width=3, batches=(X,) * STEPS, **fields):
+  return trained_by(tuple(sorted(options.items())), lane_of(width, **fields), np.stack(batches))
 
 
 def by_optax(transform, lane):
@@ -100,7 +102,7 @@ def are_kernels(params):
 
 
 def test_decayed_adam_is_adamw():
-  states, _ = trained(weight_decay=0.3)
+  states, *_ = trained(weight_decay=0.3)
   rate = lambda count: RATE * SCHEDULE(count)  # noqa: E731
   # The likelihood of this model has no numbers of its own, and its leaves all have names.
   expected = by_optax(optax.adamw(rate, weight_decay=0.3, mask=are_kernels), lane_of())
@@ -116,8 +118,8 @@ def test_what_is_no_kernel_does_not_decay():
 
 
 def test_clipping_is_that_of_optax_and_its_steps_are_counted():
-  plain, _ = trained({})
-  states, metrics = trained(clip_norm=1.5)
+  plain, *_ = trained({})
+  states, metrics, _ = trained(clip_norm=1.5)
   transform = optax.chain(optax.clip_by_global_norm(1.5), adam(RATE))
   assert_close(states.params, by_optax(transform, lane_of()))
   clipped = np.asarray(metrics['clipped'])
@@ -128,9 +130,8 @@ def test_clipping_is_that_of_optax_and_its_steps_are_counted():
 
 
 def test_the_average_is_a_running_one_that_forgets_where_training_began():
-  states, _ = trained(ema_decay=0.7)
-  started = jax.jit(learner_of().init)(lane_of()).params
-  average = jax.device_get(started)
+  states, _, start = trained(ema_decay=0.7)
+  average = jax.device_get(start.params)
   for t in range(STEPS):
     d = min(0.7, (1 + t) / (10 + t))
     now = jax.tree.map(lambda leaf, t=t: np.asarray(leaf[t], np.float64), states.params)
@@ -140,8 +141,8 @@ def test_the_average_is_a_running_one_that_forgets_where_training_began():
 
 
 def test_a_lane_without_them_is_as_in_a_program_that_has_none():
-  plain, metrics = trained({})
-  states, others = trained()
+  plain, metrics, _ = trained({})
+  states, others, _ = trained()
   assert plain.average is None
   assert plain.evaluated is plain.params
   assert 'clipped' not in metrics
@@ -154,8 +155,8 @@ def test_a_lane_without_them_is_as_in_a_program_that_has_none():
 
 def test_inert_weights_stay_0_and_a_padded_lane_is_the_unpadded_one():
   fields = dict(weight_decay=0.3, clip_norm=1.5, ema_decay=0.7)
-  narrow, _ = trained(**fields)
-  wide, _ = trained(width=5, **fields)
+  narrow, *_ = trained(**fields)
+  wide, *_ = trained(width=5, **fields)
 
   def active(path, leaf):
     names = [key.key for key in path]
@@ -173,22 +174,11 @@ def test_inert_weights_stay_0_and_a_padded_lane_is_the_unpadded_one():
 
 
 def test_a_lane_that_diverges_keeps_its_average():
-  one, lane = learner_of(**ALL), lane_of(ema_decay=0.5, weight_decay=0.1, clip_norm=1.0)
   bad = np.full_like(X, np.nan)
-
-  @jax.jit
-  def steps(lane):
-    def step(state, given):
-      count, x = given
-      state, _ = one.step(state, lane, x, one.draw(lane, SIZE, count), count)
-      return state, state
-
-    batches = jnp.arange(4), np.stack([X, bad, X, bad])
-    return jax.lax.scan(step, one.init(lane), batches)[1]
-
-  states = steps(lane)
+  batches = [X, bad] * (STEPS // 2)
+  states, *_ = trained(batches=batches, ema_decay=0.5, weight_decay=0.1, clip_norm=1.0)
   first_of_them = 1
-  assert states.diverged_at.tolist() == [learner.NOT_DIVERGED] + 3 * [first_of_them]
+  assert states.diverged_at.tolist() == [learner.NOT_DIVERGED] + (STEPS - 1) * [first_of_them]
   for leaf in jax.tree.leaves((states.params, states.average)):
     assert np.isfinite(leaf).all()
     np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[0], leaf.shape))
