@@ -9,6 +9,7 @@ from PIL import Image
 
 from vae_jax import figures
 from vae_jax.figures import style
+from vae_jax.report import charts
 
 pytestmark = pytest.mark.run
 
@@ -228,3 +229,10 @@ def test_the_heading_says_what_a_mean_is_over(rows, words):
 )
 def test_betas_are_written_as_plain_numbers(number, text):
   assert style.plain(number) == text
+
+
+@pytest.mark.parametrize(
+  ('number', 'text'), [(-0.04, '0.0'), (-0.06, '−0.1'), (999.94, '999.9'), (-1234.4, '−1234')]
+)
+def test_nats_have_a_true_minus_and_no_negative_zero(number, text):
+  assert style.nats(number) == charts.shown(number, 1) == text

@@ -110,7 +110,7 @@ def thousands(number: float) -> str:
 
 def nats(number: float) -> str:
   """Writes nats with one decimal, or none from a thousand on, and a true minus sign."""
-  return f'{number:.{0 if abs(number) >= 999.95 else 1}f}'.replace('-', '−')
+  return f'{number:z.{0 if abs(number) >= 999.95 else 1}f}'.replace('-', '−')
 
 
 def save(figure: Figure, path: pathlib.Path | str) -> pathlib.Path:

@@ -73,7 +73,7 @@ def shown(number: float, digits: int = 2) -> str:
   if abs(number) >= _HUGE:
     return f'{number:.2g}'.replace('-', '−')
   digits = digits if abs(number) < 999.95 else 0
-  return f'{number:.{digits}f}'.replace('-', '−')
+  return f'{number:z.{digits}f}'.replace('-', '−')
 
 
 def near(values: Sequence[float]) -> list[float]:
