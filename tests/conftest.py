@@ -39,12 +39,13 @@ os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
 
 import jax
+import numpy as np
 import pytest
 from jax._src import compilation_cache, compiler
 from jax._src.interpreters import mlir
 
 from configs import digits
-from vae_jax import figures
+from vae_jax import figures, programs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -94,7 +95,8 @@ def pytest_configure(config):
   if hasattr(config, 'workerinput'):
     return
   checked, now = config.cache.get('compiled/checked', 0.0), time.time()
-  files = {path: path.stat() for path in config.cache.mkdir('compiled').iterdir()}
+  paths = config.cache.mkdir('compiled').iterdir()
+  files = {path: path.stat() for path in paths if path.is_file()}
   too_large = sum(stat.st_size for stat in files.values()) > 2**30
   for path, stat in files.items():
     if too_large or (stat.st_mtime >= checked and is_torn(path)):
@@ -200,6 +202,27 @@ def without_estimates(patch: pytest.MonkeyPatch):
 
   patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
   patch.setattr(outcome, 'save_images', lambda *arguments: None)
+
+
+def without_parts(patch: pytest.MonkeyPatch):
+  """Runs have no parts of the rate, which a program of its own estimates."""
+
+  def none(model, params, lanes, *others, **keywords):
+    return {'mutual_information': np.zeros(len(lanes.mask))}
+
+  patch.setattr(programs, 'aggregate', none)
+
+
+@pytest.fixture
+def no_parts(monkeypatch):
+  """For a test that reads nothing of the parts of the rate."""
+  without_parts(monkeypatch)
+
+
+@pytest.fixture
+def width_one(config):
+  """For a test that takes one lane of `config`: how many a program has best is not asked."""
+  config['program'] |= dict(width=1)
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import small_config, without_pictures
+from conftest import small_config, without_parts, without_pictures
 
 import vae_jax
-from vae_jax import data, errors, programs, records
+from vae_jax import data, errors, records
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
@@ -19,8 +19,7 @@ def run(tmp_path_factory):
   config['evaluation'] |= dict(mixture_components=2)
   with pytest.MonkeyPatch.context() as patch:
     without_pictures(patch)
-    parts = {'mutual_information': np.zeros(2)}  # nobody here reads those of the rate
-    patch.setattr(programs, 'aggregate', lambda *arguments: parts)
+    without_parts(patch)
     return vae_jax.train(config, tmp_path_factory.mktemp('conditional') / 'run')
 
 

@@ -139,10 +139,8 @@ def test_it_trains_as_the_hand_transformed_file_and_adds_the_jacobian(built, sec
     assert metrics[name] == pytest.approx(hand_metrics[name] + sign * volume, abs=5e-3)
 
 
-def test_pictures_and_bits_are_those_of_the_bytes(config, tmp_path, monkeypatch):
+def test_pictures_and_bits_are_those_of_the_bytes(config, tmp_path, no_parts):
   """Scaled to [0, 1] first or not, standardised bytes are one model: bits on 8 bits agree."""
-  parts = {'mutual_information': np.zeros(1)}
-  monkeypatch.setattr(programs, 'aggregate', lambda *arguments: parts)
   images = RNG.integers(30, 226, (50, 4, 4, 3)).astype(np.uint8)
   np.savez(tmp_path / 'bytes.npz', train=images[:40], test=images[40:])
   config['data'] |= dict(name='npz', path=str(tmp_path / 'bytes.npz'), binarize='none')

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import pytest
-import threadpoolctl
 from scipy import stats
 from sklearn import linear_model, metrics
 
@@ -35,13 +34,6 @@ def mixed(factors, seed=0, extra=4, noise=1.0):
   scaled = (factors - factors.mean(axis=0)) / factors.std(axis=0)
   codes = scaled + 0.5 * np.roll(scaled, 1, axis=1) + noise * rng.normal(size=scaled.shape)
   return np.hstack([codes, rng.normal(size=(len(factors), extra))])
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-  """Several threads of BLAS would wait for each other on matrices as small as these."""
-  with threadpoolctl.threadpool_limits(1):
-    yield
 
 
 @functools.cache

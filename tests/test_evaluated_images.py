@@ -97,11 +97,6 @@ def watched(images):
   return Watched(config_of(images))
 
 
-def no_parts(*arguments, **keywords):
-  """In the place of `programs.aggregate`, which is no part of the NLL."""
-  return {'mutual_information': np.zeros(4)}
-
-
 def test_metrics_are_of_the_fixed_images_of_their_split_weighed_as_at_their_step(watched):
   """Each split has its own images and their number; the objective is that of the step."""
   found = outcome.make_evaluate(watched.study)(watched.state, 4)
@@ -123,10 +118,8 @@ def test_the_aggregate_posterior_is_of_its_test_images(watched):
   assert not found.curve
 
 
-def test_the_nll_is_of_its_test_images_and_samples(watched, monkeypatch):
+def test_the_nll_is_of_its_test_images_and_samples(watched, monkeypatch, no_parts):
   """Where all weights are 0, q(z | x) = p(z) and x ~ N(1/2, 1) whatever z: K even weights."""
-  parts = {'mutual_information': np.zeros(4)}
-  monkeypatch.setattr(programs, 'aggregate', lambda *arguments, **keywords: parts)
   monkeypatch.setattr(estimates, '_mixtures', lambda *arguments: None)
   state = jax.tree.map(jnp.zeros_like, watched.state)
   found = outcome.estimate(watched.study, state)
@@ -246,13 +239,12 @@ def test_a_review_shows_the_latents_of_the_test_images(watched, tmp_path, monkey
 
 
 def test_the_optimal_scale_is_fitted_to_the_training_images_before_anything_is_evaluated(
-  images, monkeypatch
+  images, monkeypatch, no_parts
 ):
   """Whatever the last batch left: where all weights are 0, x ~ N(1/2, s^2), s that of training."""
   config = config_of(images, scale='optimal', initial_scale=0.7)
   config['evaluation'] |= dict(test_images=6)  # as many as of training: one program
   watched = Watched(config)
-  monkeypatch.setattr(programs, 'aggregate', no_parts)
   monkeypatch.setattr(estimates, '_mixtures', lambda *arguments: None)
   state, dataset = jax.tree.map(jnp.zeros_like, watched.state), watched.study.dataset
   x = {

@@ -7,7 +7,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from vae_jax import figures
+from vae_jax import figures, standing
 from vae_jax.figures import style
 from vae_jax.report import charts
 
@@ -236,3 +236,7 @@ def test_betas_are_written_as_plain_numbers(number, text):
 )
 def test_nats_have_a_true_minus_and_no_negative_zero(number, text):
   assert style.nats(number) == charts.shown(number, 1) == text
+
+
+def test_the_terminal_has_no_negative_zero_either():
+  assert [standing.nats(value) for value in (-0.004, -0.006)] == ['0.00', '-0.01']

@@ -10,7 +10,7 @@ import threading
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, small_config, without_estimates
+from conftest import ROOT, small_config, without_estimates, without_parts
 
 import vae_jax
 from vae_jax import data, errors, figures, multihost, programs, study
@@ -32,16 +32,11 @@ def tiny_config() -> dict:
   return config
 
 
-def no_parts(model, params, lanes, *others):
-  """In the place of `programs.aggregate`."""
-  return {'mutual_information': np.zeros(len(lanes.mask))}
-
-
 def train(config, directory):
   """A run without pictures and the parts of the rate, which nobody here asks for."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(figures, 'draw_all', lambda directory: None)
-    patch.setattr(programs, 'aggregate', no_parts)
+    without_parts(patch)
     return vae_jax.train(config, directory)
 
 

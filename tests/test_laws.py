@@ -13,16 +13,9 @@ from vae_jax.laws import broken
 from vae_jax.runs import training
 from vae_jax.study import lawful
 
-pytestmark = pytest.mark.run
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('width_one')]
 
 EVENT = (2, 3)
-
-
-@pytest.fixture
-def config(config):
-  """The small study in programs of one lane: which width is the fastest is not asked here."""
-  config['program'] |= dict(width=1)
-  return config
 
 
 def refuses(check, *arguments, words, **settings):

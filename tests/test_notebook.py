@@ -6,13 +6,12 @@ import json
 import re
 import shutil
 
-import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, without_parts
 from matplotlib import pyplot as plt
 
 import vae_jax
-from vae_jax import config_files, figures, programs
+from vae_jax import config_files, figures
 from vae_jax.runs import outcome
 
 pytestmark = pytest.mark.process
@@ -31,7 +30,7 @@ def toured(tmp_path_factory):
     # Of what the run leaves, nobody looks at its pictures, the parts of its rate, its mixtures.
     patch.setattr(figures, 'draw_all', lambda directory: None)
     patch.setattr(outcome, 'save_images', lambda *arguments: None)
-    patch.setattr(programs, 'aggregate', lambda *_: {'mutual_information': np.zeros(12)})
+    without_parts(patch)
     patch.setattr(outcome.estimates, '_mixtures', lambda *_: None)
     for cell in cells():
       if cell['cell_type'] == 'code':

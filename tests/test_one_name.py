@@ -90,10 +90,9 @@ def numbers(config, path, scale):
 
 
 def test_an_optimal_scale_is_that_of_the_training_images_and_not_of_the_last_batch(
-  config, toy, monkeypatch
+  config, toy, no_parts
 ):
   """s^2 is the mean square error of z as it is drawn; then D = D/2 (1 + log 2 pi s^2)."""
-  monkeypatch.setattr(programs, 'aggregate', no_parts)
   built = study.from_config(numbers(config, toy, 'optimal'))
   state = programs.init(built.training.learner, built.lanes, built.place)
   last = (np.float32([-2, -1.5, 3]),)  # what the last batches left
@@ -149,11 +148,6 @@ def test_other_data_are_evaluated_with_the_scale_of_the_training_images(
     assert own['test/elbo'] != pytest.approx(own['train/elbo'], rel=1e-3)  # they are others
   with pytest.raises(errors.InputError, match=r'fitted at each evaluation, and step 0 has none'):
     others.scaled(study.from_config(config), outcome.begun(None, 3))
-
-
-def no_parts(model, params, lanes, *others):
-  """In the place of `programs.aggregate`."""
-  return {'mutual_information': np.zeros(len(lanes.mask))}
 
 
 def test_what_compares_examples_needs_a_batch_of_them(config):

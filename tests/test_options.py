@@ -126,7 +126,7 @@ def test_a_collapse_is_said_when_it_comes_and_recorded(config, tmp_path, caplog,
     assert set(active) == {0}
 
 
-def test_a_thin_nll_is_said(config, monkeypatch, caplog):
+def test_a_thin_nll_is_said(config, monkeypatch, caplog, no_parts):
   """Lanes whose NLL hangs on one sample for a tenth of the images are named, the others not."""
   built = study.from_config(config)
   lanes_of_images = [[5.0] * 30, [5.0] * 15 + [1.2] * 15, [5.0] * 28 + [1.2] * 2, [9.0] * 30]
@@ -134,8 +134,6 @@ def test_a_thin_nll_is_said(config, monkeypatch, caplog):
   found = evaluation.Evidence(np.zeros((4, 1, 30, 3)), effective, 1 / effective, 0 * effective)
   result = evaluation.nll_of(found, np.ones((1, 30)), 64)
   monkeypatch.setattr(programs, 'nll', lambda *arguments: result)
-  parts = {'mutual_information': np.zeros(4)}
-  monkeypatch.setattr(programs, 'aggregate', lambda *arguments: parts)
   state = programs.init(built.training.learner, built.lanes, built.place)
   metrics = outcome.estimate(built, state).metrics
   said = [r.message for r in caplog.records if 'effective sample size below 2' in r.message]

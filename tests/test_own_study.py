@@ -9,14 +9,13 @@ import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from conftest import ROOT
 
 import vae_jax
-from vae_jax import parts, programs
+from vae_jax import parts
 from vae_jax.commands import command, evaluate, train
-from vae_jax.runs import outcome, workdir
+from vae_jax.runs import workdir
 from vae_jax.study import lawful
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures('traced_once', 'no_pictures')]
@@ -62,12 +61,11 @@ def run(make, *line):
   return command.exit_code_of(make(), line)
 
 
-def test_it_trains_by_the_command_goes_on_and_is_evaluated(own, capsys, caplog, monkeypatch):
+def test_it_trains_by_the_command_goes_on_and_is_evaluated(
+  own, capsys, caplog, monkeypatch, no_parts, no_images
+):
   monkeypatch.setattr(lawful, 'check_part', lambda *arguments: None)  # as in `test_own_parts`
   monkeypatch.setattr(lawful, 'check_whole', lambda *arguments: None)
-  parts_of_rate = {'mutual_information': np.zeros(2)}
-  monkeypatch.setattr(programs, 'aggregate', lambda *arguments: parts_of_rate)
-  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
   caplog.set_level(logging.INFO)
   assert run(train.make, '--config=study.py', '--workdir=run', '--config.encoder.depth=2') == 0
   stored, recorded = workdir.read_config('run'), workdir.read_provenance('run')['parts']

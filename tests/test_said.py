@@ -10,11 +10,11 @@ import types
 import numpy as np
 import pytest
 import scipy.stats
-from conftest import small_config, without_pictures
+from conftest import small_config, without_parts, without_pictures
 
 import vae_jax
 from vae_jax import config as settings
-from vae_jax import lanes, programs, records, study, verdict
+from vae_jax import lanes, records, study, verdict
 from vae_jax.multihost import cut, gathering
 from vae_jax.runs import evaluating, outcome, training
 from vae_jax.runs.outcome import rising, trust
@@ -42,8 +42,7 @@ def said(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     without_pictures(patch)
     patch.setattr(outcome, 'save_images', lambda *arguments: None)
-    parts = {'mutual_information': np.zeros(2)}
-    patch.setattr(programs, 'aggregate', lambda *arguments: parts)
+    without_parts(patch)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

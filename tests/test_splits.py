@@ -6,10 +6,10 @@ import types
 
 import numpy as np
 import pytest
-from conftest import small_config, without_pictures
+from conftest import small_config, without_parts, without_pictures
 
 import vae_jax
-from vae_jax import errors, learner, programs, records, study
+from vae_jax import errors, learner, records, study
 from vae_jax.figures import points
 from vae_jax.multihost import gathering
 from vae_jax.records import manifest
@@ -45,8 +45,7 @@ def without_images(patch):
   """Nor the parts of the rate, which nobody here reads."""
   without_pictures(patch)
   patch.setattr(outcome, 'save_images', lambda *arguments: None)
-  parts = {'mutual_information': np.zeros(2)}
-  patch.setattr(programs, 'aggregate', lambda *arguments: parts)
+  without_parts(patch)
 
 
 def splits_at(directory):

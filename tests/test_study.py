@@ -13,14 +13,7 @@ from vae_jax.study import lawful
 
 GRADIENTS = ('reparameterized', 'sticking_the_landing', 'doubly_reparameterized')
 
-pytestmark = pytest.mark.run
-
-
-@pytest.fixture
-def config(config):
-  """The small study in programs of one lane: which width is the fastest is not asked here."""
-  config['program'] |= dict(width=1)
-  return config
+pytestmark = [pytest.mark.run, pytest.mark.usefixtures('width_one')]
 
 
 def first_lane(built):

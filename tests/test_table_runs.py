@@ -7,7 +7,7 @@ import pytest
 from conftest import without_estimates, without_pictures
 
 import vae_jax
-from vae_jax import programs, records
+from vae_jax import records
 from vae_jax.commands import command, evaluate, train
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
@@ -91,14 +91,13 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(trained, capsys, flags
 
 
 def test_another_table_is_seen_as_the_training_split_was(
-  trained, capsys, caplog, monkeypatch, no_pictures, no_images
+  trained, capsys, caplog, no_pictures, no_images, no_parts
 ):
   """The test rows alone, in a file of their own with columns in another order."""
   (lane,) = (run := vae_jax.load(trained / 'run')).lanes
   lines = [f'{w:.1f},{h:.1f},{("female", "male")[int(sex)]}' for sex, w, h in run.test.tolist()]
   other = trained / 'other.csv'
   other.write_text('\n'.join(['weight,height,sex', *lines]).replace('nan', '') + '\n')
-  monkeypatch.setattr(programs, 'aggregate', lambda *arguments: {'mutual_information': np.zeros(1)})
   flags = (f'--workdir={trained}/run', '--data_split=rows')
   assert of(evaluate.make, *flags, f'--data_path={other}') == 0
   # The rows are read as both splits of the config, and nothing is trained on them.

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import small_config, without_estimates, without_pictures
+from conftest import small_config, without_estimates, without_parts, without_pictures
 from run_files import assert_same_run
 
 import vae_jax
@@ -27,12 +27,6 @@ def targets_config(steps=40):
   config['decoder'] |= dict(hidden=(4,))
   config['evaluation'] |= dict(nll_samples=2, nll_images=5, aggregate_images=5)
   return config
-
-
-def without_parts(patch):
-  """The parts of the rate depend on the parameters alone, whose bits are compared."""
-  parts = {'mutual_information': np.zeros(3)}
-  patch.setattr(programs, 'aggregate', lambda *arguments: parts)
 
 
 @pytest.fixture(scope='module')

@@ -669,7 +669,7 @@ def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplo
       ended.wait()
     sys.exit(1)
 
-  limit = 1.0 if fault == 'hangs' else 20.0  # which is over on busy cores before W&B has exited
+  limit = 1.0 if fault == 'hangs' else 4.0  # in which W&B has exited, on busy cores too
   monkeypatch.setattr(tracker_module, '_CLOSE_SECONDS', limit)
   monkeypatch.setattr(wandb if name == 'init' else wandb.Run, name, act)
   began = time.monotonic()
@@ -683,7 +683,7 @@ def test_a_wandb_that_hangs_or_exits_costs_a_warning(workdir, monkeypatch, caplo
   left = wandb_processes()
   ended.set()
   working.join(30)  # which goes on into no other test
-  assert wrote < 1 and closed < wrote + limit + 4
+  assert wrote < 1 and closed < wrote + 5
   (warning,) = warnings(caplog)
   # On busy cores a run may still be opening when its second is over, and is closed meanwhile.
   of_hanging = 'TimeoutError: not everything was taken', 'MailboxClosedError'

@@ -111,9 +111,8 @@ _FILES = {
 def _unknown(name: str, known: list[str]) -> errors.InputError:
   """Returns the error for a name that is no data set, with the one that may be meant."""
   others = parts.SECTIONS['data'].builtins
-  meant = [data for data, names in _FILES.items() if name.lower() in names]
+  meant = next((data for data, names in _FILES.items() if name.lower() in names), name)
   return errors.InputError(
     f'data.name={name!r} is no known data set; valid are {", ".join(others)}, the data sets of '
-    f"TFDS, and your own 'package.module:function'"
-    f'{errors.nearest(*meant, others) if meant else errors.nearest(name, [*others, *known])}'
+    f"TFDS, and your own 'package.module:function'{errors.nearest(meant, [*others, *known])}"
   )

@@ -95,6 +95,10 @@ def _absent(expression: Expression, source: sources.Source) -> Iterator[str]:
       yield f'{expression.key}={sources.short(expression.text)}{name}'
 
 
+# What one array is cut into, by the number of its parts.
+_CUTS = {1: ('',), 2: ('[:80%]', '[80%:]'), 3: ('[:70%]', '[70%:85%]', '[85%:]')}
+
+
 def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
   """Returns the end of a message: the names that are near, or what all splits may be."""
   absent = [t.split for e in expressions for t in e.terms if t.split not in names]
@@ -106,13 +110,8 @@ def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
   if not names or len(absent) < len(expressions):
     return ''
   # Nothing near: what stands in the file, in its order, or parts of the one array.
-  first, *others = names
-  cuts, rest = ('[:80%]', '[80%:]'), others[:1]
-  if len(expressions) == 2 and rest:
-    cuts = ('',)
-  elif len(expressions) == 3 and not rest:
-    cuts = ('[:70%]', '[70%:85%]', '[85%:]')
-  said = [*(first + cut for cut in cuts), *rest]
+  test = names[1:2]
+  said = [*(names[0] + cut for cut in _CUTS[len(expressions) - len(test)]), *test]
   *most, last = (f'{e.key}={text!r}' for e, text in zip(expressions, said, strict=True))
   return f'; set {", ".join(most)} and {last}'
 

@@ -5,4 +5,4 @@ _WIDE = 1e7
 
 def nats(value: float) -> str:
   """Returns a number of nats with two decimals, or three digits where it would be too wide."""
-  return f'{value:.2f}' if abs(value) < _WIDE else f'{value:.3g}'
+  return f'{value:z.2f}' if abs(value) < _WIDE else f'{value:.3g}'
