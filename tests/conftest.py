@@ -36,7 +36,7 @@ os.environ['XLA_FLAGS'] = ' '.join(
 # JAX also keeps what XLA tunes for a GPU, in a directory whose path becomes part of the key of each
 # program that is kept: that of a suite is its own, so that no later suite would find any.
 os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
-os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.02'
 
 import jax
 import numpy as np
@@ -47,6 +47,7 @@ from jax._src.interpreters import mlir
 from configs import digits
 from vae_jax import figures, programs
 
+gc.disable()  # until all is imported: `pytest_collection_finish`
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Which test comes first must not say how many devices there are: `vae_jax.train` makes each core
@@ -76,18 +77,19 @@ ENVIRONMENT_OF_USERS = {  # of a program that a test starts, which inherits what
   .replace('fusion_emitters=false', 'fusion_emitters=true'),
 }
 
+# A run of W&B reads what is said of each package that is installed, to list them.
+os.environ['WANDB_X_SAVE_REQUIREMENTS'] = 'false'
+
 # Nothing that a test leaves has to survive a power cut: waiting for the disk would be a tenth of a
 # small run. Processes that tests start wait for it, and tests of the order of writes look at calls.
 os.fsync = lambda descriptor: None
 
-# A suite that runs in the background or under nohup inherits ignored signals, and hands them on to
-# the programs that it starts; what is ignored stays so in them.
-for _number, _handler in (
-  (signal.SIGINT, signal.default_int_handler),
-  (signal.SIGHUP, signal.SIG_DFL),
-):
+# A suite that runs in the background, under nohup or a profiler inherits ignored signals, and hands
+# them on to the programs that it starts; what is ignored stays so in them.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
   if signal.getsignal(_number) is signal.SIG_IGN:
-    signal.signal(_number, _handler)
+    _is_ctrl_c = _number is signal.SIGINT
+    signal.signal(_number, signal.default_int_handler if _is_ctrl_c else signal.SIG_DFL)
 
 
 def pytest_configure(config):
@@ -116,9 +118,15 @@ def is_torn(path: pathlib.Path) -> bool:
 def pytest_collection_finish(session):
   """What is imported now is no garbage: the collector need not walk through it again."""
   del session
-  gc.collect()
   gc.freeze()
-  gc.set_threshold(50_000, 20, 20)  # a twentieth of all time goes into it else
+  gc.set_threshold(200_000, 20, 20)  # a twentieth of all time goes into it else
+  gc.enable()
+
+
+def pytest_sessionfinish(session):
+  """Of a process that ends nothing is garbage, which pytest looks for five times."""
+  del session
+  gc.freeze()
 
 
 @pytest.fixture(scope='session')

@@ -125,7 +125,11 @@ def legend_words(figure):
 
 def overlap(first, second):
   """Says whether two drawn things share more than a pixel."""
-  a, b = first.get_window_extent(), second.get_window_extent()
+  return share(first.get_window_extent(), second.get_window_extent())
+
+
+def share(a, b):
+  """Says whether two boxes share more than a pixel."""
   return min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
 
 
@@ -161,19 +165,19 @@ def assert_nothing_overlaps(figure):
     figure.draw_without_rendering()
   (legend,) = figure.legends
   width, height = figure.get_size_inches() * style.DPI
-  for thing in (legend, figure._suptitle, figure._supxlabel, figure._supylabel):
-    box = thing.get_window_extent()
-    assert box.x0 > -1 and box.x1 < width + 1 and box.y0 > -1 and box.y1 < height + 1
+  around = [legend, figure._suptitle, figure._supxlabel, figure._supylabel]
   panels = [part for axes in figure.axes for part in (axes, axes.title)]
-  apart = [legend, figure._suptitle, figure._supxlabel, figure._supylabel, *panels]
-  for first, second in itertools.combinations(apart, 2):
-    assert not overlap(first, second), f'{first} over {second}'
+  boxes = {thing: thing.get_window_extent() for thing in (*around, *panels)}
+  for box in map(boxes.get, around):
+    assert box.x0 > -1 and box.x1 < width + 1 and box.y0 > -1 and box.y1 < height + 1
+  for first, second in itertools.combinations(boxes, 2):
+    assert not share(boxes[first], boxes[second]), f'{first} over {second}'
   for axes in figure.axes:
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
       ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-      labels = [tick.label1 for tick in ticks if tick.label1.get_visible()]
-      assert not any(overlap(*pair) for pair in itertools.pairwise(labels))
-      assert not any(overlap(label, other) for label in labels for other in figure.axes)
+      labels = [tick.label1.get_window_extent() for tick in ticks if tick.label1.get_visible()]
+      assert not any(share(*pair) for pair in itertools.pairwise(labels))
+      assert not any(share(label, boxes[other]) for label in labels for other in figure.axes)
 
 
 # Betas, latent sizes and seeds of 1, 4, 40 and 100 lanes, and of 100 along a single axis.
