@@ -138,5 +138,5 @@ def test_zero_and_too_many_mean_all_with_a_line(config, caplog, count):
   assert len(built.sample('test', count)) == 359
   lines = [r.getMessage() for r in caplog.records if 'nll_images' in r.getMessage()]
   more = f'evaluation.test_images={count}, evaluation.nll_images={count}'
-  said = f'all 359 images of the test split are taken for {more}'
+  said = f'all 359 examples of the test split are taken for {more}'
   assert lines == ([said] if count else [])

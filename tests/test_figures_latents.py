@@ -164,7 +164,7 @@ def test_nll_curves_are_the_bounds_and_rise_with_k():
     low, high = axes.get_ylim()
     assert low < -144 - size - 1.5 and -112 - size + 0.5 < high
   assert 'bound' in figure.get_supylabel() and 'nats' in figure.get_supylabel()
-  words = 'digits: test bound over k samples, nats per example mean over 2 seeds; 500 images'
+  words = 'digits: test bound over k samples, nats per example mean over 2 seeds; 500 examples'
   assert heading(figure) == words
 
 
@@ -192,7 +192,7 @@ def test_a_bound_without_an_error_or_a_value_is_drawn_as_far_as_it_goes():
   (axes,) = figure.axes
   assert list(thick_lines(axes)[0].get_xdata()) == [1, 10, 100]
   assert list(bands(axes)[0]) == [1, 10]
-  assert '20 to 500 images' in heading(figure)
+  assert '20 to 500 examples' in heading(figure)
   assert figures.nll_curve([], rows) is None
 
 

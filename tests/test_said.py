@@ -236,7 +236,7 @@ def test_only_lanes_whose_images_hang_on_one_sample_are_named(caplog):
   trust.warn_of_few_samples(list('abcde'), few, 100, 'test')
   (record,) = caplog.records
   line = record.getMessage()
-  assert line.startswith('b, e: with 100 samples') and '30 % of the test images' in line
+  assert line.startswith('b, e: with 100 samples') and '30 % of the test examples' in line
   assert '5.0 nats' in line and line.endswith('try evaluation.nll_samples=1000')  # 4 e^5 = 594
   caplog.clear()
   trust.warn_of_few_samples(['a'], found([0.1], [9.0]), 100, 'test')

@@ -379,6 +379,19 @@ def test_every_sentence_of_a_study_with_one_seed():
   ]
 
 
+@pytest.mark.parametrize('example', ('row', 'signal'))
+def test_sentences_call_an_example_what_it_is(example):
+  few = [{**each, 'test/low_effective_fraction': 0.2} for each in grid((1.0,), (2, 8))]
+  close = draw(np.random.default_rng(18), (0, 0.1))
+  close[0, 3] = np.nan
+  lost = draw(np.random.default_rng(10), (0, 1), n=20)
+  lost[1, :11] = np.nan
+  for rows, values in ((few, close), (few, lost), (few, close[:, :1])):
+    of_image = verdict.sentences(verdict.judge(rows, values, 'test'))
+    said = verdict.sentences(verdict.judge(rows, values, 'test', example=example))
+    assert said == [line.replace('image', example) for line in of_image] != of_image
+
+
 def test_every_sentence_of_a_best_point_that_is_apart():
   rows = grid((0.5, 1.0, 2.0), (8,), seeds=(0, 1, 2))
   values = draw(np.random.default_rng(1), (0.0, 2.0, 4.0), seeds=3, of_seeds=0.1)

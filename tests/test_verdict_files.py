@@ -75,6 +75,30 @@ def test_the_verdict_is_written_and_printed_last(run, capsys):
   assert result.verdict[0].startswith('Best by NLL on the validation set: beta ')
 
 
+EXAMPLES = {'images': [8, 8, 1], 'signals': [64, 2], 'rows': [9], 'of an older run': None}
+
+
+def with_event(run, event):
+  facts = json.loads((run / 'provenance.json').read_text()) | {'event': event}
+  text = json.dumps({name: value for name, value in facts.items() if value is not None})
+  manifest.write_text(run / 'provenance.json', text)
+
+
+@pytest.mark.parametrize(('named', 'event'), EXAMPLES.items())
+def test_examples_are_called_what_the_data_are_of(run, tmp_path, named, event):
+  with_event(run, event)
+  word = named if event else 'images'
+  outcome.write_verdict(run, rows_of(run))
+  assert (
+    f'one standard error, of 80 {word} and 2 seeds' in outcome.read_verdict(run)['sentences'][0]
+  )
+  other = make_run(tmp_path / 'other', np.random.default_rng(3))
+  with_event(other, event)
+  assert f'paired on the same 80 {word}' in ' '.join(vae_jax.compare(run, other)['sentences'])
+  (other / 'per_image.npz').unlink()
+  assert f'for want of per-{word[:-1]} values' in ' '.join(vae_jax.compare(run, other)['sentences'])
+
+
 def test_every_key_of_the_verdict_is_in_the_schema(run):
   outcome.write_verdict(run, rows_of(run))
   found = outcome.read_verdict(run)

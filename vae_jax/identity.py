@@ -35,7 +35,7 @@ TABLE: Mapping[str, Row] = {
   'program.width': Row(MANNER, 'the last bits of the lanes will differ'),
   'program.memory_gib': Row(MANNER, 'the same parameters at one width'),
   'program.resident_gib': Row(MANNER, 'the same parameters'),
-  'evaluation': Row(MANNER, 'figures from here on are of other images or samples'),
+  'evaluation': Row(MANNER, 'figures from here on are of other examples or samples'),
 }
 
 

@@ -34,7 +34,7 @@ def show(result: outcome.Outcome) -> None:
   )
   left_out = len(rows) - len(ranked)
   note = f', {left_out} left out' if left_out else ''
-  units = 'nats per image; ELBO higher is better'
+  units = 'nats per example; ELBO higher is better'
   print(f'\nBest of {len(rows)} lanes by {split} ELBO{note} ({units}):\n')
   print('\n'.join(_table(ranked[:_BEST], split)) if ranked else 'none')
   if result.kl == 'sampled':

@@ -53,6 +53,7 @@ class Comparison(NamedTuple):
     only: the names of the points that one alone has, of A and of B.
     left_out: the lanes that do not count, and why, of A and of B.
     seeds: the most that a point has.
+    example: what sentences call one of the images: 'image', 'signal' or 'row'.
   """
 
   names: tuple[str, str]
@@ -70,9 +71,10 @@ class Comparison(NamedTuple):
   only: tuple[list[str], list[str]]
   left_out: tuple[dict[str, str], dict[str, str]]
   seeds: int
+  example: str = 'image'
 
 
-def compare(one: Side, other: Side, split: str) -> Comparison:
+def compare(one: Side, other: Side, split: str, example: str = 'image') -> Comparison:
   """Returns what B changed.
 
   A lane that diverged or failed, or has no finite value of more than half of the images, does not
@@ -84,7 +86,7 @@ def compare(one: Side, other: Side, split: str) -> Comparison:
   """
   sides = one, other
   paired = bool(one.images) and one.images == other.images
-  counted = [_counted(side, side.nll) for side in sides]
+  counted = [_counted(side, side.nll, example) for side in sides]
   nll = _common([side.nll for side in sides], counted, paired)
   found = [pairs.points_of(side.rows, lanes) for side, lanes in zip(sides, counted, strict=True)]
   both = [key for key in found[0] if key in found[1]]
@@ -101,19 +103,20 @@ def compare(one: Side, other: Side, split: str) -> Comparison:
     overall=overall,
     changes={named[key]: change for key, change in zip(both, changes, strict=True)},
     only=tuple([named[k] for k in found[i] if k not in found[1 - i]] for i in range(2)),
-    left_out=tuple(points.collect(side.rows, side.nll).left_out for side in sides),
+    left_out=tuple(points.collect(side.rows, side.nll, example=example).left_out for side in sides),
     seeds=max(len(lanes) for at in found for lanes in at.values()),
-    **_curves(sides),
+    example=example,
+    **_curves(sides, example),
   )
 
 
-def _counted(side: Side, values: np.ndarray) -> list[int]:
+def _counted(side: Side, values: np.ndarray, example: str) -> list[int]:
   """Returns the lanes of a study that count.
 
   Raises:
     InputError: there are none.
   """
-  left_out = points.collect(side.rows, values).left_out
+  left_out = points.collect(side.rows, values, example=example).left_out
   found = [i for i, row in enumerate(side.rows) if row['name'] not in left_out]
   if not found:
     why = '; '.join(sorted(set(left_out.values())))
@@ -145,10 +148,10 @@ def _names(keys: Sequence[Key]) -> dict[Key, str]:
   return {key: points.name_of({name: dict(key)[name] for name in shown}) for key in keys}
 
 
-def _curves(sides: Sequence[Side]) -> dict[str, Any]:
+def _curves(sides: Sequence[Side], example: str) -> dict[str, Any]:
   """Returns what `Comparison` has of the curves."""
   paired = bool(sides[0].averaged) and sides[0].averaged == sides[1].averaged
-  counted = [_counted(side, side.rates + side.distortions) for side in sides]
+  counted = [_counted(side, side.rates + side.distortions, example) for side in sides]
   terms = _common([np.stack([side.rates, side.distortions]) for side in sides], counted, paired)
   lines = [_lines(*each) for each in zip(sides, counted, terms, strict=True)]
   both = [key for key in lines[0] if key in lines[1]]

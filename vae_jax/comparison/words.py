@@ -55,10 +55,11 @@ def _nats(change: Change | Gap) -> str:
 def _images(found: Comparison) -> str:
   a, b = found.num_images
   if found.paired:
-    return f'paired on the same {a:,} images'
+    return f'paired on the same {a:,} {found.example}s'
   if 1 in (a, b):
-    return 'not paired, and its error of the seeds alone, for want of per-image values'
-  return f'not paired: other images, {a:,} and {b:,}'
+    of_each = f'per-{found.example} values'
+    return f'not paired, and its error of the seeds alone, for want of {of_each}'
+  return f'not paired: other {found.example}s, {a:,} and {b:,}'
 
 
 def _of_curves(found: Comparison) -> Iterator[str]:

@@ -38,7 +38,7 @@ def nll_curve(table: Sequence[Mapping], rows: Sequence[Mapping], study: str = ''
   for cell in points.cells(rows, swept=shown.swept):
     if cell.latent_size in shown.axes:
       _draw_cell(shown, cell, bounds, stderrs)
-  notes = _set_limits(shown, drawn, bounds, stderrs) + _images_note(table)
+  notes = _set_limits(shown, drawn, bounds, stderrs) + _examples_note(table)
   title = 'test bound over k samples, nats per example'
   band = [panels.kind('± standard error', linewidth=6, alpha=0.18)]
   kinds = {'bound': panels.line_kinds(rows, 'test') + band}
@@ -119,8 +119,8 @@ def _frame(
   return sum(min(values(row)) < low or max(values(row)) > high for row in rows)
 
 
-def _images_note(table: Sequence[Mapping]) -> list[str]:
-  """Says how many test images the bounds are means over."""
+def _examples_note(table: Sequence[Mapping]) -> list[str]:
+  """Says how many test examples the bounds are means over."""
   counts = sorted({line['images'] for line in table if points.value(line, 'images') is not None})
   ends = dict.fromkeys((*counts[:1], *counts[-1:]))
-  return [f'{" to ".join(map(str, ends))} images'] if counts else []
+  return [f'{" to ".join(map(str, ends))} examples'] if counts else []

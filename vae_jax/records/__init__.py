@@ -10,7 +10,7 @@ point stands twice. A table is written whole, and what has been written is read 
 """
 
 from vae_jax.records import schemas
-from vae_jax.records.images import SHARED_IMAGES, kind_of, read_images
+from vae_jax.records.images import SHARED_IMAGES, example_of, kind_of, read_images
 from vae_jax.records.journal import last_step, read_columns, read_metrics, rows_where
 from vae_jax.records.lines import encode
 from vae_jax.records.mending import Damage, damage, steps_of, take_out
@@ -50,6 +50,7 @@ __all__ = [
   'chosen_on',
   'damage',
   'encode',
+  'example_of',
   'images_sha256',
   'kind_of',
   'last_step',

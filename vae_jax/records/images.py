@@ -90,3 +90,8 @@ def kind_of(images: Mapping[str, np.ndarray]) -> str:
   if originals.ndim < 4:
     return {2: 'table', 3: 'signals'}[originals.ndim]
   return 'strips' if originals.shape[1] == 1 else 'images'
+
+
+def example_of(event: Sequence[int]) -> str:
+  """Returns what sentences call an example of this shape: 'row', 'signal' or 'image'."""
+  return {1: 'row', 2: 'signal'}.get(len(event), 'image')

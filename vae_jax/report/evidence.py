@@ -29,7 +29,7 @@ def nll_curve(study: Study) -> charts.Spec | None:
     'x': charts.field(
       'samples',
       scale={'type': 'log'},
-      title='importance samples of each image',
+      title=f'importance samples of each {study.example}',
       axis={'values': sorted({row['samples'] for row in rows}), 'labelOverlap': True},
     ),
     'y': charts.field('nll', scale={'zero': False}, title='test NLL (nats)'),

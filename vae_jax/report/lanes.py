@@ -30,7 +30,8 @@ def warnings(study: Study, row: Mapping[str, Any]) -> list[str]:
   lonely = points.value(row, 'low_effective_fraction')
   if lonely is not None and lonely > _MANY_LONELY:
     found.append(
-      f'one importance sample carries the NLL of {100 * lonely:.0f} % of the images: too few'
+      f'one importance sample carries the NLL of {100 * lonely:.0f} % of the '
+      f'{study.example}s: too few'
     )
   if (slope := study.rising.get(row['lane'])) is not None and row['status'] == 'done':
     found.append(f'learning curve still rising, by {1000 * slope:.2g} nats in 1,000 steps')

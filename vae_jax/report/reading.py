@@ -53,6 +53,11 @@ class Study(NamedTuple):
   forecast: forecast.Forecast | None
   images: Mapping[str, np.ndarray]
 
+  @property
+  def example(self) -> str:
+    """What an example of the data is called: 'image', 'signal' or 'row'."""
+    return records.example_of(self.provenance.get('event', ()))
+
   def lane_id(self, row: Mapping[str, Any]) -> str:
     """Returns what a lane is called on the page: 'b1-z8-s0', or 'A b1-z8-s0' of several studies."""
     return f'{self.key} {row["name"]}'.strip()

@@ -81,7 +81,7 @@ def answer(study: Study) -> list[str]:
   best = max(known, key=lambda row: row['elbo'])
   ended = all(row['status'] != 'running' for row in study.rows)
   why = (
-    'there is no NLL of each image, without which no error bar tells points apart'
+    f'there is no NLL of each {study.example}, without which no error bar tells points apart'
     if ended
     else 'the study is not done, and the NLL comes at its end'
   )
@@ -101,7 +101,7 @@ def on_test(study: Study, lanes: Sequence[int]) -> str:
   if study.split == 'test' or not lanes or any(None in each for each in found):
     return ''
   said = nats(*(float(np.mean(each)) for each in found))
-  return f'On the test set, which chose nothing: {said} nats (± of the images alone).'
+  return f'On the test set, which chose nothing: {said} nats (± of the {study.example}s alone).'
 
 
 def counted(study: Study) -> Sequence[Mapping[str, Any]]:
@@ -146,20 +146,23 @@ def trust(study: Study) -> Iterator[tuple[str, str]]:
     )
   else:
     yield 'chosen on', 'the validation set; the test set is evaluated once, at the end'
-  for name, words in (('nll_images', 'images of the NLL'), ('nll_samples', 'importance samples')):
+  for name, words in (
+    ('nll_images', f'{study.example}s of the NLL'),
+    ('nll_samples', 'importance samples'),
+  ):
     found = {row[name] for row in rows if row.get(name) is not None}
     if found:
       yield (
         words,
         ', '.join(f'{count:,}' for count in sorted(found))
-        + (' of each image' if name == 'nll_samples' else ', the same for every lane'),
+        + (f' of each {study.example}' if name == 'nll_samples' else ', the same for every lane'),
       )
   effective = [v for row in rows if (v := points.value(row, 'effective_samples')) is not None]
   if effective:
     yield (
       'effective samples',
-      f'{min(effective):.1f} to {max(effective):.1f}, mean over the images of a lane (median of '
-      f'lanes {np.median(effective):.1f}); near 1 the NLL is an upper bound',
+      f'{min(effective):.1f} to {max(effective):.1f}, mean over the {study.example}s of a lane '
+      f'(median of lanes {np.median(effective):.1f}); near 1 the NLL is an upper bound',
     )
     lonely = [r['name'] for r in rows if (points.value(r, 'low_effective_fraction') or 0) > 0.1]
     yield (
@@ -170,8 +173,9 @@ def trust(study: Study) -> Iterator[tuple[str, str]]:
   if errors:
     yield (
       'standard error',
-      f'{charts.shown(float(np.median(errors)))} nats, of the NLL of one lane over images; '
-      'differences between lanes are paired by image and have a smaller one',
+      f'{charts.shown(float(np.median(errors)))} nats, of the NLL of one lane over '
+      f'{study.example}s; differences between lanes are paired by {study.example} and have a '
+      'smaller one',
     )
   yield (
     'seeds',

@@ -39,7 +39,8 @@ def compare(one: os.PathLike | str, other: os.PathLike | str) -> comparison.Comp
   _check_same_data(*runs)
   chosen = {'validation' if _validates(run) else 'test' for run in runs}
   split = 'validation' if chosen == {'validation'} else 'test'
-  return comparison.compare(*(_side(run, split) for run in runs), split)
+  example = records.example_of(runs[0].provenance.get('event', ()))
+  return comparison.compare(*(_side(run, split) for run in runs), split, example)
 
 
 def draw(found: comparison.Comparison, path: pathlib.Path) -> None:

@@ -206,4 +206,4 @@ def _note_sizes(config: Mapping, dataset: data.Dataset) -> None:
     keys = [key for key, of in pairs if of == split and asked[key] > size]
     if keys:
       more = ', '.join(f'evaluation.{key}={asked[key]}' for key in keys)
-      logging.info('all %d images of the %s split are taken for %s', size, split, more)
+      logging.info('all %d examples of the %s split are taken for %s', size, split, more)

@@ -65,7 +65,7 @@ def check_batch(built: validation.Built, num_examples: int) -> None:
     )
   nearest = max(low, size if high is None else min(size, high))
   if size != nearest:
-    limit = f'at least {low}' if size < low else f'at most the {high} training images'
+    limit = f'at least {low}' if size < low else f'at most the {high} training examples'
     raise errors.InputError(
       f'train.batch_size={size}: bound.name={name!r} compares the examples of a batch, {limit}; '
       f'the nearest valid value is {nearest}'

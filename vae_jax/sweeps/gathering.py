@@ -10,7 +10,7 @@ import numpy as np
 from vae_jax import lane_fields, launches, records, report, verdict
 from vae_jax.launches import Study
 from vae_jax.records import manifest
-from vae_jax.runs import outcome
+from vae_jax.runs import outcome, workdir
 from vae_jax.verdict.words import listed
 
 _RESULTS, _VERDICT = 'results.csv', 'verdict.json'
@@ -98,7 +98,9 @@ def _judged(directory: pathlib.Path, study: Study, found: Found) -> list[str]:
   values = np.concatenate([nll for *_, nll in compared])
   also = ['launch'] if len(compared) > 1 else []
   named = [{**row, 'name': f'{row["launch"]}/{row["name"]}'} for row in rows]
-  record = verdict.as_record(verdict.judge(named, values, split, also=also))
+  provenance = workdir.read_provenance(launches.run_of(directory, compared[0][0]))  # of all of them
+  example = records.example_of(provenance.get('event', ()))
+  record = verdict.as_record(verdict.judge(named, values, split, also=also, example=example))
   outcome.write_record(directory, record)
   return record['sentences'] + ([why] if why else [])
 
@@ -122,7 +124,7 @@ def _comparable(
       (name, rows, values[split].nll)
     )
   if not groups:
-    return [], 'No verdict: no launch has an NLL of each image.'
+    return [], 'No verdict: no launch has an NLL of each example.'
   largest = max(groups.values(), key=len)
   others = [name for group in groups.values() if group is not largest for name, *_ in group]
   reasons = [

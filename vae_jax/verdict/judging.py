@@ -60,6 +60,7 @@ class Verdict(NamedTuple):
     growths: where active units stop growing, the same.
     edges: of the grid at which the best point lies.
     few_samples: the lanes of the set whose NLL is an upper bound, as it had too few samples.
+    example: what sentences call one of the images: 'image', 'signal' or 'row'.
   """
 
   chosen_on: str
@@ -74,6 +75,7 @@ class Verdict(NamedTuple):
   growths: list[Growth]
   edges: list[Edge]
   few_samples: list[str]
+  example: str = 'image'
 
   @property
   def inside(self) -> list[Standing]:
@@ -88,6 +90,7 @@ def judge(
   chosen_on: str,
   alpha: float = ALPHA,
   also: Sequence[str] = (),
+  example: str = 'image',
 ) -> Verdict:
   """Returns the verdict on the lanes of a study.
 
@@ -98,8 +101,9 @@ def judge(
     chosen_on: 'validation' or 'test'.
     alpha: of the confidence set.
     also: columns of the rows by which points are told apart, beside the lane fields.
+    example: see `Verdict`.
   """
-  found = collect(rows, values, also)
+  found = collect(rows, values, also, example)
   counts = {
     point.name: [
       u for i in point.lanes if (u := rows[i].get(f'{chosen_on}/active_units')) is not None
@@ -123,6 +127,7 @@ def judge(
     growths=growths,
     edges=[] if best is None else advice.edges(found.points, found.points[best], growths),
     few_samples=advice.too_few_samples(rows, inside, chosen_on),
+    example=example,
   )
 
 

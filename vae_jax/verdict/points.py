@@ -67,7 +67,10 @@ def shown(value: Any) -> str:
 
 
 def collect(
-  rows: Sequence[Mapping[str, Any]], values: np.ndarray, also: Sequence[str] = ()
+  rows: Sequence[Mapping[str, Any]],
+  values: np.ndarray,
+  also: Sequence[str] = (),
+  example: str = 'image',
 ) -> Values:
   """Returns the points of lanes and what can be compared of them.
 
@@ -78,6 +81,7 @@ def collect(
     rows: of results.csv, [G].
     values: [G, n], such as the NLL of each image.
     also: see `varying`.
+    example: what one of the n is called.
   """
   values = np.asarray(values, np.float64)
   finite = np.isfinite(values)
@@ -86,7 +90,7 @@ def collect(
     if row['status'] in LOST:
       left_out[i] = row['status']
     elif finite[i].mean() < 1 - _MOST_LOST:
-      left_out[i] = f'no finite value of {np.sum(~finite[i])} of {len(finite[i])} images'
+      left_out[i] = f'no finite value of {np.sum(~finite[i])} of {len(finite[i])} {example}s'
   counted = [i for i in range(len(rows)) if i not in left_out]
   common = finite[counted].all(axis=0) if counted else np.zeros(values.shape[1], bool)
   points, gone = _grouped(rows, set(counted), also)

@@ -33,7 +33,7 @@ def _of_the_set(verdict: Verdict) -> Iterator[str]:
     return
   level = f'{100 * (1 - verdict.alpha):g} %'
   if verdict.num_images == 1:
-    yield 'One image has no error bar: no point can be told from another.'
+    yield f'One {verdict.example} has no error bar: no point can be told from another.'
     return
   if not equal:
     nearest = min(others, key=lambda standing: standing.difference)
@@ -58,7 +58,7 @@ def _best_first(verdict: Verdict) -> list[Standing]:
 
 def _over(verdict: Verdict) -> str:
   """Returns what ± is of."""
-  images = counted(verdict.num_images, 'image')
+  images = counted(verdict.num_images, verdict.example)
   most = max(len(standing.point.lanes) for standing in verdict.standings)
   return f' (± is one standard error, of {images}{f" and {most} seeds" if most > 1 else ""})'
 
@@ -120,7 +120,7 @@ def _of_what_is_missing(verdict: Verdict) -> Iterator[str]:
   if verdict.gone:
     yield f'Nothing is known of {listed(verdict.gone, "; ")}.'
   if verdict.images_left_out:
-    images = counted(verdict.images_left_out, 'image')
+    images = counted(verdict.images_left_out, verdict.example)
     yield f'{images} left out: a lane has no finite value there.'
   if verdict.chosen_on == 'test':
     yield 'Chosen on the test set, for want of a validation split: its figures flatter the best.'
@@ -141,7 +141,7 @@ def _of_what_is_next(verdict: Verdict) -> Iterator[str]:
   if verdict.few_samples:
     yield (
       'Next: more of evaluation.nll_samples, as one sample carries the NLL of more than a tenth '
-      f'of the images of {listed(verdict.few_samples)}.'
+      f'of the {verdict.example}s of {listed(verdict.few_samples)}.'
     )
   for edge in verdict.edges:
     yield (
@@ -153,10 +153,10 @@ def _of_what_is_next(verdict: Verdict) -> Iterator[str]:
 def _needed(standing: Standing, verdict: Verdict) -> str:
   images, seeds = standing.need
   if seeds is not None:
-    more = f' and {images:,} images' if images > verdict.num_images else ''
+    more = f' and {images:,} {verdict.example}s' if images > verdict.num_images else ''
     return f'about {seeds} seeds a point{more}: the seeds are the larger part of its error'
   if images is None:
     if standing.difference == 0 or not math.isfinite(standing.stderr):
       return ''
     return 'nothing within reach; they are as good as each other'
-  return f'about {images:,} images in place of {verdict.num_images:,}'
+  return f'about {images:,} {verdict.example}s in place of {verdict.num_images:,}'

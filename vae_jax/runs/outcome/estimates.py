@@ -136,7 +136,7 @@ def _mixtures(
   if not settings.mixture_components:
     return None
   chosen = {split: study.sample(split, settings.aggregate_images) for split in ('train', 'test')}
-  logging.info('fitting mixtures to the codes of %d images', len(chosen['train']))
+  logging.info('fitting mixtures to the codes of %d examples', len(chosen['train']))
   return programs.mixtures(
     study.model,
     programs.params_of(state),
@@ -187,7 +187,7 @@ def _nll(
   indices = study.sample(split, study.evaluation.nll_images)
   images, num_samples = study.dataset.split(split)[indices], study.evaluation.nll_samples
   logging.info(
-    'importance-sampled NLL of the %s set: %d samples for each of %d images and %d lanes',
+    'importance-sampled NLL of the %s set: %d samples for each of %d examples and %d lanes',
     split,
     num_samples,
     len(images),

@@ -28,9 +28,9 @@ def write_udr(
   chosen = study.sample(split, study.evaluation.factor_images)
   images = study.dataset.split(split)[chosen]
   if len(images) < 2:
-    logging.info('no udr.csv: the order of the codes of one image says nothing')
+    logging.info('no udr.csv: the order of the codes of one example says nothing')
     return
-  logging.info('comparing the codes of %d images between seeds', len(images))
+  logging.info('comparing the codes of %d examples between seeds', len(images))
   codes = programs.encode(
     study.model,
     programs.params_of(state),

@@ -107,11 +107,11 @@ def write_disentanglement(
   if dataset.factors is None:
     return
   chosen = study.sample('test', study.evaluation.factor_images)
-  logging.info('scoring the codes of %d images and %d lanes', len(chosen), len(study.points))
+  logging.info('scoring the codes of %d examples and %d lanes', len(chosen), len(study.points))
   factors, active = dataset.factors.test[chosen], np.asarray(study.lanes.mask) > 0
   if not np.ptp(factors, axis=0).any():
     # At the end of a run it must not be refused: what else was measured would be lost.
-    logging.warning('the %d images have one value of each factor: no scores', len(chosen))
+    logging.warning('the %d examples have one value of each factor: no scores', len(chosen))
     rows = [dict(lane=i, name=name, images=len(chosen)) for i, name in enumerate(study.names)]
     _write_known(directory / 'disentanglement.csv', records.DISENTANGLEMENT_COLUMNS, rows)
     return

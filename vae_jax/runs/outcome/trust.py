@@ -30,7 +30,7 @@ def warn_of_few_samples(
   more = f' and {len(few) - _NAMED} more' if len(few) > _NAMED else ''
   gap = float(np.max(found.curve[few, -1] - found.curve[few, 0]))
   logging.warning(
-    '%s: with %d samples one sample carries the NLL of up to %.0f %% of the %s images (effective '
+    '%s: with %d samples one sample carries the NLL of up to %.0f %% of the %s examples (effective '
     'sample size below 2): it is an upper bound, %.1f nats below minus the ELBO; %s',
     ', '.join(names[i] for i in few[:_NAMED]) + more,
     num_samples,

@@ -7,6 +7,7 @@ from typing import Any
 
 from vae_jax import records, verdict
 from vae_jax.records import manifest
+from vae_jax.runs import workdir
 
 NAME = 'verdict.json'
 
@@ -15,7 +16,7 @@ def write_verdict(directory: pathlib.Path, rows: Sequence[Mapping[str, Any]]) ->
   """Writes the verdict on a run; nothing where it has no NLL of each image.
 
   Args:
-    directory: the workdir, with per_image.npz in it.
+    directory: the workdir, with per_image.npz and provenance.json in it.
     rows: of results.csv.
   """
   path, split = directory / 'per_image.npz', records.chosen_on(rows)
@@ -23,7 +24,9 @@ def write_verdict(directory: pathlib.Path, rows: Sequence[Mapping[str, Any]]) ->
     return
   values = records.read_per_image(path)
   if split in values:
-    write_record(directory, verdict.as_record(verdict.judge(rows, values[split].nll, split)))
+    example = records.example_of(workdir.read_provenance(directory).get('event', ()))
+    judged = verdict.judge(rows, values[split].nll, split, example=example)
+    write_record(directory, verdict.as_record(judged))
 
 
 def write_record(directory: pathlib.Path, record: Mapping[str, Any]) -> None:

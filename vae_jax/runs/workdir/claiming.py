@@ -150,7 +150,7 @@ def _go_on(workdir: pathlib.Path, config: Mapping, now: dict[str, Any]) -> None:
   if 'train.steps' in keys:
     after['finished'] = False
   if 'evaluated_on' in now and 'evaluated_on' not in before:
-    logging.info('evaluations from here on are of a random sample, and were of the first images')
+    logging.info('evaluations from here on are of a random sample, and were of the first examples')
   after = stored.with_changes(workdir, after, [*found, *worlds])
   # The provenance first: a kill in between leaves a change to be found again, not to be lost.
   if after != before:
