@@ -48,7 +48,7 @@ def test_the_rates_of_a_known_model_are_recovered(tmp_path, config, dispersion):
   config['decoder'] |= dict(hidden=(), output_bias='train_mean')
   steps = 400 if dispersion else 900  # the optimum itself needs more than what is near the truth
   config['schedule'] = dict(name='cosine', decay_steps=steps, factor=0.0)
-  config['train'] |= dict(steps=steps, batch_size=500, log_every=200, evaluate_every=steps)
+  config['train'] |= dict(steps=steps, batch_size=500, log_every=100, evaluate_every=steps)
   config['train'] |= dict(checkpoint_every=steps)
   config['evaluation'] |= dict(test_images=TEST, nll_images=TEST, nll_samples=10, batch_size=TEST)
   run = vae_jax.train(config, tmp_path / 'run')
