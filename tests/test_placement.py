@@ -163,7 +163,7 @@ def test_what_evaluates_must_fit_too_and_is_compiled_once(config, monkeypatch, t
   chunk = beginning._compile(built, built.feed(), evaluation)
   held = chunk.memory_analysis().argument_size_in_bytes
   training, evaluating = asked
-  assert training == programs.bytes_of(chunk)
+  assert training == programs.bytes_of(chunk.memory_analysis())
   assert evaluating > held + 359 * 64 * 4  # the images as numbers, and what becomes of them
   state = programs.init(built.training.learner, built.lanes, built.place)
   batches, before = jax.device_put(built.batches('test')), len(compiled)

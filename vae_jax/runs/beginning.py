@@ -102,7 +102,8 @@ def _compile(
   logging.info('compiling one program for %d %s%s', num_lanes, lanes, in_turn)
   chunk = programs.compile_chunk(built.training, built.lanes, feed.shape)
   shapes = programs.state_shapes(built.training.learner, built.lanes)
-  placement.check_fits(place, programs.bytes_of(chunk), shapes, built.program.memory_gib)
+  memory = chunk.memory_analysis()
+  placement.check_fits(place, programs.bytes_of(memory), shapes, built.program.memory_gib)
   # It has no gradients and many more images at a time, which may well be the more; beside it lies
   # what was trained on. Of the two, the parameters are the same arrays.
   params = evaluation.shapes(shapes.evaluated, built.lanes)
@@ -112,8 +113,8 @@ def _compile(
   )
   evaluate = evaluation.program.lower(*params, batches, step)
   shared = sum(math.prod(a.shape) * a.dtype.itemsize for a in jax.tree.leaves(params[0]))
-  beside = chunk.memory_analysis().argument_size_in_bytes - shared // place.mesh.shape['lane']
-  needed = programs.bytes_of(evaluate.compile()) + beside
+  beside = memory.argument_size_in_bytes - shared // place.mesh.shape['lane']
+  needed = programs.bytes_of(evaluate.compile().memory_analysis()) + beside
   placement.check_fits(place, needed, shapes, built.program.memory_gib)
   return chunk
 

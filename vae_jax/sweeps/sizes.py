@@ -51,7 +51,7 @@ def size_of(built: study.Study) -> Size:
     programs=math.ceil(num_lanes / width),
     parameters=_count(shapes.params) // num_lanes,
     flops=built.operations_of_step(),
-    device_bytes=programs.bytes_of(chunk),
+    device_bytes=programs.bytes_of(chunk.memory_analysis()),
     state_bytes=sum(
       math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)
     ),
