@@ -7,8 +7,9 @@ import pytest
 from conftest import without_estimates, without_pictures
 
 import vae_jax
-from vae_jax import records
+from vae_jax import records, report
 from vae_jax.commands import command, evaluate, train
+from vae_jax.runs import outcome
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
 
@@ -107,6 +108,9 @@ def test_another_table_is_seen_as_the_training_split_was(
   assert row['test/elbo'] == pytest.approx(run.results[0]['test/elbo'], rel=1e-6)
   nll = -lane.log_likelihood(run.test, num_samples=4).mean()
   assert row['test/nll'] == pytest.approx(nll, rel=1e-6)
+  said = outcome.read_verdict(path.parent)['sentences'][0]
+  assert f'± is one standard error, of {len(lines)} rows' in said
+  assert [report.read(each).example for each in (path.parent, trained / 'run')] == ['row', 'row']
   other.write_text('sex,height\nmale,170\nfemale,160\n')
   capsys.readouterr()
   assert of(evaluate.make, *flags, f'--data_path={other}') == 2

@@ -17,6 +17,7 @@ from vae_jax.runs import comparing, outcome, workdir
 pytestmark = pytest.mark.run
 
 BETAS, SEEDS = (0.5, 1.0, 4.0), (0, 1)
+EVENT = [8, 8, 1]
 
 
 def images(rng, n=80):
@@ -30,7 +31,7 @@ def make_run(directory, rng, shift=0.0, hard=None, split='validation', sha256='o
   config['data'] |= of_data
   directory.mkdir(parents=True)
   (directory / 'config.json').write_text(json.dumps(workdir.plain(settings.complete(config))))
-  facts = {'data_sha256': str(of_data or 'digits'), 'event': [8, 8, 1], 'finished': True}
+  facts = {'data_sha256': str(of_data or 'digits'), 'event': EVENT, 'finished': True}
   (directory / 'provenance.json').write_text(json.dumps(facts))
   points = [lanes.point(beta, 4, seed) for beta in BETAS for seed in SEEDS]
   hard = images(rng) if hard is None else hard
@@ -62,7 +63,7 @@ def rows_of(directory):
 
 
 def test_the_verdict_is_written_and_printed_last(run, capsys):
-  outcome.write_verdict(run, rows_of(run))
+  outcome.write_verdict(run, rows_of(run), EVENT)
   result = outcome.read(run, 'analytic')
   found = outcome.read_verdict(run)
   assert found['chosen_on'] == 'validation'
@@ -75,7 +76,7 @@ def test_the_verdict_is_written_and_printed_last(run, capsys):
   assert result.verdict[0].startswith('Best by NLL on the validation set: beta ')
 
 
-EXAMPLES = {'images': [8, 8, 1], 'signals': [64, 2], 'rows': [9], 'of an older run': None}
+EXAMPLES = {'images': EVENT, 'signals': [64, 2], 'rows': [9], 'of an older run': None}
 
 
 def with_event(run, event):
@@ -88,7 +89,7 @@ def with_event(run, event):
 def test_examples_are_called_what_the_data_are_of(run, tmp_path, named, event):
   with_event(run, event)
   word = named if event else 'images'
-  outcome.write_verdict(run, rows_of(run))
+  outcome.write_verdict(run, rows_of(run), event or EVENT)
   assert (
     f'one standard error, of 80 {word} and 2 seeds' in outcome.read_verdict(run)['sentences'][0]
   )
@@ -100,7 +101,7 @@ def test_examples_are_called_what_the_data_are_of(run, tmp_path, named, event):
 
 
 def test_every_key_of_the_verdict_is_in_the_schema(run):
-  outcome.write_verdict(run, rows_of(run))
+  outcome.write_verdict(run, rows_of(run), EVENT)
   found = outcome.read_verdict(run)
   keys = set()
   for name, value in found.items():
@@ -113,20 +114,20 @@ def test_every_key_of_the_verdict_is_in_the_schema(run):
 
 def test_without_a_validation_split_it_is_chosen_on_the_test_set(tmp_path):
   directory = make_run(tmp_path / 'run', np.random.default_rng(1), split='test')
-  outcome.write_verdict(directory, rows_of(directory))
+  outcome.write_verdict(directory, rows_of(directory), EVENT)
   assert any('Chosen on the test set' in line for line in outcome.read(directory, '').verdict)
 
 
 def test_a_run_without_values_of_each_image_has_no_verdict(run):
   (run / 'per_image.npz').unlink()
-  outcome.write_verdict(run, rows_of(run))
+  outcome.write_verdict(run, rows_of(run), EVENT)
   assert not (run / 'verdict.json').exists()
   assert outcome.read_verdict(run) == {}
   assert outcome.read(run, 'analytic').verdict == []
 
 
 def test_a_changed_verdict_is_damage(run):
-  outcome.write_verdict(run, rows_of(run))
+  outcome.write_verdict(run, rows_of(run), EVENT)
   (run / 'verdict.json').write_text('{}')
   with pytest.raises(errors.DamagedError, match=r'verdict\.json'):
     outcome.read(run, 'analytic')
@@ -134,7 +135,7 @@ def test_a_changed_verdict_is_damage(run):
 
 def test_the_verdict_is_that_of_the_arrays(run):
   nll = records.read_per_image(run / 'per_image.npz')['validation'].nll
-  outcome.write_verdict(run, rows_of(run))
+  outcome.write_verdict(run, rows_of(run), EVENT)
   judged = verdict.as_record(verdict.judge(rows_of(run), nll, 'validation'))
   assert outcome.read_verdict(run) == json.loads(json.dumps(judged))
 

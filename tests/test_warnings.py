@@ -107,7 +107,7 @@ def test_factors_that_have_one_value_each(caplog, monkeypatch, tmp_path, same):
   monkeypatch.setattr(outcome.tables.disentanglement, 'scores', lambda *_, seed: {'mig': 0.5})
   state = types.SimpleNamespace(evaluated=None)
   outcome.write_disentanglement(study, tmp_path, state)
-  said(caplog, 'the 6 images have one value of each factor: no scores' if same else None)
+  said(caplog, 'the 6 examples have one value of each factor: no scores' if same else None)
   path = tmp_path / 'disentanglement.csv'
   rows = records.read_table(path, records.DISENTANGLEMENT_COLUMNS)
   assert [row['mig'] for row in rows] == [None if same else 0.5] * 2

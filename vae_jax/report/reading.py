@@ -34,6 +34,7 @@ class Study(NamedTuple):
     tables: the rows of the other tables, by name and lane; of one that is not there none.
     forecast: of collapse, where the run has one.
     images: see `records.images`, of the lanes in `shown`; {} where there are none.
+    example: what an example of the data is called: 'image', 'signal' or 'row'.
   """
 
   directory: pathlib.Path
@@ -52,11 +53,7 @@ class Study(NamedTuple):
   tables: Mapping[str, Mapping[int, Rows]]
   forecast: forecast.Forecast | None
   images: Mapping[str, np.ndarray]
-
-  @property
-  def example(self) -> str:
-    """What an example of the data is called: 'image', 'signal' or 'row'."""
-    return records.example_of(self.provenance.get('event', ()))
+  example: str
 
   def lane_id(self, row: Mapping[str, Any]) -> str:
     """Returns what a lane is called on the page: 'b1-z8-s0', or 'A b1-z8-s0' of several studies."""
@@ -109,6 +106,9 @@ def read(directory: pathlib.Path, key: str = '', most_lanes: int = choosing.MOST
   swept, verdict = points.sweep(rows), manifest.read_json(directory / 'verdict.json')
   among = rows, swept, choosing.best(rows, verdict), most_lanes
   shown = choosing.shown(*among)
+  provenance = manifest.read_json(directory / 'provenance.json')
+  # Figures of other data than the run's stand in a directory of their own.
+  seen = provenance or manifest.read_json(directory / 'evaluation.json')
   return Study(
     directory=directory,
     title=str(config.get('study') or directory.resolve().name),
@@ -119,13 +119,14 @@ def read(directory: pathlib.Path, key: str = '', most_lanes: int = choosing.MOST
     split=split,
     swept=swept,
     config=config,
-    provenance=manifest.read_json(directory / 'provenance.json'),
+    provenance=provenance,
     verdict=verdict,
     metrics=metrics,
     rising=_rising(metrics, rows, split, config),
     tables=tables,
     forecast=_read_forecast(directory / 'forecast.csv'),
     images=_read_images(directory / 'images.npz', len(rows), [row['lane'] for row in shown]),
+    example=records.example_of(seen.get('event', ())),
   )
 
 

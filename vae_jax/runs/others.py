@@ -155,7 +155,8 @@ def directory_of(
     files.make_directory(target.parent)
     files.make_directory(target)
   manifest.begin(target, workdir.FILES)
-  record = {'data': dict(source), 'data_sha256': sha256, 'evaluation': dict(config['evaluation'])}
+  record = {'data': dict(source), 'data_sha256': sha256, 'event': list(built.event)}
+  record |= {'evaluation': dict(config['evaluation'])}
   manifest.write_text(target / 'evaluation.json', json.dumps(record, indent=2) + '\n')
   logging.info('these are not the data of the run: the figures go to %s', target)
   return target

@@ -129,7 +129,7 @@ def review(
   state, usage = that_counts(progress), evaluations['test'].variances
   save_images(built, directory, state, usage, estimates.mixtures)
   rows = write_results(built, directory, progress._replace(evaluated=evaluated), final)
-  write_verdict(directory, rows)
+  write_verdict(directory, rows, built.event)
   figures.draw_all(directory)
   write_page(directory)
   return read(directory, built.kl)

@@ -7,24 +7,26 @@ from typing import Any
 
 from vae_jax import records, verdict
 from vae_jax.records import manifest
-from vae_jax.runs import workdir
 
 NAME = 'verdict.json'
 
 
-def write_verdict(directory: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_verdict(
+  directory: pathlib.Path, rows: Sequence[Mapping[str, Any]], event: Sequence[int]
+) -> None:
   """Writes the verdict on a run; nothing where it has no NLL of each image.
 
   Args:
-    directory: the workdir, with per_image.npz and provenance.json in it.
+    directory: the workdir, with per_image.npz in it.
     rows: of results.csv.
+    event: the shape of one example.
   """
   path, split = directory / 'per_image.npz', records.chosen_on(rows)
   if not path.exists():
     return
   values = records.read_per_image(path)
   if split in values:
-    example = records.example_of(workdir.read_provenance(directory).get('event', ()))
+    example = records.example_of(event)
     judged = verdict.judge(rows, values[split].nll, split, example=example)
     write_record(directory, verdict.as_record(judged))
 
