@@ -204,12 +204,19 @@ def traced_once():
     yield
 
 
+def without_images(patch: pytest.MonkeyPatch):
+  """Runs have no `images.npz`, which a program of its own makes."""
+  from vae_jax.runs import outcome
+
+  patch.setattr(outcome, 'save_images', lambda *arguments: None)
+
+
 def without_estimates(patch: pytest.MonkeyPatch):
   """Runs end with their last evaluation: of what a run compiles, half is for what follows it."""
   from vae_jax.runs import outcome
 
   patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
-  patch.setattr(outcome, 'save_images', lambda *arguments: None)
+  without_images(patch)
 
 
 def without_parts(patch: pytest.MonkeyPatch):
@@ -235,10 +242,8 @@ def width_one(config):
 
 @pytest.fixture
 def no_images(monkeypatch):
-  """For a test that reads none of `images.npz`, which a program of its own makes."""
-  from vae_jax.runs import outcome
-
-  monkeypatch.setattr(outcome, 'save_images', lambda *arguments: None)
+  """For a test that reads none of `images.npz`."""
+  without_images(monkeypatch)
 
 
 @pytest.fixture

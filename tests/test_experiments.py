@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import without_estimates
 from scipy import stats
 
 from experiments import (
@@ -32,7 +33,7 @@ from vae_jax import data, errors, evaluation, figures, optimizers, study, valida
 from vae_jax.commands import command
 from vae_jax.config import complete
 from vae_jax.evaluation import batches
-from vae_jax.runs import outcome, training
+from vae_jax.runs import training
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('no_pictures')]
 
@@ -85,8 +86,7 @@ def floor(tmp_path_factory):
   directory = tmp_path_factory.mktemp('floor')
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(figures, 'draw_all', lambda directory: None)
-    patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, []))
-    patch.setattr(outcome, 'save_images', lambda *arguments: None)
+    without_estimates(patch)
     return launches, directory, run(collapse_floor, launches, directory)
 
 

@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import small_config, without_images
 from run_files import small_picture, state_digest
 
 from vae_jax import errors, figures, records, study, tracking
@@ -43,7 +43,7 @@ def save_images(path: pathlib.Path, seed: int, shape=(8, 8)) -> pathlib.Path:
 def one_picture():
   """Of all pictures a run draws one, and that small; nobody here reads images.npz."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(outcome, 'save_images', lambda *arguments: None)
+    without_images(patch)
     patch.setattr(figures, '_draw', lambda directory: {'samples': small_picture()})
     yield
 

@@ -6,7 +6,6 @@ import pytest
 
 import vae_jax
 from vae_jax import errors, figures, records, study
-from vae_jax.runs import outcome
 from vae_jax.runs.workdir import FILES
 
 pytestmark = [pytest.mark.run, pytest.mark.usefixtures('traced_once')]
@@ -29,8 +28,7 @@ def run(tmp_path_factory, traced_once):
   directory, config = tmp_path_factory.mktemp('many') / 'run', many_betas()
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(figures, 'draw_all', lambda directory: None)
-    patch.setattr(outcome, 'save_images', lambda *arguments: None)
-    patch.setattr(outcome, 'estimate', lambda *arguments: outcome.Estimates({}, [], {}))
+    conftest.without_estimates(patch)
     return vae_jax.train(config, directory)
 
 

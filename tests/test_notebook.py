@@ -7,7 +7,7 @@ import re
 import shutil
 
 import pytest
-from conftest import ROOT, without_parts
+from conftest import ROOT, without_images, without_parts
 from matplotlib import pyplot as plt
 
 import vae_jax
@@ -29,7 +29,7 @@ def toured(tmp_path_factory):
     patch.setattr(plt, 'show', lambda: plt.close('all'))
     # Of what the run leaves, nobody looks at its pictures, the parts of its rate, its mixtures.
     patch.setattr(figures, 'draw_all', lambda directory: None)
-    patch.setattr(outcome, 'save_images', lambda *arguments: None)
+    without_images(patch)
     without_parts(patch)
     patch.setattr(outcome.estimates, '_mixtures', lambda *_: None)
     for cell in cells():

@@ -10,13 +10,13 @@ import types
 import numpy as np
 import pytest
 import scipy.stats
-from conftest import small_config, without_parts, without_pictures
+from conftest import small_config, without_images, without_parts, without_pictures
 
 import vae_jax
 from vae_jax import config as settings
 from vae_jax import lanes, records, study, verdict
 from vae_jax.multihost import cut, gathering
-from vae_jax.runs import evaluating, outcome, training
+from vae_jax.runs import evaluating, training
 from vae_jax.runs.outcome import rising, trust
 
 pytestmark = pytest.mark.run
@@ -41,7 +41,7 @@ def said(tmp_path_factory):
   logger, level = logging.getLogger(), logging.getLogger().level
   with pytest.MonkeyPatch.context() as patch:
     without_pictures(patch)
-    patch.setattr(outcome, 'save_images', lambda *arguments: None)
+    without_images(patch)
     without_parts(patch)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

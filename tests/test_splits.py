@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from conftest import small_config, without_parts, without_pictures
+from conftest import small_config, without_images, without_parts, without_pictures
 
 import vae_jax
 from vae_jax import errors, learner, records, study
@@ -37,14 +37,14 @@ def config_of(**changes):
 def trained(tmp_path_factory, traced_once):
   directory = tmp_path_factory.mktemp('runs') / 'chosen'
   with pytest.MonkeyPatch.context() as patch:
-    without_images(patch)
+    without_rest(patch)
     return training.run(config_of(), directory), directory
 
 
-def without_images(patch):
-  """Nor the parts of the rate, which nobody here reads."""
+def without_rest(patch):
+  """Runs leave nothing that nobody here reads."""
   without_pictures(patch)
-  patch.setattr(outcome, 'save_images', lambda *arguments: None)
+  without_images(patch)
   without_parts(patch)
 
 
@@ -146,7 +146,7 @@ def test_a_changed_bit_of_it_is_seen(trained, tmp_path):
 
 @pytest.mark.slow
 def test_evaluate_makes_it_again_of_more_samples(trained, tmp_path, monkeypatch):
-  without_images(monkeypatch)
+  without_rest(monkeypatch)
   copy = shutil.copytree(trained[1], tmp_path / 'copy')
   (copy / 'per_image.npz').unlink()
   rows = evaluating.evaluate(copy, num_samples=9, num_images=10).rows

@@ -14,6 +14,7 @@ from conftest import ROOT, without_pictures
 
 from vae_jax import errors, launches, records, standing, sweeps
 from vae_jax.commands import command, run, sweep
+from vae_jax.records import manifest
 from vae_jax.runs import training
 from vae_jax.sweeps import on_ray
 
@@ -199,6 +200,12 @@ def test_a_sweep_ends_with_one_table_one_verdict_and_one_page(tmp_path, monkeypa
   page = (directory / 'report.html').read_text(encoding='utf-8')
   assert '2 launches: 2 done' in page
   assert 'num_samples-2 b2-z2-s0' in page
+  for launch in launches.read(directory).launches:  # as if of a table
+    path = launches.run_of(directory, launch.name) / 'provenance.json'
+    manifest.write_text(path, json.dumps(json.loads(path.read_text()) | {'event': [64]}))
+  said = sweeps.gather(directory).said[0]
+  assert ' images' in verdict['sentences'][0]
+  assert said == verdict['sentences'][0].replace(' images', ' rows')
 
 
 def test_a_launch_on_ray_has_the_devices_of_its_task(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ class Side(NamedTuple):
     rates, distortions: [G, m] nats, the same.
     images: what tells the images of `nll` from others; '' where only the means are known.
     averaged: the same of the images of `rates` and `distortions`.
+    example: what sentences call one of the images: 'image', 'signal' or 'row'.
   """
 
   name: str
@@ -31,6 +32,7 @@ class Side(NamedTuple):
   distortions: np.ndarray
   images: str
   averaged: str
+  example: str = 'image'
 
 
 class Comparison(NamedTuple):
@@ -53,7 +55,7 @@ class Comparison(NamedTuple):
     only: the names of the points that one alone has, of A and of B.
     left_out: the lanes that do not count, and why, of A and of B.
     seeds: the most that a point has.
-    example: what sentences call one of the images: 'image', 'signal' or 'row'.
+    example: what sentences call one of the images.
   """
 
   names: tuple[str, str]
@@ -71,10 +73,10 @@ class Comparison(NamedTuple):
   only: tuple[list[str], list[str]]
   left_out: tuple[dict[str, str], dict[str, str]]
   seeds: int
-  example: str = 'image'
+  example: str
 
 
-def compare(one: Side, other: Side, split: str, example: str = 'image') -> Comparison:
+def compare(one: Side, other: Side, split: str) -> Comparison:
   """Returns what B changed.
 
   A lane that diverged or failed, or has no finite value of more than half of the images, does not
@@ -86,7 +88,7 @@ def compare(one: Side, other: Side, split: str, example: str = 'image') -> Compa
   """
   sides = one, other
   paired = bool(one.images) and one.images == other.images
-  counted = [_counted(side, side.nll, example) for side in sides]
+  counted = [_counted(side, side.nll) for side in sides]
   nll = _common([side.nll for side in sides], counted, paired)
   found = [pairs.points_of(side.rows, lanes) for side, lanes in zip(sides, counted, strict=True)]
   both = [key for key in found[0] if key in found[1]]
@@ -103,20 +105,25 @@ def compare(one: Side, other: Side, split: str, example: str = 'image') -> Compa
     overall=overall,
     changes={named[key]: change for key, change in zip(both, changes, strict=True)},
     only=tuple([named[k] for k in found[i] if k not in found[1 - i]] for i in range(2)),
-    left_out=tuple(points.collect(side.rows, side.nll, example=example).left_out for side in sides),
+    left_out=tuple(_left_out(side, side.nll) for side in sides),
     seeds=max(len(lanes) for at in found for lanes in at.values()),
-    example=example,
-    **_curves(sides, example),
+    example=one.example,
+    **_curves(sides),
   )
 
 
-def _counted(side: Side, values: np.ndarray, example: str) -> list[int]:
+def _left_out(side: Side, values: np.ndarray) -> dict[str, str]:
+  """Returns the lanes of a study that do not count, and why."""
+  return points.collect(side.rows, values, example=side.example).left_out
+
+
+def _counted(side: Side, values: np.ndarray) -> list[int]:
   """Returns the lanes of a study that count.
 
   Raises:
     InputError: there are none.
   """
-  left_out = points.collect(side.rows, values, example=example).left_out
+  left_out = _left_out(side, values)
   found = [i for i, row in enumerate(side.rows) if row['name'] not in left_out]
   if not found:
     why = '; '.join(sorted(set(left_out.values())))
@@ -148,10 +155,10 @@ def _names(keys: Sequence[Key]) -> dict[Key, str]:
   return {key: points.name_of({name: dict(key)[name] for name in shown}) for key in keys}
 
 
-def _curves(sides: Sequence[Side], example: str) -> dict[str, Any]:
+def _curves(sides: Sequence[Side]) -> dict[str, Any]:
   """Returns what `Comparison` has of the curves."""
   paired = bool(sides[0].averaged) and sides[0].averaged == sides[1].averaged
-  counted = [_counted(side, side.rates + side.distortions, example) for side in sides]
+  counted = [_counted(side, side.rates + side.distortions) for side in sides]
   terms = _common([np.stack([side.rates, side.distortions]) for side in sides], counted, paired)
   lines = [_lines(*each) for each in zip(sides, counted, terms, strict=True)]
   both = [key for key in lines[0] if key in lines[1]]

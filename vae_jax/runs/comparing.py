@@ -39,8 +39,7 @@ def compare(one: os.PathLike | str, other: os.PathLike | str) -> comparison.Comp
   _check_same_data(*runs)
   chosen = {'validation' if _validates(run) else 'test' for run in runs}
   split = 'validation' if chosen == {'validation'} else 'test'
-  example = records.example_of(runs[0].provenance.get('event', ()))
-  return comparison.compare(*(_side(run, split) for run in runs), split, example)
+  return comparison.compare(*(_side(run, split) for run in runs), split)
 
 
 def draw(found: comparison.Comparison, path: pathlib.Path) -> None:
@@ -107,7 +106,10 @@ def _side(run: _Run, split: str) -> comparison.Side:
   if path.exists() and (found := records.read_per_image(path).get(split)) is not None:
     nll, images = found.nll, found.sha256
     rates, distortions = -found.elbo - found.distortion, found.distortion
-  return comparison.Side(str(run.directory), run.rows, nll, rates, distortions, images, images)
+  example = records.example_of(run.provenance.get('event', ()))
+  return comparison.Side(
+    str(run.directory), run.rows, nll, rates, distortions, images, images, example
+  )
 
 
 def _number(row: Mapping[str, Any], column: str) -> float:
