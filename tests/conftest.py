@@ -8,7 +8,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 # Matrices of a test are small: a second thread of BLAS would wait for them, at the cost of a core.
@@ -38,11 +37,11 @@ os.environ['XLA_FLAGS'] = ' '.join(
 os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.02'
 
+import haste
 import jax
 import numpy as np
 import pytest
 from jax._src import compilation_cache, compiler
-from jax._src.interpreters import mlir
 
 from configs import digits
 from vae_jax import figures, programs
@@ -55,21 +54,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 if 'device_count' not in os.environ['XLA_FLAGS']:
   jax.config.update('jax_num_cpu_devices', 1)
 
-# Of 3,600 programs, most of a few operations, what each begins with is a tenth of all time: a
-# context of MLIR, which may as well be one for each thread, and passes of the partitioner, which
-# has nothing to do on the one device of this process. Processes that tests start have both.
-jax.config.update('jax_use_shardy_partitioner', False)
-_of_thread, _make_context = threading.local(), mlir.make_ir_context
-
-
-def _context_of_thread():
-  """Returns the context of MLIR in which this thread lowers its programs."""
-  if not hasattr(_of_thread, 'context'):
-    _of_thread.context = _make_context()
-  return _of_thread.context
-
-
-mlir.make_ir_context = _context_of_thread
 ENVIRONMENT_OF_USERS = {  # of a program that a test starts, which inherits what is set above
   'JAX_DISABLE_MOST_OPTIMIZATIONS': '0',
   'XLA_FLAGS': os.environ['XLA_FLAGS']
@@ -92,8 +76,15 @@ for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(_number, signal.default_int_handler if _is_ctrl_c else signal.SIG_DFL)
 
 
+def pytest_addoption(parser):
+  """Adds what `haste.py` says."""
+  parser.addoption('--plain-jax', action='store_true', help='leave JAX as it is; slower')
+
+
 def pytest_configure(config):
   """Drops what a killed process left half written of the programs that the last suite compiled."""
+  if not config.option.plain_jax:
+    haste.begin()
   if hasattr(config, 'workerinput'):
     return
   checked, now = config.cache.get('compiled/checked', 0.0), time.time()

@@ -14,8 +14,8 @@ from collections.abc import Hashable
 from typing import Any
 
 import jax
-import numpy as np
 import pytest
+from haste import identity
 from jax._src import compiler
 
 from vae_jax import config as settings
@@ -97,7 +97,7 @@ def programs():
 
   def lanewise_once(function, place, per_lane=2, **options):
     compiled_by = compiler._DISABLE_MOST_OPTIMIZATIONS.value, compiler.get_compile_options
-    key = (_identity(function), place, per_lane, repr(options), compiled_by)
+    key = (identity(function), place, per_lane, repr(options), compiled_by)
     if key not in _PROGRAMS:  # with the function, so that no other has its identity meanwhile
       made = make(function, place, per_lane, **options)
       _PROGRAMS[key] = made._replace(program=Program(made.program)), function
@@ -128,19 +128,3 @@ def _content(config: dict[str, Any], *others: Any) -> Hashable:
   path = pathlib.Path(config['data'].get('path') or 'none')
   own = (module for name, module in sys.modules.items() if f'"{name}.' in text)
   return text, path.read_bytes() if path.is_file() else b'', tuple(own)
-
-
-def _identity(value: Any) -> Hashable:
-  """Returns what tells a function from others: its code, and what it holds of outside of it."""
-  if isinstance(value, functools.partial):
-    return (_identity(value.func), *map(_identity, value.args))
-  if hasattr(value, '__wrapped__') and hasattr(value, '__code__'):
-    return _identity(value.__wrapped__)
-  if hasattr(value, '__code__') and value.__closure__:
-    held = (_identity(cell.cell_contents) for cell in value.__closure__)
-    return (value.__code__, *held)
-  if isinstance(value, tuple):
-    return tuple(map(_identity, value))
-  if isinstance(value, np.ndarray):  # a constant of the program
-    return value.shape, str(value.dtype), value.tobytes()
-  return value if isinstance(value, (int, float, str, bool, type(None))) else id(value)
