@@ -14,26 +14,42 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from flax.core import meta, scope
 from jax._src import config, core, pjit
 from jax._src.interpreters import batching, mlir, partial_eval
 from jaxlib import _jax
 
 _of_thread = threading.local()
+_plain: dict[tuple[Any, str], Callable] = {}  # what `begin` found
 
 
 def begin() -> None:
   """Leaves out what this file is about, until the process ends."""
-  # The partitioner has nothing to do on one device.
-  jax.config.update('jax_use_shardy_partitioner', False)
-  # From which lines of Python an operation comes is asked for at each.
-  with contextlib.suppress(AttributeError):
-    _jax.set_tracebacks_enabled(False)
-  mlir.make_ir_context = _context_of_thread(mlir.make_ir_context)
-  pjit._infer_params, pjit._run_python_pjit = _inlined(pjit._infer_params, pjit._run_python_pjit)
-  partial_eval.trace_to_jaxpr_dynamic = _lowered_once(partial_eval.trace_to_jaxpr_dynamic)
-  batching._batch_jaxpr_axes = _mapped_once(batching._batch_jaxpr_axes)
-  scope.Scope.param = _unchecked(scope.Scope.param)
+  jax.config.update('jax_use_shardy_partitioner', False)  # one device has nothing to partition
+  _jax.set_tracebacks_enabled(False)  # from which lines of Python each operation comes
+  found = (
+    (mlir, 'make_ir_context', _context_of_thread),
+    (pjit, '_infer_params', _unless_inlined),
+    (pjit, '_run_python_pjit', _or_called),
+    (partial_eval, 'trace_to_jaxpr_dynamic', _lowered_once),
+    (batching, '_batch_jaxpr_axes', _mapped_once),
+    (scope.Scope, 'param', _unchecked),
+  )
+  for owner, name, hasty in found:
+    _plain[owner, name] = getattr(owner, name)
+    setattr(owner, name, hasty(_plain[owner, name]))
+
+
+@contextlib.contextmanager
+def plain():
+  """Within it JAX traces and lowers as it does without this file; the partitioner is as it was."""
+  with pytest.MonkeyPatch.context() as patch:
+    for (owner, name), function in _plain.items():
+      patch.setattr(owner, name, function)
+    jax.clear_caches()
+    yield
+  jax.clear_caches()
 
 
 def _context_of_thread(make: Callable[[], Any]) -> Callable[[], Any]:
@@ -47,13 +63,12 @@ def _context_of_thread(make: Callable[[], Any]) -> Callable[[], Any]:
   return context
 
 
-def _inlined(infer: Callable, run: Callable) -> tuple[Callable, Callable]:
-  """What JAX would trace as a program and write into the one that is traced is called instead.
+def _unless_inlined(infer: Callable) -> Callable:
+  """What JAX would trace as a program and write into the one that is traced has no parameters.
 
-  Each `x + y` is such a program.
+  Each `x + y` is such a program: `_or_called` calls it.
   """
   early = True, getattr(getattr(jax, 'Inline', None), 'JAX_EARLY', True)
-  of_no_program = types.SimpleNamespace(effects=(), consts=())
 
   def infer_or_none(function, info, arguments, keywords):
     if info.inline in early and function.__module__.startswith('jax.'):
@@ -62,13 +77,20 @@ def _inlined(infer: Callable, run: Callable) -> tuple[Callable, Callable]:
           return None, None
     return infer(function, info, arguments, keywords)
 
+  return _of_jax(infer_or_none, pjit)
+
+
+def _or_called(run: Callable) -> Callable:
+  """What has no parameters is called, as the function that it is."""
+  of_no_program = types.SimpleNamespace(effects=(), consts=())
+
   def run_or_call(params, flat, function, arguments, keywords):
     if params is None:
       results = function(*arguments, **keywords)
       return results, (), None, None, of_no_program, None, None, None
     return run(params, flat, function, arguments, keywords)
 
-  return _of_jax(infer_or_none, pjit), _of_jax(run_or_call, pjit)
+  return _of_jax(run_or_call, pjit)
 
 
 def _of_jax(function: Callable, module: types.ModuleType) -> Callable:
