@@ -106,6 +106,11 @@ def is_torn(path: pathlib.Path) -> bool:
   return False
 
 
+def pytest_collection_modifyitems(items):
+  """Puts first what waits, for a process or the network: beside it others have work to the end."""
+  items.sort(key=lambda item: item.get_closest_marker('process') is None)
+
+
 def pytest_collection_finish(session):
   """What is imported now is no garbage: the collector need not walk through it again."""
   del session
