@@ -107,8 +107,13 @@ def is_torn(path: pathlib.Path) -> bool:
 
 
 def pytest_collection_modifyitems(items):
-  """Puts first what waits, for a process or the network: beside it others have work to the end."""
-  items.sort(key=lambda item: item.get_closest_marker('process') is None)
+  """Puts first what waits, for a process or the network: beside it others have work to the end.
+
+  Runs come next: what is left to the end goes to whichever worker is idle, away from what it shares
+  with other tests of its file.
+  """
+  marked = lambda item, name: item.get_closest_marker(name) is not None  # noqa: E731
+  items.sort(key=lambda item: (not marked(item, 'process'), not marked(item, 'run')))
 
 
 def pytest_collection_finish(session):

@@ -11,6 +11,7 @@ import sys
 
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'  # conftest adds its own
 
+import haste
 import jax
 import numpy as np
 from conftest import small_config
@@ -94,6 +95,7 @@ def main():
 
   On one device, the most lanes train at once for all.
   """
+  haste.begin(has_one_device=False)
   asked = {argument: tuple(map(int, (argument.split(':') * 2)[:2])) for argument in sys.argv[1:]}
   most = study_of(next(iter(asked.values()))[0])
   begun = jax.device_get(jax.jit(jax.vmap(most.training.learner.init))(most.lanes))

@@ -24,9 +24,10 @@ _of_thread = threading.local()
 _plain: dict[tuple[Any, str], Callable] = {}  # what `begin` found
 
 
-def begin() -> None:
+def begin(has_one_device: bool = True) -> None:
   """Leaves out what this file is about, until the process ends."""
-  jax.config.update('jax_use_shardy_partitioner', False)  # one device has nothing to partition
+  if has_one_device:  # which leaves nothing to partition
+    jax.config.update('jax_use_shardy_partitioner', False)
   _jax.set_tracebacks_enabled(False)  # from which lines of Python each operation comes
   found = (
     (mlir, 'make_ir_context', _context_of_thread),
@@ -43,13 +44,11 @@ def begin() -> None:
 
 @contextlib.contextmanager
 def plain():
-  """Within it JAX traces and lowers as it does without this file; the partitioner is as it was."""
+  """Within it JAX traces and lowers as without this file what it has not traced before."""
   with pytest.MonkeyPatch.context() as patch:
     for (owner, name), function in _plain.items():
       patch.setattr(owner, name, function)
-    jax.clear_caches()
     yield
-  jax.clear_caches()
 
 
 def _context_of_thread(make: Callable[[], Any]) -> Callable[[], Any]:
