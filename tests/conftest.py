@@ -5,6 +5,7 @@ import gc
 import importlib.metadata
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -37,21 +38,29 @@ os.environ['XLA_FLAGS'] = ' '.join(
 os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.02'
 
-import haste
-import jax
-import numpy as np
 import pytest
-from jax._src import compilation_cache, compiler
 
-from configs import digits
-from vae_jax import figures, programs
+# The process that hands out the tests of `./launch/test` runs none: it need not wait for JAX.
+_processes = ''.join(word for word in sys.argv if re.match('-n|--numproc', word))
+RUNS_TESTS = (
+  'PYTEST_XDIST_WORKER' in os.environ
+  or re.fullmatch(r'--numprocesses=[1-9]\d*', _processes) is None
+)
+if RUNS_TESTS:
+  import haste
+  import jax
+  import numpy as np
+  from jax._src import compiler
+
+  from configs import digits
+  from vae_jax import figures, programs
 
 gc.disable()  # until all is imported: `pytest_collection_finish`
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Which test comes first must not say how many devices there are: `vae_jax.train` makes each core
 # one where there are none yet. Tests of several have processes of their own, which say so.
-if 'device_count' not in os.environ['XLA_FLAGS']:
+if RUNS_TESTS and 'device_count' not in os.environ['XLA_FLAGS']:
   jax.config.update('jax_num_cpu_devices', 1)
 
 ENVIRONMENT_OF_USERS = {  # of a program that a test starts, which inherits what is set above
@@ -83,7 +92,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
   """Drops what a killed process left half written of the programs that the last suite compiled."""
-  if not config.option.plain_jax:
+  if RUNS_TESTS and not config.option.plain_jax:
     haste.begin()
   if hasattr(config, 'workerinput'):
     return
@@ -99,6 +108,8 @@ def pytest_configure(config):
 
 def is_torn(path: pathlib.Path) -> bool:
   """Whether a compiled program that is kept cannot be read."""
+  from jax._src import compilation_cache
+
   try:
     compilation_cache.decompress_executable(path.read_bytes())
   except Exception:  # of whichever compression there is
@@ -120,14 +131,16 @@ def pytest_collection_finish(session):
   """What is imported now is no garbage: the collector need not walk through it again."""
   del session
   gc.freeze()
-  gc.set_threshold(200_000, 20, 20)  # a twentieth of all time goes into it else
+  gc.set_threshold(1_000_000, 20, 20)  # a twentieth of all time goes into it else
   gc.enable()
 
 
-def pytest_sessionfinish(session):
+def pytest_sessionfinish(session, exitstatus):
   """Of a process that ends nothing is garbage, which pytest looks for five times."""
-  del session
   gc.freeze()
+  was_whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+  if was_whole and not hasattr(session.config, 'workerinput'):  # all others have ended, too
+    session.config.cache.set('compiled/checked', time.time())
 
 
 @pytest.fixture(scope='session')

@@ -25,8 +25,6 @@ import psutil
 import pytest
 import wandb_server
 from PIL import Image
-from wandb.cli import cli
-from wandb.util import get_core_path
 
 from vae_jax import records, tracking
 from vae_jax.tracking import descriptors, fragments, options, wandb_runs
@@ -154,12 +152,16 @@ def wandb_records(path):
 
 def inspected(file):
   """Returns the lines of stdout and stderr of W&B's parser, which `wandb leet inspect` starts."""
+  from wandb.util import get_core_path  # half a second, which other workers need not wait
+
   command = [get_core_path(), 'leet', 'inspect', '--no-observability', '--json', '--run-file']
   found = subprocess.run([*command, str(file)], capture_output=True, timeout=60, check=True)
   return found.stdout.splitlines(), found.stderr
 
 
 def sync(workdir):
+  from wandb.cli import cli
+
   found = click.testing.CliRunner().invoke(cli.cli, ['sync', str(workdir / 'wandb')])
   assert found.exit_code == 0, found.output
 
