@@ -131,7 +131,7 @@ def pytest_collection_finish(session):
   """What is imported now is no garbage: the collector need not walk through it again."""
   del session
   gc.freeze()
-  gc.set_threshold(1_000_000, 20, 20)  # a twentieth of all time goes into it else
+  gc.set_threshold(4_000_000, 20, 20)  # a twentieth of all time goes into it else
   gc.enable()
 
 
