@@ -1,5 +1,6 @@
 """Lanes in turn, over devices, within a budget of memory, fed from the host: always the same."""
 
+import fcntl
 import json
 import logging
 import os
@@ -247,15 +248,16 @@ def test_feeds_agree_whatever_the_chunks(first):
 def on_eight(suite_directory):
   """(lanes, or lanes:width, …) -> what so many are on eight devices; the first, the most, on one.
 
-  Whichever worker of the suite asks first starts the process.
+  Whichever worker of the suite asks first starts the process, for which the others wait.
   """
 
   def read(*lanes):
     path = suite_directory / f'on-eight-{"-".join(lanes).replace(":", "x")}.json'
-    if not path.exists():
-      found = path.with_suffix(f'.{os.getpid()}')
-      found.write_text(_on_eight(*lanes))
-      found.replace(path)
+    with open(path, 'a+') as file:
+      fcntl.flock(file, fcntl.LOCK_EX)
+      if not path.stat().st_size:
+        file.write(_on_eight(*lanes))
+        file.flush()
     return json.loads(path.read_text())
 
   return read
