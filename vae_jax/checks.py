@@ -4,6 +4,7 @@ import collections.abc
 import contextlib
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -43,13 +44,16 @@ def _is_short(value: Any) -> bool:
   return isinstance(value, str) and len(value) < 100  # difflib takes the square of the length
 
 
+_NOWHERE = re.compile(r'[\0\ud800-\udfff]')  # no file name has the one, no encoding the others
+
+
 def text(empty: bool, longest: int | None = None, without: str = '') -> Check:
   """A text, of so many characters at most and none of those in `without`."""
 
   def check(key: str, value: Any) -> None:
     if not isinstance(value, str) or not (value.strip() or empty):
       refuse(key, value, 'it is a text' + ('' if empty else ', not empty'))
-    if '\0' in value or any('\ud800' <= character <= '\udfff' for character in value):
+    if _NOWHERE.search(value):
       refuse(key, value, 'it has characters that no file and no terminal can have')
     if len(value) > (longest or len(value)) or set(value) & set(without):
       none_of = f' and none of {" ".join(without)}' if without else ''

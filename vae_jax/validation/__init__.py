@@ -101,11 +101,11 @@ class _Sound(dict):
 
 
 def _flatten(tree: Mapping, prefix: str = '') -> dict[str, Any]:
-  result = {}
+  result, divided = {}, () if prefix else sections()
   for name, value in tree.items():
     # A name with a dot would pass for a key of a section.
     key = f'{prefix}{name}' if isinstance(name, str) and '.' not in name else errors.shown(name)
-    if isinstance(value, Mapping) and not prefix and key in sections():
+    if isinstance(value, Mapping) and key in divided:
       result |= _flatten(value, f'{key}.')
     else:
       result[key] = value
