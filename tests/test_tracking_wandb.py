@@ -75,6 +75,7 @@ def isolated(tmp_path, monkeypatch):
     directory.mkdir(parents=True)
     monkeypatch.setenv(name, str(directory))
   monkeypatch.setenv('WANDB_ERROR_REPORTING', 'false')
+  monkeypatch.setenv('WANDB_X_SAVE_REQUIREMENTS', 'false')  # as in conftest
   yield
   if 'wandb' in sys.modules:
     with contextlib.suppress(Exception):
