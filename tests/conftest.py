@@ -123,8 +123,9 @@ def pytest_collection_modifyitems(items):
   Runs come next: what is left to the end goes to whichever worker is idle, away from what it shares
   with other tests of its file.
   """
-  marked = lambda item, name: item.get_closest_marker(name) is not None  # noqa: E731
-  items.sort(key=lambda item: (not marked(item, 'process'), not marked(item, 'run')))
+  items.sort(
+    key=lambda item: [item.get_closest_marker(name) is None for name in ('process', 'run')]
+  )
 
 
 def pytest_collection_finish(session):

@@ -1,7 +1,7 @@
 """What a suite need not have of JAX and Flax: half of its time goes into tracing and lowering.
 
-The programs of the tests stay what they are; how JAX comes to them takes two thirds of the time.
-Processes that tests start have JAX as it is, and so has `./launch/test --plain-jax`: for a
+The operations of the programs stay what they are; how JAX comes to them takes two thirds of the
+time. Processes that tests start have JAX as it is, and so has `./launch/test --plain-jax`: for a
 traceback into a program, or where a test fails and what is here may be why.
 """
 
@@ -147,10 +147,12 @@ def identity(value: Any) -> Hashable:
   if isinstance(value, functools.partial):
     return identity((value.func, value.args, tuple(sorted(value.keywords.items()))))
   if hasattr(value, '__code__') and value.__closure__:
-    held = (identity(cell.cell_contents) for cell in value.__closure__)
-    return (value.__code__, *held)
+    held = tuple(cell.cell_contents for cell in value.__closure__)
+    owner, keywords = getattr(value, '__self__', None), value.__kwdefaults__ or {}
+    return value.__code__, identity((owner, value.__defaults__, tuple(keywords.items()), held))
   if isinstance(value, tuple):
     return tuple(map(identity, value))
   if isinstance(value, np.ndarray):  # a constant of the program
     return value.shape, str(value.dtype), value.tobytes()
-  return value if isinstance(value, (int, float, str, bool, type(None))) else id(value)
+  is_plain = isinstance(value, (int, float, str, bool, type(None)))
+  return (type(value), value) if is_plain else id(value)

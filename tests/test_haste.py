@@ -50,10 +50,12 @@ def test_a_program_is_that_without_haste():
 
 
 def test_what_a_function_holds_tells_it_from_others():
-  def adds(number):
-    return lambda x: x + number
+  def adds(held, given=1):
+    return lambda x, by=given: x + held * by
 
   power = functools.partial
   assert haste.identity(adds(1)) == haste.identity(adds(1)) != haste.identity(adds(2))
+  assert haste.identity(adds(1)) != haste.identity(adds(True))
+  assert haste.identity(adds(1)) != haste.identity(adds(1, 2))
   assert haste.identity(power(pow, exp=2)) != haste.identity(power(pow, exp=3))
   assert haste.identity(jax.vmap(jnp.sin)) != haste.identity(jax.vmap(jnp.sin, 1))
