@@ -121,6 +121,22 @@ def follow(config, settings):
     config[section][name] = value
 
 
+def test_splits_that_are_absent_hide_nothing_else_that_is_wrong(tmp_path):
+  """All is refused at once, by the splits that are advised; and what is advised is taken."""
+  np.savez(tmp_path / 'mine.npz', images=TABLE)
+  config = config_of(tmp_path / 'other.npz', TABLE)
+  config['data'] |= dict(path=str(tmp_path / 'mine.npz'), validation_split='validation')
+  with pytest.raises(errors.InputError) as caught:
+    study.from_config(config)
+  splits, values = caught.value.problems
+  assert splits.startswith("data.train_split='train', data.validation_split='validation', ")
+  assert 'real numbers do not go with' in values
+  for line in caught.value.problems:
+    text = line.replace(' and data.', ', data.')
+    follow(config, advice(text))
+  assert study.from_config(config).dataset.support == 'real'
+
+
 @pytest.mark.parametrize(('array', 'expected', 'meant', 'rounding'), CASES.values(), ids=CASES)
 def test_a_file_is_taken_or_refused_once_with_what_to_set(
   tmp_path, array, expected, meant, rounding

@@ -8,7 +8,9 @@ import struct
 import zipfile
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from vae_jax import data, errors
 
@@ -120,6 +122,52 @@ def test_an_odd_file_is_one_line(tmp_path, make):
   assert '\n' not in message
   assert len(message) < 600
   assert 'allow_pickle' not in message
+
+
+def table_of(path, text='a,b\n1,2\n3,4\n', encoding='utf-8'):
+  path.write_text(text, encoding=encoding)
+
+
+def archive_of(path, *names):
+  with zipfile.ZipFile(path, 'w') as archive:
+    for name in names:
+      archive.writestr(name, b'')
+
+
+BYTES = {'png': b'\x89PNG\r\n\x1a\n', 'jpeg': b'\xff\xd8\xff\xe0', 'tiff': b'II*\0\x08'}
+KINDS = {  # what makes one, the data.name that reads it, and what else the message has
+  '.npz': (lambda p: np.savez(p.open('wb'), images=IMAGES), 'npz', ''),
+  '.npy': (lambda p: np.save(p.open('wb'), IMAGES), 'npy', ''),
+  '.csv': (table_of, 'table', ''),
+  'one column.csv': (lambda p: table_of(p, 'a\n1\n2\n'), 'table', ''),
+  'a table by another name.dat': (lambda p: table_of(p, 'a\tb\n1\t2\n3\t4\n'), 'table', ''),
+  '.parquet': (
+    lambda p: parquet.write_table(pa.table({'a': [1.0, 2.0], 'b': [3.0, 4.0]}), p), 'table', ''
+  ),
+  '.xlsx': (lambda p: archive_of(p, '[Content_Types].xml', 'xl/workbook.xml'), '', 'as CSV'),
+  '.zip': (lambda p: archive_of(p, '1.png', '2.png'), '', 'a zip file without arrays; unpack it'),
+  '.h5': (lambda p: p.write_bytes(b'\x89HDF\r\n\x1a\n'), '', 'np.savez'),
+  '.mat': (lambda p: p.write_bytes(b'MATLAB 5.0 MAT-file, Platform'), '', 'np.savez'),
+  '.csv.gz': (lambda p: p.write_bytes(b'\x1f\x8b\x08'), '', 'unpack it'),
+  'utf-16.csv': (lambda p: table_of(p, encoding='utf-16'), '', 'save it as UTF-8'),
+  **{f'.{name}': (lambda p, b=b: p.write_bytes(b), 'folder', '') for name, b in BYTES.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ['npz', 'npy', 'table', 'folder'])
+def test_a_file_for_another_reader_is_sent_to_it(tmp_path, name):
+  """And what was advised reads it, of those files that are whole."""
+  for kind, (make, reader, words) in KINDS.items():
+    make(path := tmp_path / f'mine{kind}')
+    if name == reader != 'folder':
+      assert data.open_source({'name': name, 'path': str(path)}).splits, kind
+      continue
+    with pytest.raises(errors.InputError) as caught:
+      data.open_source({'name': name, 'path': str(path)})
+    message = str(caught.value)
+    assert message.startswith(f'data.path={str(path)!r}'), message
+    assert '\n' not in message and words in message, message
+    assert (f'set data.name={reader!r}' in message) == bool(reader), message
 
 
 @pytest.mark.parametrize(

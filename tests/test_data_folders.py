@@ -220,7 +220,7 @@ def test_no_folder_and_no_images(root, tmp_path):
   put(tmp_path / 'none' / '1.png', COLOURS[0])
   refused(tmp_path / 'none', "has one image, '1.png'", 'several')
   refused(tmp_path / 'photo', 'no folder', "did you mean 'photos'?")
-  refused(root / '0.png', 'is a file')
+  refused(root / '0.png', "is a picture; set data.name='folder', and data.path to the folder")
   refused('', "data.name='folder' needs the path")
   refused(root, "data.train_split='train'", "has only 'images'", train_split='train')
 

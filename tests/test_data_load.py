@@ -304,13 +304,16 @@ def test_files_that_are_not_npz_are_refused(tmp_path, refused):
   np.save(tmp_path / 'a.npy', GREY)
   (tmp_path / 'b.npz').write_text('not an archive')
   (tmp_path / 'c.npz').touch()
-  for name, words in {'a.npy': 'is one .npy array', 'b.npz': 'not an', 'c.npz': 'not an'}.items():
-    message = refused(path=tmp_path / name)
-    assert 'data.path=' in message
-    assert name in message
-    assert words in message
-    assert 'np.savez' in message
-  assert 'is a directory' in refused(path=tmp_path)
+  none = 'is not an .npz file; write one with np.savez(path, train=..., test=...)'
+  for name, words in {
+    'a.npy': "is one .npy array; set data.name='npy'",
+    'b.npz': none,
+    'c.npz': none,
+  }.items():
+    assert refused(path=tmp_path / name) == f'data.path={str(tmp_path / name)!r} {words}'
+  assert "is a directory; name the .npz file in it, or of images set data.name='folder'" in refused(
+    path=tmp_path
+  )
 
 
 def truncate(path):

@@ -182,7 +182,7 @@ def test_a_disk_that_is_too_small_for_the_copy_is_one_line(tmp_path, monkeypatch
 WRONG = {
   'text': (lambda f: f.write_text('hello'), ['is not an .npy file', 'np.save']),
   'empty': (lambda f: f.write_bytes(b''), ['is not an .npy file', 'np.save']),
-  'npz': (lambda f: np.savez(f.open('wb'), a=BYTES), ['is not an .npy file', "data.name='npz'"]),
+  'npz': (lambda f: np.savez(f.open('wb'), a=BYTES), ['is an .npz file', "set data.name='npz'"]),
   'objects': (
     lambda f: np.save(f, np.array([{}, []], object), allow_pickle=True),
     ['holds Python objects', 'store numbers'],

@@ -36,11 +36,11 @@ def save(tmp_path):
 
 
 def opened(path, **settings):
-  return data.open_source({'name': 'table', 'path': path, **settings})
+  return data.open_source({'name': 'table', 'path': path, 'missing': 'left_out', **settings})
 
 
 def read(path, train='rows[:60%]', test='rows[60%:]', missing='left_out', beside=(), **settings):
-  source = opened(path, **settings)
+  source = opened(path, missing=missing, **settings)
   return data.read(source, train, test, (), (), 'auto', (), '', beside, missing)
 
 
@@ -291,8 +291,8 @@ WRONG = [
   ('a,b\n,\n2,3\n4,5\n', {}, 'all of example 0 is missing everywhere'),
   ('å,b\n1,2\n3,4\n'.encode('latin1'), {}, 'is not in UTF-8; save it as UTF-8'),
   ('a,b\n1,å\n3,ø\n'.encode('latin1'), {}, "column 'b' is binary: neither numbers nor text"),
-  (TEXT.encode('utf-16'), {}, 'is UTF-16; save it as UTF-8'),
-  (b'PK\x03\x04sheet', {}, 'is a zip file: of a sheet of Excel save the table as CSV'),
+  (TEXT.encode('utf-16'), {}, 'is text in UTF-16; save it as UTF-8'),
+  (b'PK\x03\x04sheet', {}, "'{path}' begins like a zip file, such as an .npz, and is none"),
   (b'\x00\x01\x02table', {}, 'is no text'),
   (TEXT, {'columns': ('agee',)}, "data.columns: data.path='{path}' has no column 'agee', only"),
   (TEXT, {'columns': ('agee',)}, "did you mean 'age'?"),
@@ -323,8 +323,27 @@ def test_all_columns_of_text_are_named_at_once(save):
 
 
 def test_what_is_missing_is_refused_where_nothing_says_what_it_means(save):
-  with pytest.raises(errors.InputError, match=r"or set data\.missing='left_out'"):
-    read(save(TEXT), missing='refused', without=('city', 'sex'))
+  with pytest.raises(errors.InputError) as caught:
+    read(path := save(TEXT), missing='refused', without=('city', 'sex'))
+  (line,) = caught.value.problems
+  assert line == (
+    f"data.path={path!r}: column 'weight' has no value in row 2 (and in some rows: 'smokes'); set "
+    "data.missing='left_out' where a value may be missing, or leave columns out by data.without"
+  )
+
+
+def test_text_and_what_is_missing_are_said_at_once(save):
+  with pytest.raises(errors.InputError) as caught:
+    read(save(TEXT), missing='refused')
+  found = [line.split("column '")[1].split("'")[0] for line in caught.value.problems]
+  assert found == ['sex', 'city', 'weight']
+
+
+def test_a_header_may_begin_as_other_files_do(save):
+  """PK as a zip file, MATLAB as its files, GIF as a picture."""
+  for name in ('PK', 'MATLAB', 'GIF8', 'PAR', 'II'):
+    found = read(save(f'{name},b\n1,2\n3,4\n'), 'rows', 'rows')
+    assert [column.name for column in found.columns] == [name, 'b']
 
 
 @pytest.mark.parametrize(

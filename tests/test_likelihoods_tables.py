@@ -256,7 +256,7 @@ def test_the_first_outputs_of_a_table_have_its_means(table):
 @pytest.mark.parametrize(
   ('texts', 'line'),
   [
-    (('smoke=bernoulli',), r"there is no column 'smoke'; did you mean 'smokes'"),
+    (('smoke=bernoulli',), r"there is no column 'smoke', only 'income', .*; did you mean 'smokes'"),
     (('smokes',), r"'smokes' is not 'NAME=KIND'"),
     (('smokes=bernouli',), r"valid kinds are .* did you mean 'bernoulli'"),
     (('region=categorical',), r"how many categories are there\? say 'categorical:K'"),

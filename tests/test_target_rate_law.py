@@ -27,7 +27,7 @@ VARIANCE = 0.25
 STEPS, FIRST = 2000, 200
 TARGETS = (0.5, 1.0, 2.5, 5.0)
 PLAIN = lanes.point(1.0, LATENTS, 0, 2e-2)
-# So many steps are sooner done where LLVM optimises; what it has beyond level 1 costs more than it saves.
+# So many steps are sooner done where LLVM optimises; beyond level 1 that costs more than it saves.
 COMPILER = {'xla_backend_optimization_level': 1, 'xla_llvm_disable_expensive_passes': False}
 EXACT = functools.partial(closed_form.optimum, EIGENVALUES, EIGENVALUES, LATENTS, VARIANCE)
 

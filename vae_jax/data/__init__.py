@@ -37,7 +37,8 @@ from vae_jax.data.feeding import Feed, Rows, Schedule, resident, streamed
 from vae_jax.data.kinds import KINDS, extremes
 from vae_jax.data.moved import moved_to
 from vae_jax.data.preparing import BINARIZE, Fitted, columns_asked, load, prepare
-from vae_jax.data.sources import Examples
+from vae_jax.data.sources import Examples, Source
+from vae_jax.data.splits import AbsentError
 from vae_jax.data.standard import STANDARDIZE, Standard
 from vae_jax.data.stored import Factors, Stored, open_source, read
 from vae_jax.data.subsets import subset
@@ -49,6 +50,7 @@ __all__ = [
   'NOTHING',
   'ROW_SUM',
   'STANDARDIZE',
+  'AbsentError',
   'Beside',
   'Condition',
   'Dataset',
@@ -58,6 +60,7 @@ __all__ = [
   'Fitted',
   'Rows',
   'Schedule',
+  'Source',
   'Split',
   'Standard',
   'Stored',

@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 
 from vae_jax import checks, errors
-from vae_jax.data import cache, pixels, sources
+from vae_jax.data import beginnings, cache, pixels, sources
 from vae_jax.data.sources import short
 
 IMAGES = 'images'  # the split of a folder that names none
@@ -101,13 +101,13 @@ def _existing(path: str, where: str) -> pathlib.Path:
     root = pathlib.Path(path).expanduser()
     if root.is_dir():
       return root
-    is_there = root.exists()
+    is_file, is_there = root.is_file(), root.exists()
   except (RuntimeError, OSError, ValueError) as error:  # ~somebody, a name too long, a zero byte
     raise errors.InputError(f'{where} is no path: {error}') from error
+  if is_file:
+    beginnings.check(root, (), where, 'is a file; name the folder that it is in')
   if is_there:
-    raise errors.InputError(
-      f"{where} is a file; name the folder that it is in, or set data.name='npz' for an .npz file"
-    )
+    raise errors.InputError(f'{where} is no folder; name one of images')
   near = errors.nearest(root.name, _folders(root.parent))
   raise errors.InputError(f'{where}: there is no folder {root.absolute()}{near}')
 

@@ -14,12 +14,11 @@ import numpy as np
 import psutil
 
 from vae_jax import checks, errors
+from vae_jax.data import beginnings, npz, sources
 from vae_jax.data import labels as classes
-from vae_jax.data import npz, sources
 from vae_jax.data.sources import short
 
 SPLIT = 'images'  # of a path without names
-_MAGIC = b'\x93NUMPY'
 
 
 def open_npy(
@@ -70,16 +69,8 @@ def open_npy(
 
 def _check_beginning(file: pathlib.Path, where: str) -> None:
   """Refuses what is no .npy file by its first bytes."""
-  try:
-    with open(file, 'rb') as handle:
-      beginning = handle.read(len(_MAGIC))
-  except OSError as error:
-    raise errors.InputError(f'{where}: {file} cannot be read: {error.strerror}') from error
-  if beginning != _MAGIC:
-    other = "; set data.name='npz'" if beginning.startswith(b'PK') else ''
-    raise errors.InputError(
-      f'{where}: {short(file.name)} is not an .npy file, which np.save(path, array) writes{other}'
-    )
+  otherwise = 'is not an .npy file, which np.save(path, array) writes'
+  beginnings.check(file, (beginnings.NPY,), f'{where}: {short(file.name)}', otherwise)
 
 
 def _opened(file: pathlib.Path, what: str) -> np.ndarray:

@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 
 from vae_jax import checks, errors
+from vae_jax.data import beginnings, sources
 from vae_jax.data import labels as classes
-from vae_jax.data import sources
 from vae_jax.data.sources import short
 
 _MOST_DEFLATED = 1032  # zlib unpacks a byte to so many at most
@@ -36,15 +36,6 @@ _BAD_BYTES = (
   SyntaxError,
   tokenize.TokenError,
   struct.error,
-)
-_OTHER_FILES = (
-  (
-    b'\x93NUMPY',
-    'is one .npy array, for data.name=npy; or np.savez(path, images=np.load(...)) makes an .npz',
-  ),
-  (b'\x89HDF', 'is an HDF5 file, no .npz; write its arrays with np.savez'),
-  (b'\x1f\x8b', 'is a .gz file, no .npz; unpack it, and write its arrays with np.savez'),
-  (b'PK', 'begins like an .npz file and is none; write one with np.savez'),
 )
 
 
@@ -73,9 +64,12 @@ def open_npz(
   if not path:
     raise errors.InputError(f"{where}: data.name='npz' needs the path of an .npz file")
   file = existing(path, where)
-  _check_beginning(file, where)
+  otherwise = 'is not an .npz file; write one with np.savez(path, train=..., test=...)'
+  beginnings.check(file, beginnings.ZIP, where, otherwise)
   with damaged(f'{file}'), zipfile.ZipFile(file) as archive:
     members = [info.filename for info in archive.infolist()]
+  if members and not any(name.endswith('.npy') for name in members):
+    raise errors.InputError(f'{where} {beginnings.what_is(beginnings.ZIP[0], file)}')
   splits = tuple(name.removesuffix('.npy') for name in members)
   for name in splits:
     if splits.count(name) > 1:
@@ -115,7 +109,9 @@ def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
   try:
     file = pathlib.Path(path).expanduser()
     if file.is_dir():
-      raise errors.InputError(f'{where} is a directory; name the {suffix} file in it')
+      raise errors.InputError(
+        f"{where} is a directory; name the {suffix} file in it, or of images set data.name='folder'"
+      )
     if file.exists() and not file.is_file():
       raise errors.InputError(f'{where} is no regular file; name an {suffix} file')
     found = file.is_file()
@@ -130,24 +126,6 @@ def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
     absolute = file.absolute()
     raise errors.InputError(f'{where}: there is no file {absolute}{near}')
   return file
-
-
-def _check_beginning(file: pathlib.Path, where: str) -> None:
-  """Refuses what is no zip file, and so no .npz, by its first bytes."""
-  try:
-    with open(file, 'rb') as handle:
-      beginning = handle.read(8)
-  except OSError as error:
-    raise errors.InputError(f'{where} cannot be read: {error.strerror}') from error
-  if beginning[:4] in (b'PK\x03\x04', b'PK\x05\x06'):
-    return
-  for magic, what in _OTHER_FILES:
-    if beginning.startswith(magic):
-      raise errors.InputError(f'{where} {what}')
-  raise errors.InputError(
-    f'{where} is not an .npz file; write one with np.savez(path, train=..., test=...), of a text '
-    'table with np.loadtxt(..., delimiter=",")'
-  )
 
 
 @contextlib.contextmanager

@@ -59,7 +59,13 @@ def load(
   **own: Any,
 ) -> Dataset:
   """Returns the data set of a section `data`; see `open_source`, `read` and `prepare`."""
-  common = dict(conditions=conditions, size_factor=size_factor, split_order=split_order, seed=seed)
+  common = dict(
+    conditions=conditions,
+    size_factor=size_factor,
+    split_order=split_order,
+    missing=missing,
+    seed=seed,
+  )
   source = open_source({'name': name, **common, **own})
   columns = columns_asked(conditions, size_factor)
   splits = train_split, test_split, crop, pad, kind, range, validation_split

@@ -13,6 +13,17 @@ _SHOWN = 6  # names of splits in a message
 _TERM = re.compile(r'\s*([^\[\]+]+?)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*')
 
 
+class AbsentError(errors.InputError):
+  """A data set has no split by a name. `advised` are the expressions that it has: key -> text.
+
+  It is empty where the message advises none.
+  """
+
+  def __init__(self, problem: str, advised: Mapping[str, str]):
+    super().__init__(problem)
+    self.advised = advised
+
+
 class Term(NamedTuple):
   """A slice of one named split; a bound is None, a count '100' or a percentage '80%'."""
 
@@ -48,7 +59,8 @@ def parse(texts: Mapping[str, str], source: sources.Source) -> dict[str, Express
     source: the data set.
 
   Raises:
-    InputError: a syntax is wrong, or the source has no such split; both in one line.
+    InputError: a syntax is wrong; one line that names the key.
+    AbsentError: the source has no such split.
   """
   wanted = [name for name, text in texts.items() if text or name != 'validation']
   found = {name: _parsed(texts[name], f'data.{name}_split') for name in wanted}
@@ -57,9 +69,9 @@ def parse(texts: Mapping[str, str], source: sources.Source) -> dict[str, Express
   if problems:
     have = ', '.join(sources.short(name) for name in source.splits[:_SHOWN]) or 'none'
     more = f' and {len(source.splits) - _SHOWN} more' if len(source.splits) > _SHOWN else ''
-    raise errors.InputError(
-      f'{", ".join(problems)}: {source.where} has only {have}{more}'
-      + _advice(expressions, source.splits)
+    advice, advised = _advice(expressions, source.splits)
+    raise AbsentError(
+      f'{", ".join(problems)}: {source.where} has only {have}{more}{advice}', advised
     )
   return found
 
@@ -99,21 +111,23 @@ def _absent(expression: Expression, source: sources.Source) -> Iterator[str]:
 _CUTS = {1: ('',), 2: ('[:80%]', '[80%:]'), 3: ('[:70%]', '[70%:85%]', '[85%:]')}
 
 
-def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> str:
-  """Returns the end of a message: the names that are near, or what all splits may be."""
+def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> tuple[str, dict[str, str]]:
+  """Returns the end of a message: the names that are near, or what all splits may be; and those."""
   absent = [t.split for e in expressions for t in e.terms if t.split not in names]
   hints = {errors.nearest(name, names) for name in absent} - {''}
   if hints:
-    return ''.join(sorted(hints))
+    return ''.join(sorted(hints)), {}
   if all(e.key == 'data.validation_split' for e in expressions if {*absent} & e.names):
-    return "; set data.validation_split='' for none"
+    return "; set data.validation_split='' for none", {'validation_split': ''}
   if not names or len(absent) < len(expressions):
-    return ''
+    return '', {}
   # Nothing near: what stands in the file, in its order, or parts of the one array.
   test = names[1:2]
   said = [*(names[0] + cut for cut in _CUTS[len(expressions) - len(test)]), *test]
-  *most, last = (f'{e.key}={text!r}' for e, text in zip(expressions, said, strict=True))
-  return f'; set {", ".join(most)} and {last}'
+  advised = dict(zip((e.key for e in expressions), said, strict=True))
+  *most, last = (f'{key}={text!r}' for key, text in advised.items())
+  advice = f'; set {", ".join(most)} and {last}'
+  return advice, {key.removeprefix('data.'): text for key, text in advised.items()}
 
 
 def take(

@@ -134,6 +134,7 @@ def read(
 
   Raises:
     InputError: a value does not fit; one line that names the key.
+    AbsentError: there is no such split.
     DamagedError: stored data cannot be read.
   """
   texts = {'train': train_split, 'validation': validation_split, 'test': test_split}

@@ -12,18 +12,12 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from vae_jax import errors
-from vae_jax.data import cells, sources
+from vae_jax.data import beginnings, cells, sources
 from vae_jax.data.sources import short
 
 _DELIMITERS = (',', ';', '\t', '|')
 _INDEX = re.compile(r'__index_level_\d+__')  # of pandas
 _RAGGED = re.compile(r'.*Row #(\d+): Expected (\d+) columns, got (\d+): (.*)')
-_OTHER_FILES = (
-  (b'PK', 'is a zip file: of a sheet of Excel save the table as CSV'),
-  (b'\x1f\x8b', 'is a .gz file; unpack it'),
-  (b'\xff\xfe', 'is UTF-16; save it as UTF-8'),
-  (b'\xfe\xff', 'is UTF-16; save it as UTF-8'),
-)
 
 
 def read(file: pathlib.Path, delimiter: str, decimal: str, where: str) -> sources.Lazy:
@@ -47,10 +41,9 @@ def read(file: pathlib.Path, delimiter: str, decimal: str, where: str) -> source
     raise errors.InputError(
       f'{where} is empty; write a header of names, and a row for each example'
     )
-  for magic, what in _OTHER_FILES:
-    if content.startswith(magic):
-      raise errors.InputError(f'{where} {what}')
-  is_parquet = content.startswith(b'PAR1')
+  is_parquet = content.startswith(beginnings.PARQUET)
+  if not is_parquet and (what := beginnings.what_is(content, file)):
+    raise errors.InputError(f'{where} {what}')
   table = _parquet(content, file) if is_parquet else _csv(content, delimiter, decimal, where)
   names = [name.strip() for name in table.column_names]
   _check_names(names, where)

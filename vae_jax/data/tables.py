@@ -28,6 +28,7 @@ def open_table(
   conditions: Sequence[str] = (),
   size_factor: str = '',
   split_order: str = 'stored',
+  missing: str = 'refused',
 ) -> sources.Source:
   """Returns .csv or .parquet files of the user's own, whose rows are examples [D] of real values.
 
@@ -70,7 +71,12 @@ def open_table(
 
   def read(split: str) -> sources.Examples:
     table = tables[split]
-    x = np.stack(errors.each(table.values, found), axis=1)  # [n, D]
+    problems = errors.Problems()
+    values = [problems.attempt(table.values, column) for column in found]  # [n] each
+    if missing == 'refused':
+      problems.attempt(table.check_observed, found, values)
+    problems.refuse()
+    x = np.stack(values, axis=1)  # [n, D]
     factors, beside = None, table.columns
     if number_of:
       what, column = f'data.labels={short(labels)}: {table.where}', table.column(labels, 'labels')
@@ -155,6 +161,27 @@ class Table(NamedTuple):
         f'{self.where}: column {short(column.name)} has no value in any row; add it to data.without'
       )
     return values.astype(np.float32)
+
+  def check_observed(self, columns: Sequence[Column], values: Sequence[np.ndarray | None]) -> None:
+    """Refuses what is missing in columns whose values [n] are known.
+
+    Raises:
+      InputError: one line for all of them.
+    """
+    absent = {
+      column.name: np.flatnonzero(np.isnan(of))
+      for column, of in zip(columns, values, strict=True)
+      if of is not None and np.isnan(of).any()
+    }
+    if absent:
+      name, rows = next(iter(absent.items()))
+      many = f'{len(rows):,} rows, the first of them ' if len(rows) > 1 else ''
+      others = ', '.join(map(short, list(absent)[1:20]))
+      more = f' (and in some rows: {others})' if others else ''
+      raise errors.InputError(
+        f'{self.where}: column {short(name)} has no value in {many}row {rows[0] + 1}{more}; set '
+        "data.missing='left_out' where a value may be missing, or leave columns out by data.without"
+      )
 
 
 def _chosen(

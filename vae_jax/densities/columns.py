@@ -177,7 +177,10 @@ def _kinds_of(names: Sequence[str], columns: Sequence[Column], texts: Sequence[s
     if not equals:
       raise errors.InputError(f"{key} is not 'NAME=KIND', such as '{names[0]}=bernoulli'")
     if name not in kinds:
-      raise errors.InputError(f'{key}: there is no column {name!r}{errors.nearest(name, names)}')
+      have = ', '.join(map(repr, names[:20]))
+      raise errors.InputError(
+        f'{key}: there is no column {name!r}, only {have}{errors.nearest(name, names)}'
+      )
     kind, _, count = kind.partition(':')
     if kind == 'categorical':
       kinds[name] = f'categorical:{_count(key, count, categories.get(name, 0))}'

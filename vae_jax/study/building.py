@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from vae_jax import (
   data,
+  errors,
   flops,
   lanes,
   networks,
@@ -133,7 +134,7 @@ def _checked(
   source = attempt(data.open_source, config['data'], needs=('data',))
   stored = None
   if source is not None:
-    stored = attempt(lambda: data.read(source, **fitting.reading(config['data'])))
+    stored = attempt(_read, problems, source, fitting.reading(config['data']))
   given = {}
   if stored is not None:
     given = dict(event=stored.event, num_examples=len(stored.train), columns=stored.columns)
@@ -168,6 +169,22 @@ def _checked(
   problems.refuse()
   switches.check_devices()
   return in_nats(points, config, stored.event), stored, dataset, built
+
+
+def _read(
+  problems: errors.Problems, source: data.Source, settings: Mapping[str, Any]
+) -> data.Stored:
+  """Returns what is stored; where it has no such splits, that of those that the message advises.
+
+  Then all else that is wrong with the config is said at once, too.
+  """
+  try:
+    return data.read(source, **settings)
+  except data.AbsentError as error:
+    if not error.advised:
+      raise
+    problems.add(error.problems)
+    return data.read(source, **{**settings, **error.advised})
 
 
 def _operations(
