@@ -338,6 +338,20 @@ def test_the_best_at_the_edge(best, values, add):
   assert [edge.add for edge in found.edges] == ([] if add is None else [add])
 
 
+@pytest.mark.parametrize(
+  ('units', 'add'), (((5, 0, 0), []), ((5, 2, 1), [16.0]), ((0, 0, 2), [16.0]))
+)
+def test_no_larger_beta_is_advised_where_no_unit_is_active(units, add):
+  betas = (0.5, 1.0, 4.0)
+  rows = grid(betas, (8,), units=lambda beta, _: units[betas.index(beta)])
+  found = verdict.judge(rows, draw(np.random.default_rng(17), (9, 9, 0)), 'validation')
+  assert [edge.add for edge in found.edges] == add
+  # The smallest beta is, though none is active there.
+  rows = grid(betas, (8,), units=lambda *_: 0)
+  found = verdict.judge(rows, draw(np.random.default_rng(17), (0, 9, 9)), 'validation')
+  assert [edge.add for edge in found.edges] == [0.25]
+
+
 def test_what_is_said_of_one_seed_of_the_test_set_and_of_few_samples():
   rows = [{**each, 'test/low_effective_fraction': 0.2} for each in grid((1.0,), (2, 8))]
   found = verdict.judge(rows, draw(np.random.default_rng(18), (0, 0.0)), 'test')

@@ -8,7 +8,7 @@ from scipy import special
 
 from vae_jax.verdict.differences import Differences, Means
 from vae_jax.verdict.points import Point
-from vae_jax.verdict.units import Growth
+from vae_jax.verdict.units import Growth, Onset
 
 _POWER = 0.8
 _MOST_IMAGES = 10_000_000  # what would need more is as good as equal
@@ -79,28 +79,43 @@ def _count(number: float, most: int) -> int | None:
   return max(2, math.ceil(number / unit) * unit)
 
 
-def edges(points: Sequence[Point], best: Point, growths: Sequence[Growth]) -> list[Edge]:
+def edges(
+  points: Sequence[Point], best: Point, onsets: Sequence[Onset], growths: Sequence[Growth]
+) -> list[Edge]:
   """Returns the fields at whose edge the best point lies, where a value beyond could be better.
 
   The step on is the last one again, as a factor. A latent size beyond one to which the largest adds
-  no active unit is not worth a lane.
+  no active unit is not worth a lane, nor is a beta beyond one that leaves none active.
   """
+  is_over = {'beta': _has_collapsed(best, onsets), 'latent_size': _has_stopped(best, growths)}
   found = []
   for field in _EDGED:
     values = sorted({point.fields[field] for point in points if field in point.fields})
     if len(values) < 2:
       continue
     here, whole = best.fields[field], isinstance(values[0], int)
-    if here == values[-1] and not (field == 'latent_size' and _has_stopped(best, growths)):
+    if here == values[-1] and not is_over.get(field):
       found.append(Edge(field, here, _beyond(values[-2], here, whole)))
     elif here == values[0] and here > int(whole):
       found.append(Edge(field, here, _beyond(values[1], here, whole)))
   return found
 
 
+def _has_collapsed(best: Point, onsets: Sequence[Onset]) -> bool:
+  rest = _without(best, 'beta')
+  return any(
+    onset.fields == rest and onset.none_from is not None and onset.none_from <= best.fields['beta']
+    for onset in onsets
+  )
+
+
 def _has_stopped(best: Point, growths: Sequence[Growth]) -> bool:
-  rest = {name: value for name, value in best.fields.items() if name != 'latent_size'}
+  rest = _without(best, 'latent_size')
   return any(growth.fields == rest and growth.stops_at < growth.largest for growth in growths)
+
+
+def _without(point: Point, field: str) -> dict[str, Any]:
+  return {name: value for name, value in point.fields.items() if name != field}
 
 
 def _beyond(before: float, here: float, whole: bool) -> float:
