@@ -122,10 +122,12 @@ def follow(config, settings):
 
 
 def test_splits_that_are_absent_hide_nothing_else_that_is_wrong(tmp_path):
-  """All is refused at once, by the splits that are advised; and what is advised is taken."""
-  np.savez(tmp_path / 'mine.npz', images=TABLE)
+  """Of a table all is refused at once; and what is advised is taken."""
+  path = tmp_path / 'mine.csv'
+  header = ','.join('abcdefgh'[: TABLE.shape[1]])
+  np.savetxt(path, TABLE, delimiter=',', header=header, comments='')
   config = config_of(tmp_path / 'other.npz', TABLE)
-  config['data'] |= dict(path=str(tmp_path / 'mine.npz'), validation_split='validation')
+  config['data'] |= dict(name='table', path=str(path), validation_split='validation')
   with pytest.raises(errors.InputError) as caught:
     study.from_config(config)
   splits, values = caught.value.problems

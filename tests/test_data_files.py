@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from vae_jax import data, errors
+from vae_jax.data import own, splits
 
 pytestmark = pytest.mark.math
 
@@ -134,7 +135,15 @@ def archive_of(path, *names):
       archive.writestr(name, b'')
 
 
-BYTES = {'png': b'\x89PNG\r\n\x1a\n', 'jpeg': b'\xff\xd8\xff\xe0', 'tiff': b'II*\0\x08'}
+WIDE = ','.join(f'gene{i}' for i in range(2000))
+BYTES = {
+  'png': b'\x89PNG\r\n\x1a\n',
+  'jpeg': b'\xff\xd8\xff\xe0',
+  'tiff': b'II*\0\x08',
+  'gif': b'GIF89a\1\0',
+  'bmp': b'BM\1\0',
+  'webp': b'RIFF\1\0\0\0WEBP',
+}
 KINDS = {  # what makes one, the data.name that reads it, and what else the message has
   '.npz': (lambda p: np.savez(p.open('wb'), images=IMAGES), 'npz', ''),
   '.npy': (lambda p: np.save(p.open('wb'), IMAGES), 'npy', ''),
@@ -144,10 +153,13 @@ KINDS = {  # what makes one, the data.name that reads it, and what else the mess
   '.parquet': (
     lambda p: parquet.write_table(pa.table({'a': [1.0, 2.0], 'b': [3.0, 4.0]}), p), 'table', ''
   ),
+  'wide.csv': (lambda p: table_of(p, WIDE), 'table', ''),
   '.xlsx': (lambda p: archive_of(p, '[Content_Types].xml', 'xl/workbook.xml'), '', 'as CSV'),
+  '.ods': (lambda p: archive_of(p, 'mimetype', 'content.xml'), '', 'as CSV'),
+  '.pt': (lambda p: archive_of(p, 'archive/data.pkl'), '', 'np.savez'),
   '.zip': (lambda p: archive_of(p, '1.png', '2.png'), '', 'a zip file without arrays; unpack it'),
   '.h5': (lambda p: p.write_bytes(b'\x89HDF\r\n\x1a\n'), '', 'np.savez'),
-  '.mat': (lambda p: p.write_bytes(b'MATLAB 5.0 MAT-file, Platform'), '', 'np.savez'),
+  '.mat': (lambda p: p.write_bytes(b'MATLAB 5.0 MAT-file\0\1'), '', 'np.savez'),
   '.csv.gz': (lambda p: p.write_bytes(b'\x1f\x8b\x08'), '', 'unpack it'),
   'utf-16.csv': (lambda p: table_of(p, encoding='utf-16'), '', 'save it as UTF-8'),
   **{f'.{name}': (lambda p, b=b: p.write_bytes(b), 'folder', '') for name, b in BYTES.items()},
@@ -159,7 +171,7 @@ def test_a_file_for_another_reader_is_sent_to_it(tmp_path, name):
   """And what was advised reads it, of those files that are whole."""
   for kind, (make, reader, words) in KINDS.items():
     make(path := tmp_path / f'mine{kind}')
-    if name == reader != 'folder':
+    if name == reader != 'folder' and kind != 'wide.csv':
       assert data.open_source({'name': name, 'path': str(path)}).splits, kind
       continue
     with pytest.raises(errors.InputError) as caught:
@@ -167,7 +179,47 @@ def test_a_file_for_another_reader_is_sent_to_it(tmp_path, name):
     message = str(caught.value)
     assert message.startswith(f'data.path={str(path)!r}'), message
     assert '\n' not in message and words in message, message
-    assert (f'set data.name={reader!r}' in message) == bool(reader), message
+    if kind == 'wide.csv' and name == 'table':
+      assert 'has no row below its header' in message
+    elif reader:
+      assert f'set data.name={reader!r}' in message, message
+    else:
+      assert ('set data.name' in message) == (words == 'as CSV'), message
+
+
+def test_what_names_labels_is_not_sent_to_another_reader(tmp_path):
+  np.save(tmp_path / 'x.npy', IMAGES)
+  np.savez(tmp_path / 'x.npz', IMAGES)
+  labels = f'images={tmp_path / "x.npz"}'
+  source = data.open_source({'name': 'npy', 'path': str(tmp_path / 'x.npy'), 'labels': labels})
+  with pytest.raises(errors.InputError) as caught:
+    source.read('images')
+  assert str(caught.value).endswith(
+    "'x.npz' is not an .npy file, which np.save(path, array) writes"
+  )
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'settings'),
+  [
+    (('images', 'labels'), {}),
+    (('labels', 'images'), {}),
+    (('images', 'images_age'), {}),
+    (('images', 'mask'), {'masks': 'images=mask'}),
+  ],
+)
+def test_what_is_known_of_the_examples_is_advised_as_no_split(tmp_path, arrays, settings):
+  of = {'images': IMAGES, 'mask': IMAGES > 9, 'labels': np.arange(20), 'images_age': np.ones(20)}
+  np.savez(tmp_path / 'mine.npz', **{name: of[name] for name in arrays})
+  source = data.open_source({'name': 'npz', 'path': str(tmp_path / 'mine.npz'), **settings})
+  with pytest.raises(data.AbsentError) as caught:
+    splits.parse({'train': 'train', 'validation': '', 'test': 'test'}, source)
+  advice = "; set data.train_split='images[:80%]' and data.test_split='images[80%:]'"
+  assert str(caught.value).endswith(advice)
+  loaded = own.source_of({name: of[name] for name in arrays}, 'mine:load')
+  if not settings:
+    with pytest.raises(data.AbsentError, match=re.escape(advice)):
+      splits.parse({'train': 'train', 'validation': '', 'test': 'test'}, loaded)
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,8 @@ def test_files_that_are_not_npz_are_refused(tmp_path, refused):
   (tmp_path / 'c.npz').touch()
   none = 'is not an .npz file; write one with np.savez(path, train=..., test=...)'
   for name, words in {
-    'a.npy': "is one .npy array; set data.name='npy'",
+    'a.npy': "is one .npy array; set data.name='npy', or np.savez(path, images=np.load(...)) makes "
+    'an .npz',
     'b.npz': none,
     'c.npz': none,
   }.items():

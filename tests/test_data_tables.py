@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from vae_jax import config as settings
 from vae_jax import data, errors, parts
 from vae_jax.data import tables
 from vae_jax.densities import Column
@@ -229,6 +230,12 @@ def test_another_table_is_read_as_the_one_of_the_run(save):
   np.testing.assert_array_equal(source.read('rows').images, [[30, 1, 50, 1], [40, 1, 60, 0]])
   assert source.read('rows').factors is None  # it has no cities
   assert data.moved_to(settings, settings['path'], columns)['labels'] == 'city'
+  # What has gaps is read for its columns, too: what is wrong with it are the gaps.
+  gaps = save('smokes,sex,weight,age\n1,male,,30\n2,female,60,40\n', 'gaps.csv')
+  moved = data.moved_to(settings | dict(missing='refused'), gaps, columns)
+  assert moved['labels'] == ''
+  with pytest.raises(errors.InputError, match="column 'weight' has no value in row 1"):
+    data.open_source(moved).read('rows')
 
 
 def test_a_likelihood_knows_the_columns(save):
@@ -268,6 +275,7 @@ def test_the_diabetes_data_are_a_table_of_two_kinds_of_columns():
 WRONG = [
   ('', {}, 'is empty; write a header'),
   ('a,b\n', {}, 'has no row below its header'),
+  ('a,b', {}, 'has no row below its header'),
   ('a,b\n1,2\n', {}, 'has one row below its header'),
   ('1,2\n3,4\n5,6\n', {}, 'begins with a row of numbers, \'1,2\'; give it a header'),
   (b'\xef\xbb\xbf1,2\n3,4\n5,6\n', {}, "begins with a row of numbers, '1,2'; give it a header"),
@@ -328,8 +336,27 @@ def test_what_is_missing_is_refused_where_nothing_says_what_it_means(save):
   (line,) = caught.value.problems
   assert line == (
     f"data.path={path!r}: column 'weight' has no value in row 2 (and in some rows: 'smokes'); set "
-    "data.missing='left_out' where a value may be missing, or leave columns out by data.without"
+    "data.missing='left_out' where a value may be missing, or add it to data.without"
   )
+  with pytest.raises(errors.InputError, match=r'or take it out of data\.columns$'):
+    read(path, missing='refused', columns=('age', 'weight'))
+
+
+def test_whether_a_value_may_be_missing_is_said_by_the_config(save):
+  path = save(TEXT)
+  common = settings.base().to_dict()['data']
+  del common['missing']
+  section = common | dict(
+    scale_to_unit=False,
+    name='table',
+    path=path,
+    without=('city', 'sex'),
+    train_split='rows',
+    test_split='rows',
+  )
+  assert data.load(**section, missing='left_out').has_missing
+  with pytest.raises(errors.InputError, match=r"column 'weight' has no value in row 2"):
+    data.load(**section)
 
 
 def test_text_and_what_is_missing_are_said_at_once(save):
@@ -341,7 +368,7 @@ def test_text_and_what_is_missing_are_said_at_once(save):
 
 def test_a_header_may_begin_as_other_files_do(save):
   """PK as a zip file, MATLAB as its files, GIF as a picture."""
-  for name in ('PK', 'MATLAB', 'GIF8', 'PAR', 'II'):
+  for name in ('PK', 'MATLAB 5.0 MPa', 'GIF89a', 'BM', 'RIFF', 'PAR', 'II'):
     found = read(save(f'{name},b\n1,2\n3,4\n'), 'rows', 'rows')
     assert [column.name for column in found.columns] == [name, 'b']
 

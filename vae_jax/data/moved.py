@@ -53,5 +53,5 @@ def _of_columns(columns: Sequence[Column]) -> dict[str, Any]:
 
 
 def _has_labels(moved: Mapping[str, Any]) -> bool:
-  source = open_source({**moved, 'labels': ''})
+  source = open_source({**moved, 'labels': '', 'missing': 'left_out'})
   return moved.get('labels') in source.read(source.splits[0]).beside

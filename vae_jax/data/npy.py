@@ -61,16 +61,16 @@ def open_npy(
       return sources.Examples(examples)
     what = f'data.labels={short(labels)}'
     file = npz.existing(labels_of[split], what, '.npy')
-    _check_beginning(file, what)
+    _check_beginning(file, what, is_path=False)
     return sources.Examples(examples, classes.checked(_opened(file, what), examples, what))
 
   return sources.Source('npy', '+'.join(f.name for f in files.values()), where, (*files,), read)
 
 
-def _check_beginning(file: pathlib.Path, where: str) -> None:
+def _check_beginning(file: pathlib.Path, where: str, is_path: bool = True) -> None:
   """Refuses what is no .npy file by its first bytes."""
   otherwise = 'is not an .npy file, which np.save(path, array) writes'
-  beginnings.check(file, (beginnings.NPY,), f'{where}: {short(file.name)}', otherwise)
+  beginnings.check(file, (beginnings.NPY,), f'{where}: {short(file.name)}', otherwise, is_path)
 
 
 def _opened(file: pathlib.Path, what: str) -> np.ndarray:

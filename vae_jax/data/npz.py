@@ -92,7 +92,11 @@ def open_npz(
       examples, factors, sources.Lazy(beside, lambda column: array(f'{split}_{column}'))
     )
 
-  return sources.Source('npz', file.name, where, splits, read)
+  def holds_examples(split: str) -> bool:
+    is_named = split in (*labels_of.values(), *masks_of.values())
+    return not is_named and _num_axes(file, members[splits.index(split)]) > 1
+
+  return sources.Source('npz', file.name, where, splits, read, holds_examples=holds_examples)
 
 
 def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
@@ -109,9 +113,8 @@ def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
   try:
     file = pathlib.Path(path).expanduser()
     if file.is_dir():
-      raise errors.InputError(
-        f"{where} is a directory; name the {suffix} file in it, or of images set data.name='folder'"
-      )
+      of_images = ", or of images set data.name='folder'" if where.startswith('data.path') else ''
+      raise errors.InputError(f'{where} is a directory; name the {suffix} file in it{of_images}')
     if file.exists() and not file.is_file():
       raise errors.InputError(f'{where} is no regular file; name an {suffix} file')
     found = file.is_file()
@@ -196,6 +199,15 @@ def _check_declared(
       f'{what} unpacks to {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free; '
       'store fewer examples, or a smaller type such as uint8'
     )
+
+
+def _num_axes(file: pathlib.Path, member: str) -> int:
+  """Returns how many axes an array declares; 0 where it does not."""
+  try:
+    with damaged(str(file)), zipfile.ZipFile(file) as archive, archive.open(member) as stream:
+      return len(header(stream)[0])
+  except (errors.InputError, errors.DamagedError, errors.StorageError, RuntimeError):  # encrypted
+    return 0
 
 
 def check_plain(dtype: np.dtype, what: str) -> None:

@@ -42,7 +42,13 @@ def source_of(loaded: Any, name: str) -> sources.Source:
         f'{where}, split {split!r}: {type(error).__name__}: {error}'
       ) from error
 
-  return sources.Source(name, 'own', where, splits, read)
+  def holds_examples(split: str) -> bool:
+    try:
+      return read(split).images.ndim > 1
+    except errors.InputError:
+      return False
+
+  return sources.Source(name, 'own', where, splits, read, holds_examples=holds_examples)
 
 
 def _attributes(loaded: Any) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Source(NamedTuple):
     columns: of a table, in the order of the values of an example; () where they have no names.
     sorted_by: what the examples of a split are sorted by, such as 'class', so that a slice of it in
       its own order would have some alone; '' for nothing that is known.
+    holds_examples: whether a split may be advised: others have what is known of the examples.
   """
 
   name: str
@@ -78,6 +79,7 @@ class Source(NamedTuple):
   read: Callable[[str], Examples]
   columns: tuple[Column, ...] = ()
   sorted_by: str = ''
+  holds_examples: Callable[[str], bool] = lambda split: True
 
 
 def known_of(examples: Examples) -> np.ndarray:

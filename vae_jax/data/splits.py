@@ -14,14 +14,7 @@ _TERM = re.compile(r'\s*([^\[\]+]+?)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])
 
 
 class AbsentError(errors.InputError):
-  """A data set has no split by a name. `advised` are the expressions that it has: key -> text.
-
-  It is empty where the message advises none.
-  """
-
-  def __init__(self, problem: str, advised: Mapping[str, str]):
-    super().__init__(problem)
-    self.advised = advised
+  """A data set has no split by a name."""
 
 
 class Term(NamedTuple):
@@ -69,9 +62,8 @@ def parse(texts: Mapping[str, str], source: sources.Source) -> dict[str, Express
   if problems:
     have = ', '.join(sources.short(name) for name in source.splits[:_SHOWN]) or 'none'
     more = f' and {len(source.splits) - _SHOWN} more' if len(source.splits) > _SHOWN else ''
-    advice, advised = _advice(expressions, source.splits)
     raise AbsentError(
-      f'{", ".join(problems)}: {source.where} has only {have}{more}{advice}', advised
+      f'{", ".join(problems)}: {source.where} has only {have}{more}' + _advice(expressions, source)
     )
   return found
 
@@ -111,23 +103,23 @@ def _absent(expression: Expression, source: sources.Source) -> Iterator[str]:
 _CUTS = {1: ('',), 2: ('[:80%]', '[80%:]'), 3: ('[:70%]', '[70%:85%]', '[85%:]')}
 
 
-def _advice(expressions: Sequence[Expression], names: Sequence[str]) -> tuple[str, dict[str, str]]:
-  """Returns the end of a message: the names that are near, or what all splits may be; and those."""
+def _advice(expressions: Sequence[Expression], source: sources.Source) -> str:
+  """Returns the end of a message: the names that are near, or what all splits may be."""
+  names = source.splits
   absent = [t.split for e in expressions for t in e.terms if t.split not in names]
   hints = {errors.nearest(name, names) for name in absent} - {''}
   if hints:
-    return ''.join(sorted(hints)), {}
+    return ''.join(sorted(hints))
   if all(e.key == 'data.validation_split' for e in expressions if {*absent} & e.names):
-    return "; set data.validation_split='' for none", {'validation_split': ''}
+    return "; set data.validation_split='' for none"
+  names = [name for name in names if source.holds_examples(name)]
   if not names or len(absent) < len(expressions):
-    return '', {}
+    return ''
   # Nothing near: what stands in the file, in its order, or parts of the one array.
   test = names[1:2]
   said = [*(names[0] + cut for cut in _CUTS[len(expressions) - len(test)]), *test]
-  advised = dict(zip((e.key for e in expressions), said, strict=True))
-  *most, last = (f'{key}={text!r}' for key, text in advised.items())
-  advice = f'; set {", ".join(most)} and {last}'
-  return advice, {key.removeprefix('data.'): text for key, text in advised.items()}
+  *most, last = (f'{e.key}={text!r}' for e, text in zip(expressions, said, strict=True))
+  return f'; set {", ".join(most)} and {last}'
 
 
 def take(

@@ -74,7 +74,7 @@ def _csv(content: bytes, delimiter: str, decimal: str, where: str) -> pa.Table:
   _check_header(next(csv.reader([header], delimiter=delimiter)), decimal, where)
   try:
     return arrow_csv.read_csv(
-      io.BytesIO(content),
+      io.BytesIO(content if b'\n' in content else content + b'\n'),  # of a header alone
       arrow_csv.ReadOptions(use_threads=False),  # so that an error knows its row
       arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
       arrow_csv.ConvertOptions(

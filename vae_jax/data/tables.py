@@ -28,7 +28,7 @@ def open_table(
   conditions: Sequence[str] = (),
   size_factor: str = '',
   split_order: str = 'stored',
-  missing: str = 'refused',
+  missing: str = 'left_out',
 ) -> sources.Source:
   """Returns .csv or .parquet files of the user's own, whose rows are examples [D] of real values.
 
@@ -58,10 +58,11 @@ def open_table(
   if not path:
     raise errors.InputError(f"{where}: data.name='table' needs the path of a .csv or .parquet file")
   files, tables = sources.paths_of(path, SPLIT, where), {}
+  out_of = 'take it out of data.columns' if columns else 'add it to data.without'
   for split, name in files.items():
     of = where if len(files) == 1 else f'{where}, split {short(split)}'
     file = npz.existing(name, where, '.csv')
-    tables[split] = Table(table_files.read(file, delimiter, decimal, of), of, decimal)
+    tables[split] = Table(table_files.read(file, delimiter, decimal, of), of, decimal, out_of)
   used = [parsed(text)[0] for text in conditions] + [orders.column_of(split_order)]
   used += [size_factor] if size_factor != ROW_SUM else []
   names = _chosen(tables, columns, without, used)
@@ -114,11 +115,19 @@ def open_diabetes() -> sources.Source:
 
 
 class Table(NamedTuple):
-  """The columns of a file; what the file is, and its decimals, for messages."""
+  """The columns of a file.
+
+  Attributes:
+    columns: by name, [n].
+    where: what the file is, for messages.
+    decimal: what stands before its decimals.
+    out_of: what to do with a column that is to be no value of an example.
+  """
 
   columns: Mapping[str, np.ndarray]
   where: str
   decimal: str
+  out_of: str
 
   def column(self, name: str, key: str) -> np.ndarray:
     """Returns a column [n] that a key of the config names.
@@ -153,12 +162,12 @@ class Table(NamedTuple):
     if values.dtype.kind == 'U':
       name, why = short(column.name), cells.why_text(values, self.decimal)
       raise errors.InputError(
-        f'{self.where}: column {name} is text, {why}; for categories add it to data.categories, to '
-        'leave it out of x to data.without'
+        f'{self.where}: column {name} is text, {why}; for categories add it to data.categories, '
+        f'else {self.out_of}'
       )
     if values.dtype.kind == 'f' and np.isnan(values).all():
       raise errors.InputError(
-        f'{self.where}: column {short(column.name)} has no value in any row; add it to data.without'
+        f'{self.where}: column {short(column.name)} has no value in any row; {self.out_of}'
       )
     return values.astype(np.float32)
 
@@ -180,7 +189,7 @@ class Table(NamedTuple):
       more = f' (and in some rows: {others})' if others else ''
       raise errors.InputError(
         f'{self.where}: column {short(name)} has no value in {many}row {rows[0] + 1}{more}; set '
-        "data.missing='left_out' where a value may be missing, or leave columns out by data.without"
+        f"data.missing='left_out' where a value may be missing, or {self.out_of}"
       )
 
 

@@ -174,17 +174,20 @@ def _checked(
 def _read(
   problems: errors.Problems, source: data.Source, settings: Mapping[str, Any]
 ) -> data.Stored:
-  """Returns what is stored; where it has no such splits, that of those that the message advises.
+  """Returns what is stored; of a table that has no such splits, all its rows.
 
-  Then all else that is wrong with the config is said at once, too.
+  A table is in memory, and what its columns are decides half of a config: then all else that is
+  wrong is said at once, too.
   """
   try:
     return data.read(source, **settings)
   except data.AbsentError as error:
-    if not error.advised:
+    if not source.columns:
       raise
     problems.add(error.problems)
-    return data.read(source, **{**settings, **error.advised})
+    rows = '+'.join(source.splits)
+    whole = dict(train_split=rows, validation_split='', test_split=rows, split_order='stored')
+    return data.read(source, **{**settings, **whole})
 
 
 def _operations(
