@@ -199,6 +199,22 @@ def test_what_names_labels_is_not_sent_to_another_reader(tmp_path):
   )
 
 
+def test_the_splits_of_a_file_of_keras_are_advised_with_their_slices(tmp_path):
+  """Its names are those of mnist.npz; labels are near, too, and no examples."""
+  of = {'x_test': IMAGES, 'x_train': IMAGES, 'y_train': np.arange(20), 'y_test': np.arange(20)}
+  np.savez(tmp_path / 'mnist.npz', **of)
+  source = data.open_source({'name': 'npz', 'path': str(tmp_path / 'mnist.npz')})
+  asked = {'train': 'train[:75%]', 'validation': 'train[75%:]', 'test': 'test'}
+  with pytest.raises(data.AbsentError) as caught:
+    splits.parse(asked, source)
+  assert str(caught.value).endswith(
+    "; set data.train_split='x_train[:75%]', data.validation_split='x_train[75%:]' and "
+    "data.test_split='x_test'"
+  )
+  with pytest.raises(data.AbsentError, match=r"; did you mean 'x_test'\?$"):
+    splits.parse({'train': 'x_train', 'validation': '', 'test': 'test'}, source)
+
+
 @pytest.mark.parametrize(
   ('arrays', 'settings'),
   [

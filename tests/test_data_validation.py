@@ -82,6 +82,12 @@ def test_shift_and_spread_are_of_the_training_split_alone(path):
     (('images',), 'train[75%:]', ('images[:70%]', 'images[70%:85%]', 'images[85%:]')),
     (('a', 'b'), '', ('a', 'b')),
     (('a', 'b'), 'train[75%:]', ('a[:80%]', 'a[80%:]', 'b')),
+    (('x_train', 'x_test'), '', ('x_train', 'x_test')),
+    (
+      ('x_test', 'x_train'),
+      'train[75%:]+test[:3]',
+      ('x_train', 'x_train[75%:]+x_test[:3]', 'x_test'),
+    ),
   ],
 )
 def test_all_splits_that_a_file_could_have_are_advised_and_taken(

@@ -147,5 +147,10 @@ _SHORT.maxtuple = _SHORT.maxlist = _SHORT.maxdict = _LONGEST_VALUE // 2
 
 def nearest(value: str, options: Iterable[str]) -> str:
   """Returns the end of a message, "; did you mean 'x'?", or nothing where no option is near."""
-  close = difflib.get_close_matches(value.lower(), options, n=1)
-  return f'; did you mean {close[0]!r}?' if close else ''
+  close = closest(value, options)
+  return '' if close is None else f'; did you mean {close!r}?'
+
+
+def closest(value: str, options: Iterable[str]) -> str | None:
+  """Returns the option that is nearest to a value; None where none is near."""
+  return next(iter(difflib.get_close_matches(value.lower(), options, n=1)), None)

@@ -37,6 +37,15 @@ class Expression(NamedTuple):
     """The named splits that it takes from."""
     return {term.split for term in self.terms}
 
+  def renamed(self, names: Mapping[str, str]) -> str:
+    """Returns its text with other names for some of its splits."""
+    slices = (
+      '' if term.start is term.stop is None else f'[{term.start or ""}:{term.stop or ""}]'
+      for term in self.terms
+    )
+    renamed = (names.get(term.split, term.split) for term in self.terms)
+    return '+'.join(name + cut for name, cut in zip(renamed, slices, strict=True))
+
   @property
   def is_sliced(self) -> bool:
     """Whether it takes a part of a split, so that the order of its examples matters."""
@@ -105,20 +114,25 @@ _CUTS = {1: ('',), 2: ('[:80%]', '[80%:]'), 3: ('[:70%]', '[70%:85%]', '[85%:]')
 
 def _advice(expressions: Sequence[Expression], source: sources.Source) -> str:
   """Returns the end of a message: the names that are near, or what all splits may be."""
-  names = source.splits
-  absent = [t.split for e in expressions for t in e.terms if t.split not in names]
-  hints = {errors.nearest(name, names) for name in absent} - {''}
-  if hints:
-    return ''.join(sorted(hints))
+  names = [name for name in source.splits if source.holds_examples(name)]
+  absent = [t.split for e in expressions for t in e.terms if t.split not in source.splits]
+  near = {name: close for name in absent if (close := errors.closest(name, names)) is not None}
+  if len({*near.values()}) == len({*absent}) > 1:
+    return _settings(expressions, [e.renamed(near) for e in expressions])
+  if near:
+    return ''.join(f'; did you mean {close!r}?' for close in sorted({*near.values()}))
   if all(e.key == 'data.validation_split' for e in expressions if {*absent} & e.names):
     return "; set data.validation_split='' for none"
-  names = [name for name in names if source.holds_examples(name)]
   if not names or len(absent) < len(expressions):
     return ''
   # Nothing near: what stands in the file, in its order, or parts of the one array.
   test = names[1:2]
   said = [*(names[0] + cut for cut in _CUTS[len(expressions) - len(test)]), *test]
-  *most, last = (f'{e.key}={text!r}' for e, text in zip(expressions, said, strict=True))
+  return _settings(expressions, said)
+
+
+def _settings(expressions: Sequence[Expression], texts: Sequence[str]) -> str:
+  *most, last = (f'{e.key}={text!r}' for e, text in zip(expressions, texts, strict=True))
   return f'; set {", ".join(most)} and {last}'
 
 
