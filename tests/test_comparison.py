@@ -49,6 +49,24 @@ def side(rng, rates, distortion, seeds=1, n=100, of_seeds=0.1, images=None, name
   return comparison.Side(name, rows, rate + dist - 5, rate, dist, sha, sha)
 
 
+@pytest.mark.parametrize(
+  ('a', 'b', 'worse'), [(100, 5, 'B'), (5, 100, 'A'), (100, 100, ''), (None, 5, '')]
+)
+def test_nlls_of_other_numbers_of_samples_are_said_to_be_uneven(a, b, worse):
+  """With fewer importance samples the bound is looser, Burda et al. 2016, theorem 1."""
+  rates = np.linspace(5, 30, 3)
+  sides = [side(np.random.default_rng(0), rates, before) for _ in range(2)]
+  for each, samples in zip(sides, (a, b), strict=True):
+    for row in each.rows:
+      row['nll_samples'] = samples
+  found = comparison.compare(*sides, 'test')
+  said = [line for line in comparison.sentences(found) if 'importance sample' in line]
+  assert found.samples == (a, b)
+  assert [
+    f'disadvantage of {worse}; let vae-jax evaluate --num_samples=100' in line for line in said
+  ] == ([True] if worse else [])
+
+
 def test_delta_of_two_curves_in_closed_form():
   """D_B - D_A = 0.5 - 0.02 R: its mean over the overlap is its value in the middle of that."""
   a, b = np.linspace(2, 30, 25), np.linspace(5, 35, 22)

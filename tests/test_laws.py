@@ -141,6 +141,12 @@ def unsummed(outputs):
   return own_parts.tfp.distributions.Normal(outputs[0], 1.0)
 
 
+def two_of_one(outputs):
+  """Of an array, JAX takes the last output for the second one, too."""
+  scale = 1.0 + jnp.exp(outputs[1])
+  return densities.per_example(own_parts.tfp.distributions.Normal(outputs[0], scale))
+
+
 def steep(outputs):
   return densities.per_example(own_parts.tfp.distributions.Normal(jnp.log(outputs[0]), 1.0))
 
@@ -155,6 +161,10 @@ def steep(outputs):
       r'log_prob .*per_example.*seen shape \[6\], wanted shape \[\]',
     ),
     (NORMAL._replace(make=steep), r'finite on unit values'),
+    (
+      NORMAL._replace(make=two_of_one, num_heads=1, output_of_mean=None),
+      'it reads num_heads = 1 outputs; seen one beyond them',
+    ),
     (NORMAL._replace(output_of_mean=jnp.negative), 'the mean is m'),
     (BERNOULLI._replace(make=lambda o: BERNOULLI.make(o[:, :3])), 'raises|shape'),
     (NORMAL._replace(at_scale=lambda s: s), 'at_scale'),

@@ -3,6 +3,7 @@
 import decimal
 import functools
 import math
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import scipy.integrate
 import scipy.optimize
 import scipy.special
 import scipy.stats
+from tensorflow_probability.substrates import jax as tfp
 
 from vae_jax import densities
 from vae_jax.densities import gaussians, levels, likelihoods
@@ -536,3 +538,19 @@ def test_categorical_equals_scipy():
     found = log_prob(likelihood, tuple(logits), x.astype(dtype))
     assert found == pytest.approx(expected, rel=1e-6)
   assert likelihood.output_of_mean is None
+
+
+@pytest.mark.parametrize('name', ['StudentT', 'Poisson'])
+def test_a_draw_says_nothing_of_64_bits(name):
+  """Samplers of TFP ask for them, and JAX has none; the draw is that of the sampler."""
+  arguments = {'StudentT': (5.0, jnp.zeros(3), 1.0), 'Poisson': (jnp.ones(3),)}[name]
+  make, key = getattr(tfp.distributions, name), jax.random.key(0)
+  with warnings.catch_warnings():
+    warnings.filterwarnings('error', 'Explicitly requested dtype', UserWarning)
+    found = jax.jit(lambda *of: densities.drawn(make(*of), key, (4,)))(*arguments)
+    with pytest.raises(UserWarning):
+      jax.eval_shape(lambda *of: make(*of).sample(seed=key), *arguments)
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    expected = jax.jit(lambda *of: make(*of).sample((4,), seed=key))(*arguments)
+  np.testing.assert_array_equal(found, expected)

@@ -257,6 +257,10 @@ def test_the_first_outputs_of_a_table_have_its_means(table):
   ('texts', 'line'),
   [
     (('smoke=bernoulli',), r"there is no column 'smoke', only 'income', .*; did you mean 'smokes'"),
+    (
+      ('tea=bernoulli',),
+      r"no column 'tea', only .*; set likelihood.columns_as=\(\) for real numbers",
+    ),
     (('smokes',), r"'smokes' is not 'NAME=KIND'"),
     (('smokes=bernouli',), r"valid kinds are .* did you mean 'bernoulli'"),
     (('region=categorical',), r"how many categories are there\? say 'categorical:K'"),

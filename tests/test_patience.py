@@ -16,7 +16,18 @@ import pytest
 from conftest import ROOT
 from keeping import Programs, config_of
 
-from vae_jax import lanes, learner, placement, programs, records, tracking, weighting
+from vae_jax import (
+  lanes,
+  laws,
+  learner,
+  objectives,
+  placement,
+  programs,
+  records,
+  study,
+  tracking,
+  weighting,
+)
 from vae_jax.runs import checkpoint, outcome, states
 from vae_jax.runs.outcome import choice
 
@@ -230,6 +241,7 @@ def chosen(values, patience, **point):
   built = types.SimpleNamespace(
     points=[lanes.point(**point)],
     train=types.SimpleNamespace(evaluate_every=10, patience=patience),
+    is_settled=weighting.is_settled,
   )
   found = choice.nothing_chosen(1)
   for step, value in zip(range(10, 999, 10), values, strict=False):
@@ -284,6 +296,41 @@ def test_the_weights_are_settled_where_they_are_those_of_the_end(warmup):
   found = [weighting.is_settled(point, int(step)) for step in count]
   np.testing.assert_array_equal(full[5:], found[5:])
   assert not any(found[:5])
+
+
+def ramped(steps):
+  """-D - min(step / steps, 1) R: a weight that grows as no lane field says."""
+
+  def combine(means, lane, step):
+    weight = jnp.minimum(step / steps, 1.0) if steps else 1.0
+    return -means['distortion'] - weight * weighting.beta_at(lane, step) * means['rates'].sum()
+
+  fields = ('beta', 'warmup', 'warmup_steps')
+  return objectives.Objective(objectives.no_terms, combine, lane_fields=fields)
+
+
+@pytest.mark.parametrize('steps', [0, 1, 30])
+def test_an_own_objective_is_settled_where_it_weighs_as_ever_after(steps):
+  """Its ramp is its own; with a warm-up of the lane the later of both ends it."""
+  is_settled = laws.settling(ramped(steps))
+  for warmup_steps in (0, 20, 50):
+    warmup = 'linear' if warmup_steps else 'constant'
+    point = lanes.point(beta=2.0, warmup=warmup, warmup_steps=warmup_steps, latent_size=40)
+    found = [is_settled(point, step) for step in range(0, 80, 5)]
+    assert found == [step >= max(steps, warmup_steps) for step in range(0, 80, 5)]
+
+
+def test_what_comes_before_an_own_objective_is_settled_does_not_count(monkeypatch, tmp_path):
+  """Its first evaluations look better, as the rate weighs less: none of them is the best."""
+  module = types.ModuleType('own_ramp')
+  module.ramp = lambda: ramped(45)
+  monkeypatch.setitem(sys.modules, 'own_ramp', module)
+  config = config_of()
+  for name, counted in (('own_ramp:ramp', [50, 60, 70]), ('elbo', list(range(10, 80, 10)))):
+    config['bound'] = dict(name=name, num_samples=1, kl='analytic')
+    config['train'] |= dict(evaluate_every=10)
+    built = study.from_config(config)
+    assert [step for step in range(10, 80, 10) if choice.counts(built, 0, step)] == counted
 
 
 @pytest.mark.parametrize(

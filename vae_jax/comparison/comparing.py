@@ -56,6 +56,7 @@ class Comparison(NamedTuple):
     left_out: the lanes that do not count, and why, of A and of B.
     seeds: the most that a point has.
     example: what sentences call one of the images.
+    samples: importance samples of the NLL of A and of B; None where rows do not say it.
   """
 
   names: tuple[str, str]
@@ -74,6 +75,7 @@ class Comparison(NamedTuple):
   left_out: tuple[dict[str, str], dict[str, str]]
   seeds: int
   example: str
+  samples: tuple[int | None, int | None]
 
 
 def compare(one: Side, other: Side, split: str) -> Comparison:
@@ -108,8 +110,13 @@ def compare(one: Side, other: Side, split: str) -> Comparison:
     left_out=tuple(_left_out(side, side.nll) for side in sides),
     seeds=max(len(lanes) for at in found for lanes in at.values()),
     example=one.example,
+    samples=tuple(_samples(side) for side in sides),
     **_curves(sides),
   )
+
+
+def _samples(side: Side) -> int | None:
+  return next((row['nll_samples'] for row in side.rows if row.get('nll_samples')), None)
 
 
 def _left_out(side: Side, values: np.ndarray) -> dict[str, str]:

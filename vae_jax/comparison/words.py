@@ -88,6 +88,14 @@ def _of_curves(found: Comparison) -> Iterator[str]:
 
 
 def _of_what_is_missing(found: Comparison) -> Iterator[str]:
+  a, b = found.samples
+  if None not in (a, b) and a != b:
+    fewer = 'A' if a < b else 'B'
+    yield (
+      f'The NLL of A is of {counted(a, "importance sample")}, that of B of {b:,}: with fewer it is '
+      f'larger, which is to the disadvantage of {fewer}; let '
+      f'vae-jax evaluate --num_samples={max(a, b)} estimate both.'
+    )
   for letter, names, lanes in zip('AB', found.only, found.left_out, strict=True):
     if names:
       yield f'Only in {letter}: {listed(names, _BETWEEN)}.'

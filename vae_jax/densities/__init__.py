@@ -2,7 +2,7 @@
 
 from vae_jax.densities.columns import Column, by_column
 from vae_jax.densities.counts import negative_binomial, poisson
-from vae_jax.densities.events import Shaped, is_product, of_observed, per_example, rescaled
+from vae_jax.densities.events import Shaped, drawn, is_product, of_observed, per_example, rescaled
 from vae_jax.densities.gaussians import gaussian
 from vae_jax.densities.levels import categorical, discretized_logistic
 from vae_jax.densities.likelihoods import (
@@ -52,6 +52,7 @@ __all__ = [
   'continuous_bernoulli',
   'cross_entropy',
   'discretized_logistic',
+  'drawn',
   'gaussian',
   'has_closed_form',
   'is_product',

@@ -12,7 +12,7 @@ from jax import Array
 
 from vae_jax import checks, errors
 from vae_jax.densities.counts import negative_binomial, poisson
-from vae_jax.densities.events import per_example
+from vae_jax.densities.events import drawn, per_example
 from vae_jax.densities.gaussians import gaussian
 from vae_jax.densities.likelihoods import Likelihood, Outputs, bernoulli
 from vae_jax.densities.student import student_t
@@ -73,8 +73,7 @@ class _Columns(distrax.Distribution):
   def _sample_n(self, key: Array, n: int) -> Array:
     keys = jax.random.split(key, len(self._parts))
     pairs = zip(self._parts, keys, strict=True)
-    drawn = [part.sample(seed=key, sample_shape=(n,)).astype(jnp.float32) for part, key in pairs]
-    return self._joined(drawn)
+    return self._joined([drawn(part, key, (n,)).astype(jnp.float32) for part, key in pairs])
 
   def _joined(self, parts: Sequence[Array]) -> Array:
     return jnp.concatenate(parts, axis=-1)[..., self._order]
@@ -179,7 +178,8 @@ def _kinds_of(names: Sequence[str], columns: Sequence[Column], texts: Sequence[s
     if name not in kinds:
       have = ', '.join(map(repr, names[:20]))
       raise errors.InputError(
-        f'{key}: there is no column {name!r}, only {have}{errors.nearest(name, names)}'
+        f'{key}: there is no column {name!r}, only {have}'
+        + (errors.nearest(name, names) or '; set likelihood.columns_as=() for real numbers alone')
       )
     kind, _, count = kind.partition(':')
     if kind == 'categorical':

@@ -1,5 +1,6 @@
 """Distributions over one example: all of its pixels are one event."""
 
+import warnings
 from collections.abc import Sequence
 
 import distrax
@@ -88,6 +89,19 @@ def is_product(distribution: distrax.Distribution) -> bool:
   )
 
 
+def drawn(
+  distribution: distrax.DistributionLike, key: Array, sample_shape: Sequence[int] = ()
+) -> Array:
+  """Returns `distribution.sample`, [*sample_shape, *event].
+
+  Samplers of TFP, as those of its Poisson and its Student's t, ask for 64 bits wherever they can be
+  had, and JAX warns that they cannot: nothing that a user could change.
+  """
+  with warnings.catch_warnings():
+    warnings.filterwarnings('ignore', 'Explicitly requested dtype float64', UserWarning)
+    return distribution.sample(seed=key, sample_shape=tuple(sample_shape))
+
+
 class Shaped(distrax.Distribution):
   """A distribution over [D] as one over [*event]: the same numbers in rows and columns.
 
@@ -116,4 +130,4 @@ class Shaped(distrax.Distribution):
     return self.flat.mean().reshape(self._event)
 
   def _sample_n(self, key: Array, n: int) -> Array:
-    return self.flat.sample(seed=key, sample_shape=(n,)).reshape(n, *self._event)
+    return drawn(self.flat, key, (n,)).reshape(n, *self._event)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from vae_jax import learner, networks
+from vae_jax import densities, learner, networks
 from vae_jax.data import NOTHING, Beside
 from vae_jax.lanes import Lane
 
@@ -42,7 +42,7 @@ def draw(
   params = model.at_beta(params, lane.beta)
 
   def one(key: Array, z: Array, beside: Beside) -> Array:
-    return model.decode(model.knowing(params, beside), z, lane.mask).sample(seed=key)
+    return densities.drawn(model.decode(model.knowing(params, beside), z, lane.mask), key)
 
   return jax.vmap(one)(jax.random.split(key, len(z)), z, beside)
 

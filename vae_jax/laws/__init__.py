@@ -9,7 +9,7 @@ from vae_jax.laws.broken import LawError, running
 from vae_jax.laws.latents import check_posterior, check_prior
 from vae_jax.laws.likelihood import check_likelihood
 from vae_jax.laws.networks import check_decoder, check_encoder
-from vae_jax.laws.objective import check_objective
+from vae_jax.laws.objective import check_objective, settling
 from vae_jax.laws.optimizer import check_optimizer, check_schedule
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
   'check_prior',
   'check_schedule',
   'running',
+  'settling',
 ]

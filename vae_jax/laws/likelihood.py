@@ -1,7 +1,6 @@
 """The laws of a likelihood."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
     return {
       'log_prob': log_prob(outputs),
       'mean': found.mean(),
-      'sample': jnp.asarray(_drawn(found), jnp.float32),
+      'sample': jnp.asarray(densities.drawn(found, b.key()), jnp.float32),
       'gradient': jax.grad(lambda outputs: jnp.sum(log_prob(outputs)))(outputs),
     }
 
@@ -63,6 +62,7 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
       found = values(outputs, x)
     law = 'log_prob of one example is [] (densities.per_example makes all pixels one event)'
     b.check_shape(what, law, found['log_prob'], ())
+    _check_heads(likelihood, make, outputs, x, what)
     for name in ('mean', 'sample'):
       b.check_shape(what, f'its {name} is as x, [D]', found[name], (size,))
     law = f'log_prob, mean and gradients are finite on {support} values'
@@ -77,15 +77,25 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
       raise b.broken(what, law, type(other).__name__, f'{likelihood.num_heads} heads')
 
 
-def _drawn(found: Any) -> Array:
-  """Returns one example of a distribution.
+def _check_heads(
+  likelihood: densities.Likelihood,
+  make: Callable[[Sequence[Array]], Any],
+  outputs: Array,
+  x: Array,
+  what: str,
+) -> None:
+  """Refuses a likelihood that reads more outputs than it has.
 
-  Samplers of TFP, as that of its Poisson, ask for 64 bits wherever they can be had, and JAX warns
-  that they cannot: nothing that a user could change.
+  JAX takes the last one of an array for any that lies beyond. A tuple has none; what asks for more
+  than its items, such as a shape, is no matter here.
   """
-  with warnings.catch_warnings():
-    warnings.filterwarnings('ignore', 'Explicitly requested dtype float64', UserWarning)
-    return found.sample(seed=b.key())
+  try:
+    jax.eval_shape(lambda outputs, x: make(outputs).log_prob(x), (*outputs,), x)
+  except IndexError as error:
+    law = f'it reads num_heads = {likelihood.num_heads} outputs'
+    raise b.broken(what, law, 'one beyond them', 'outputs[i] of i < num_heads') from error
+  except Exception:
+    pass
 
 
 def _check_mean(

@@ -1,5 +1,7 @@
 """The laws of an objective."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +12,7 @@ from jax import Array
 from vae_jax import bounds, densities, lane_fields, lanes, objectives
 from vae_jax.laws import broken as b
 
+_EVER = 2**30  # a step that no run comes to
 _FILLED = 5  # examples of the probe; the last one only fills the batch up
 _RESERVED = ('rates', 'distortion', 'elbo', 'rate', 'objective', 'weighed_rate')
 # Other values than those where a field does nothing.
@@ -39,22 +42,9 @@ def check_objective(objective: Any, what: str = 'the objective') -> None:
   if unknown:
     law = f'lane_fields are names of {", ".join(lane_fields.NAMES)}'
     raise b.broken(what, law, unknown[0], 'one of these')
-  weights = jnp.asarray(np.arange(_FILLED) < _FILLED - 1, jnp.float32)
-  step = jnp.int32(3)
-  log_likelihood = 5 * b.normal(9, _FILLED, 2 * objective.num_groups) - 20
+  step, log_likelihood = jnp.int32(3), _log_likelihood(objective)
 
-  def averages(log_likelihood: Array, filling: Array) -> Any:
-    terms, posteriors = _probe(log_likelihood, filling)
-    means = objective.terms(terms, posteriors, weights, jnp.asarray(b.MASK))
-    base = {
-      'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),
-      'rates': objectives.mean(jax.vmap(bounds.analytic_kl)(terms), weights),
-    }
-    if objective.beta_range:
-      betas = jnp.linspace(*objective.beta_range, _FILLED)
-      rates = jax.vmap(bounds.analytic_kl)(terms).sum(axis=1)
-      base['weighed_rate'] = objectives.mean(betas * rates, weights)
-    return means, base
+  averages = functools.partial(_averages, objective)
 
   def value(log_likelihood: Array, filling: Array, lane: lanes.Lane) -> Array:
     means, base = averages(log_likelihood, filling)
@@ -95,9 +85,54 @@ def check_objective(objective: Any, what: str = 'the objective') -> None:
     b.check_shape(what, 'path_weights are [L] for log w [L]', factors, log_likelihood[0].shape)
 
 
-def _lane() -> lanes.Lane:
-  """Returns a lane that changes nothing, but for a mask with inert latents."""
-  points = [lanes.point(latent_size=b.ACTIVE)]
+def settling(objective: Any) -> Callable[[lanes.Point, int], bool]:
+  """Returns what tells whether a lane is weighed at a step as it is ever after.
+
+  `combine` of an objective may change with the step in ways that no lane field says: then its value
+  on one batch differs from that at a step beyond any run.
+
+  Args:
+    objective: that obeys the laws.
+  """
+
+  @jax.jit
+  def differs(lane: lanes.Lane, step: Array) -> Array:
+    means, base = _averages(objective, _log_likelihood(objective), jnp.float32(0))
+    averages, steps = {**base, **means}, jnp.stack([step, jnp.int32(_EVER)])
+    now, ever = jax.vmap(lambda step: objective.combine(averages, lane, step))(steps)
+    return now != ever
+
+  def is_settled(point: lanes.Point, step: int) -> bool:
+    lane = _lane(**{**point, 'latent_size': b.ACTIVE})
+    return not differs(lane, jnp.int32(step))
+
+  return is_settled
+
+
+def _log_likelihood(objective: objectives.Objective) -> Array:
+  """Returns log p(x | z) of the probe, [n, L]."""
+  return 5 * b.normal(9, _FILLED, 2 * objective.num_groups) - 20
+
+
+def _averages(objective: objectives.Objective, log_likelihood: Array, filling: Array) -> Any:
+  """Returns the averages of the objective's own terms, and those that every objective has."""
+  weights = jnp.asarray(np.arange(_FILLED) < _FILLED - 1, jnp.float32)
+  terms, posteriors = _probe(log_likelihood, filling)
+  means = objective.terms(terms, posteriors, weights, jnp.asarray(b.MASK))
+  base = {
+    'distortion': objectives.mean(jax.vmap(bounds.distortion)(terms), weights),
+    'rates': objectives.mean(jax.vmap(bounds.analytic_kl)(terms), weights),
+  }
+  if objective.beta_range:
+    betas = jnp.linspace(*objective.beta_range, _FILLED)
+    rates = jax.vmap(bounds.analytic_kl)(terms).sum(axis=1)
+    base['weighed_rate'] = objectives.mean(betas * rates, weights)
+  return means, base
+
+
+def _lane(**fields: Any) -> lanes.Lane:
+  """Returns a lane that changes nothing but by `fields`, with inert latents."""
+  points = [lanes.point(**{'latent_size': b.ACTIVE, **fields})]
   return jax.tree.map(lambda leaf: leaf[0], lanes.stack(points, b.WIDTH))
 
 

@@ -89,6 +89,7 @@ def from_config(config: Mapping[str, Any], fitted: data.Fitted | None = None) ->
     program=unpacked(ProgramSettings, config['program']),
     wandb=tracking.Settings(**config['wandb']),
     foresight=foresight_of(config, dataset),
+    is_settled=lawful.settling(built),
   )
 
 

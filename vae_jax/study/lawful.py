@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vae_jax import lanes, laws, learner, parts, validation
+from vae_jax import lanes, laws, learner, parts, validation, weighting
 
 # The sections that the laws are of, each after those that it is built of.
 _SECTIONS = (
@@ -57,6 +57,17 @@ def check_part(
     'schedule': lambda: laws.check_schedule(built.part('schedule'), what),
   }
   check[section]()
+
+
+def settling(built: validation.Built) -> Callable[[lanes.Point, int], bool]:
+  """Returns what tells whether a lane's objective weighs at a step as it does ever after.
+
+  That of a built-in objective is said by the fields of its lane; one of a user's own is tried.
+  """
+  if 'bound' not in from_outside(built):
+    return weighting.is_settled
+  own = laws.settling(built.bound)
+  return lambda point, step: weighting.is_settled(point, step) and own(point, step)
 
 
 def _check_encoder(built: validation.Built, event: Sequence[int], what: str) -> None:

@@ -1,7 +1,7 @@
 """What a config means: the pieces that train, evaluate and report."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -41,6 +41,7 @@ class Study(NamedTuple):
   program: ProgramSettings
   wandb: tracking.Settings
   foresight: Foresight
+  is_settled: Callable[[lanes.Point, int], bool]  # whether a step weighs as all later ones do
 
   @property
   def event(self) -> tuple[int, ...]:

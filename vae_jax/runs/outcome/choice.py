@@ -3,14 +3,15 @@
 A lane is judged by its own objective on the split that is chosen on, higher is better: on the same
 images with the same noise each time. Only evaluations that are due count: at multiples of
 `train.evaluate_every`, so that a run that is taken to more steps chooses as one that was as long
-from the start; and of a lane with a warm-up or a rising capacity only those at which its objective
-has its final weights: before, a lower weight of the rate would pass for progress.
+from the start; and of a lane with a warm-up or a rising capacity, or with an objective of a user's
+own that changes with the step, only those at which its objective has its final weights: before, a
+lower weight of the rate would pass for progress.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vae_jax import learner, weighting
+from vae_jax import learner
 from vae_jax.study import Study
 
 
@@ -72,7 +73,7 @@ def recorded(record: Mapping[str, Any], num_lanes: int) -> Choice:
 def counts(study: Study, lane: int, step: int) -> bool:
   """Tells whether the evaluation of a lane after so many steps is one of those compared."""
   is_due = step % study.train.evaluate_every == 0
-  return is_due and weighting.is_settled(study.points[lane], step)
+  return is_due and study.is_settled(study.points[lane], step)
 
 
 def after_evaluation(
