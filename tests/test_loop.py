@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from vae_jax import evaluation, lanes, programs, study
+from vae_jax import evaluation, lanes, programs, study, weighting
 from vae_jax.runs import loop, outcome
 
 pytestmark = pytest.mark.run
@@ -29,7 +29,12 @@ def attempt(monkeypatch):
   """Its state is the step that it is of; what it evaluates is noted."""
   noted = []
   built = types.SimpleNamespace(
-    names=['one'], points=[lanes.point()], training=None, train=SETTINGS, chosen_on='test'
+    names=['one'],
+    points=[lanes.point()],
+    training=None,
+    train=SETTINGS,
+    chosen_on='test',
+    is_settled=weighting.is_settled,
   )
 
   def take_chunk(training, chunk, state, lanes, feed, first, stop):
