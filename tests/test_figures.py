@@ -197,6 +197,16 @@ def test_heatmap_numbers_fit_their_cells(latent_sizes):
   assert axes.get_window_extent().y1 < figure._suptitle.get_window_extent().y0
 
 
+@pytest.mark.parametrize(('betas', 'label'), [((1.0,), 'nats'), ((0.5, 1.0), 'test ELBO (nats)')])
+def test_what_the_colours_of_a_heatmap_are_is_as_long_as_they_are_high(betas, label):
+  figure = figures.elbo_heatmap([row for row in grid() if row['beta'] in betas])
+  figure.draw_without_rendering()
+  bar = figure.axes[1]
+  assert bar.get_ylabel() == label
+  text = bar.yaxis.label.get_window_extent()
+  assert text.y0 >= 0 and text.y1 <= figure.bbox.height
+
+
 # What a mean is over
 
 

@@ -63,6 +63,15 @@ def test_the_package_imports_no_jax():
   subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
 
 
+@pytest.mark.parametrize('method', ['evaluated', 'given'])
+def test_a_split_or_a_number_that_there_is_not_is_named(trained, method):
+  ask = getattr(trained, method)
+  with pytest.raises(errors.InputError, match=r"split='tst': valid are train, .*'test'"):
+    ask('tst', 'nll_images')
+  with pytest.raises(errors.InputError, match=r"count='nll_image': valid are .*'nll_images'"):
+    ask('test', 'nll_image')
+
+
 def test_the_figures_of_the_run_come_out_again(trained):
   settings = trained.config['evaluation']
   assert [row['name'] for row in trained.results] == trained.names

@@ -273,6 +273,10 @@ def objective_with(terms=objectives.no_terms, **changes):
       'target_rate among its lane_fields it falls by the rate',
     ),
     (objective_with(path_weights=jnp.sum), r'path_weights are \[L\]'),
+    (
+      objective_with(combine=lambda means, lane, step: jnp.nan * means['distortion']),
+      'the objective and its gradient are finite; seen nan, wanted a finite number',
+    ),
   ],
 )
 def test_an_objective_that_breaks_a_law(objective, words):

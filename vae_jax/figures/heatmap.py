@@ -43,7 +43,8 @@ def elbo_heatmap(rows: Sequence[Mapping], study: str = '') -> Figure | None:
   mesh = _draw_cells(axes, cells, settings, latent_sizes)
   swept = points.sweep(rows)
   _label_axes(axes, points.title(swept.fields + swept.dashed), labels, latent_sizes)
-  _draw_colour_bar(figure, axes, mesh, cells, f'{split} ELBO (nats)')
+  label = f'{split} ELBO (nats)' if len(settings) > 1 else 'nats'  # as long as one row is high
+  _draw_colour_bar(figure, axes, mesh, cells, label)
   few = [f'{len(settings)} of {len(every)} settings'] if len(settings) < len(every) else []
   style.set_heading(figure, study, f'{split} ELBO', points.notes(rows) + few + _star_note(cells))
   return figure

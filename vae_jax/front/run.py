@@ -155,7 +155,11 @@ class Run:
     Args:
       split: 'train', 'validation' or 'test'.
       count: the key of `evaluation` that says how many: 'nll_images' for test/nll.
+
+    Raises:
+      InputError: there is no such split, or no such key.
     """
+    self._check_images(split, str(count))
     found = getattr(self, split)
     settings = self.config['evaluation'], self.config['data']
     return found[data.subset(len(found), settings[0][count], settings[1]['seed'])]
@@ -166,13 +170,27 @@ class Run:
     Args:
       split: 'train', 'validation' or 'test'.
       count: as of `evaluated`, of whose images it is then; None for all.
+
+    Raises:
+      InputError: there is no such split, or no such key.
     """
+    self._check_images(split, count)
     beside, settings = self._dataset.beside_of(split), self.config['data']
     if count is not None:
       size = len(self._dataset.split(split))
       wanted = self.config['evaluation'][count]
       beside = beside.take(data.subset(size, wanted, settings['seed']))
     return columns_of(beside, self.facts, settings['size_factor'])
+
+  def _check_images(self, split: str, count: str | None) -> None:
+    counts = (None, *(key for key in self.config['evaluation'] if key.endswith('_images')))
+    named = (('split', split, ('train', 'validation', 'test')), ('count', count, counts))
+    for name, value, valid in named:
+      if value not in valid:
+        words = [word for word in valid if word is not None]
+        raise errors.InputError(
+          f'{name}={value!r}: valid are {", ".join(words)}{errors.nearest(str(value), words)}'
+        )
 
   @functools.cached_property
   def _dataset(self) -> data.Dataset:

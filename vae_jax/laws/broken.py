@@ -75,6 +75,8 @@ def check_finite(what: str, law: str, tree: Any) -> None:
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     bad = np.size(leaf) - np.count_nonzero(np.isfinite(leaf))
     if bad:
+      if np.size(leaf) == 1:
+        raise broken(what, law, f'{np.ravel(leaf)[0]:g}', 'a finite number')
       where = jax.tree_util.keystr(path)
       raise broken(what, law, f'{bad} of {np.size(leaf)} in {where or "the value"}', 'none')
 
