@@ -89,7 +89,8 @@ def settling(objective: Any) -> Callable[[lanes.Point, int], bool]:
   """Returns what tells whether a lane is weighed at a step as it is ever after.
 
   `combine` of an objective may change with the step in ways that no lane field says: then its value
-  on one batch differs from that at a step beyond any run.
+  on one batch differs from that at a step beyond any run. What the fields do say, the warm-up and
+  the capacity of the lane, is left out of it: see `weighting.is_settled`.
 
   Args:
     objective: that obeys the laws.
@@ -103,7 +104,8 @@ def settling(objective: Any) -> Callable[[lanes.Point, int], bool]:
     return now != ever
 
   def is_settled(point: lanes.Point, step: int) -> bool:
-    lane = _lane(**{**point, 'latent_size': b.ACTIVE})
+    said = dict(warmup='constant', warmup_steps=0, capacity_steps=0)
+    lane = _lane(**{**point, **said, 'latent_size': b.ACTIVE})
     return not differs(lane, jnp.int32(step))
 
   return is_settled
