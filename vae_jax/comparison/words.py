@@ -17,7 +17,8 @@ def sentences(found: Comparison) -> list[str]:
   """Returns what a person reads: what B changed, how sure that is, and what was not compared."""
   one, other = found.names
   said = [f'A is {one}, B is {other}, on the {found.split} set. ± is one standard error.']
-  return [*said, *_of_points(found), *_of_curves(found), *_of_what_is_missing(found)]
+  compared = *_of_points(found), *_of_curves(found)
+  return [*said, *compared, *_of_samples(found), *_of_what_is_missing(found)]
 
 
 def _of_points(found: Comparison) -> Iterator[str]:
@@ -87,7 +88,7 @@ def _of_curves(found: Comparison) -> Iterator[str]:
     yield 'At equal rate: not compared, as no latent size is in both.'
 
 
-def _of_what_is_missing(found: Comparison) -> Iterator[str]:
+def _of_samples(found: Comparison) -> Iterator[str]:
   a, b = found.samples
   if None not in (a, b) and a != b:
     fewer = 'A' if a < b else 'B'
@@ -96,6 +97,9 @@ def _of_what_is_missing(found: Comparison) -> Iterator[str]:
       f'larger, which is to the disadvantage of {fewer}; let '
       f'vae-jax evaluate --num_samples={max(a, b)} estimate both.'
     )
+
+
+def _of_what_is_missing(found: Comparison) -> Iterator[str]:
   for letter, names, lanes in zip('AB', found.only, found.left_out, strict=True):
     if names:
       yield f'Only in {letter}: {listed(names, _BETWEEN)}.'

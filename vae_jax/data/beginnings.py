@@ -70,7 +70,7 @@ def what_is(beginning: bytes, file: pathlib.Path) -> str:
     file: of a zip file there is more to see.
   """
   if beginning.startswith(ZIP):
-    return _what_is_zipped(file)
+    return what_is_zipped(file)
   has_zero = b'\0' in beginning  # text has none, and may begin with any letters
   for magic, what in _KNOWN:
     if beginning.startswith(magic) and (has_zero or not magic.isascii()):
@@ -78,7 +78,8 @@ def what_is(beginning: bytes, file: pathlib.Path) -> str:
   return ''
 
 
-def _what_is_zipped(file: pathlib.Path) -> str:
+def what_is_zipped(file: pathlib.Path) -> str:
+  """Returns what a file is that begins as a zip file does, as `what_is`."""
   try:
     with zipfile.ZipFile(file) as archive:
       names = archive.namelist()

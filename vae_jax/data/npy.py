@@ -60,7 +60,7 @@ def open_npy(
     if split not in labels_of:
       return sources.Examples(examples)
     what = f'data.labels={short(labels)}'
-    file = npz.existing(labels_of[split], what, '.npy')
+    file = npz.existing(labels_of[split], what, '.npy', is_path=False)
     _check_beginning(file, what, is_path=False)
     return sources.Examples(examples, classes.checked(_opened(file, what), examples, what))
 

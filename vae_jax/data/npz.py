@@ -69,7 +69,7 @@ def open_npz(
   with damaged(f'{file}'), zipfile.ZipFile(file) as archive:
     members = [info.filename for info in archive.infolist()]
   if members and not any(name.endswith('.npy') for name in members):
-    raise errors.InputError(f'{where} {beginnings.what_is(beginnings.ZIP[0], file)}')
+    raise errors.InputError(f'{where} {beginnings.what_is_zipped(file)}')
   splits = tuple(name.removesuffix('.npy') for name in members)
   for name in splits:
     if splits.count(name) > 1:
@@ -99,8 +99,14 @@ def open_npz(
   return sources.Source('npz', file.name, where, splits, read, holds_examples=holds_examples)
 
 
-def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
-  """Returns the path of a file that is there; `suffix` is what its name ends with.
+def existing(path: str, where: str, suffix: str = '.npz', is_path: bool = True) -> pathlib.Path:
+  """Returns the path of a file that is there.
+
+  Args:
+    path: of the file; `~` is the home directory.
+    where: what it is, for messages.
+    suffix: what its name ends with.
+    is_path: as of `beginnings.check`.
 
   Raises:
     InputError: it is not.
@@ -113,7 +119,7 @@ def existing(path: str, where: str, suffix: str = '.npz') -> pathlib.Path:
   try:
     file = pathlib.Path(path).expanduser()
     if file.is_dir():
-      of_images = ", or of images set data.name='folder'" if where.startswith('data.path') else ''
+      of_images = ", or of images set data.name='folder'" if is_path else ''
       raise errors.InputError(f'{where} is a directory; name the {suffix} file in it{of_images}')
     if file.exists() and not file.is_file():
       raise errors.InputError(f'{where} is no regular file; name an {suffix} file')

@@ -159,7 +159,7 @@ class Run:
     Raises:
       InputError: there is no such split, or no such key.
     """
-    self._check_images(split, str(count))
+    self._check_images(split, count)
     found = getattr(self, split)
     settings = self.config['evaluation'], self.config['data']
     return found[data.subset(len(found), settings[0][count], settings[1]['seed'])]
@@ -183,14 +183,13 @@ class Run:
     return columns_of(beside, self.facts, settings['size_factor'])
 
   def _check_images(self, split: str, count: str | None) -> None:
-    counts = (None, *(key for key in self.config['evaluation'] if key.endswith('_images')))
-    named = (('split', split, ('train', 'validation', 'test')), ('count', count, counts))
+    counts = [key for key in self.config['evaluation'] if key.endswith('_images')]
+    named = [('split', split, ['train', 'validation', 'test'])]
+    named += [('count', count, counts)] if count is not None else []
     for name, value, valid in named:
       if value not in valid:
-        words = [word for word in valid if word is not None]
-        raise errors.InputError(
-          f'{name}={value!r}: valid are {", ".join(words)}{errors.nearest(str(value), words)}'
-        )
+        near = errors.nearest(str(value), valid)
+        raise errors.InputError(f'{name}={value!r}: valid are {", ".join(valid)}{near}')
 
   @functools.cached_property
   def _dataset(self) -> data.Dataset:

@@ -55,6 +55,7 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
       'gradient': jax.grad(lambda outputs: jnp.sum(log_prob(outputs)))(outputs),
     }
 
+  _check_heads(likelihood, make, outputs, jnp.zeros(size), what)
   rng = np.random.default_rng(8)
   for support in likelihood.supports:
     x = jnp.asarray(b.VALUES[support](rng, (size,)), jnp.float32)
@@ -62,7 +63,6 @@ def check_likelihood(likelihood: Any, event: Sequence[int], what: str = 'the lik
       found = values(outputs, x)
     law = 'log_prob of one example is [] (densities.per_example makes all pixels one event)'
     b.check_shape(what, law, found['log_prob'], ())
-    _check_heads(likelihood, make, outputs, x, what)
     for name in ('mean', 'sample'):
       b.check_shape(what, f'its {name} is as x, [D]', found[name], (size,))
     law = f'log_prob, mean and gradients are finite on {support} values'
@@ -94,7 +94,7 @@ def _check_heads(
   except IndexError as error:
     law = f'it reads num_heads = {likelihood.num_heads} outputs'
     raise b.broken(what, law, 'one beyond them', 'outputs[i] of i < num_heads') from error
-  except Exception:
+  except Exception:  # what a part raises of an array, too, is said with its line by the laws below
     pass
 
 

@@ -125,7 +125,7 @@ def judge(
     gone=found.gone,
     onsets=onsets,
     growths=growths,
-    edges=([] if best is None else advice.edges(found.points, found.points[best], onsets, growths)),
+    edges=[] if best is None else advice.edges(found.points, found.points[best], onsets, growths),
     few_samples=advice.too_few_samples(rows, inside, chosen_on),
     example=example,
   )
